@@ -1,0 +1,202 @@
+"""The one typed schema. Every key that a YAML or a command line may set is declared here, with its unit.
+
+Hydra checks types and names against these dataclasses; `load.py` turns the result into instances of them once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+
+class Mode(str, Enum):
+    """How an existing run folder is treated."""
+
+    error = "error"
+    resume = "resume"
+    overwrite = "overwrite"
+
+
+@dataclass
+class RobotConfig:
+    name: str = MISSING
+    simulated: bool = MISSING  # ManiSkill has it
+    uid: str = MISSING  # ManiSkill's robot_uids without a wrist camera
+    wrist_uid: str = MISSING  # and with one
+
+
+@dataclass
+class TaskConfig:
+    name: str = MISSING
+    env_id: str = MISSING
+    prompt: str = MISSING
+    goal_visible: bool = MISSING  # a camera can see the goal
+    solver: str = MISSING  # function in ManiSkill's panda motion-planning solutions; "" if none
+    hold_steps: int = 0  # steps to hold the last target after the planner stops
+    min_episode_steps: int = MISSING  # the shortest demo seen
+
+
+@dataclass
+class CameraEntry:
+    role: str = MISSING  # the model's name: base_0_rgb, left_wrist_0_rgb
+    sensor: str = MISSING  # ManiSkill's name: base_camera, hand_camera
+    width_px: int = 256
+    height_px: int = 256
+    fov_rad: float | None = None
+    eye_m: list[float] | None = None
+    target_m: list[float] | None = None
+
+
+@dataclass
+class CameraConfig:
+    name: str = MISSING
+    wrist: bool = MISSING
+    entries: dict[str, CameraEntry] = field(default_factory=dict)
+    resolution_px: int = 256  # both sides of every entry
+
+
+@dataclass
+class StateConfig:
+    name: str = MISSING
+    entries: list[str] = field(default_factory=list)  # see pirig/transforms/state.py
+    includes_goal: bool = MISSING
+
+
+@dataclass
+class ControlConfig:
+    mode: str = MISSING
+    action_dim: int = MISSING
+    layout: str = MISSING
+    gripper_open: float = 1.0
+    control_hz: int = 20
+    sim_hz: int = 100
+    backend: str = "physx_cpu"
+    shader: str = "default"
+
+
+@dataclass
+class HorizonConfig:
+    steps: int = MISSING
+
+
+@dataclass
+class ModelKindConfig:
+    name: str = MISSING
+    pi05: bool = MISSING
+    normalization: str = MISSING  # "zscore" or "quantile"
+    state_in_prompt: bool = MISSING  # pi0.5 reads its discretised state from the prompt
+
+
+@dataclass
+class SizeConfig:
+    name: str = MISSING
+    image_px: int = MISSING
+    patch_px: int = MISSING
+    action_dim: int = MISSING  # padded
+    max_token_len: int = MISSING
+    tokenizer: str = MISSING  # "builtin" or "paligemma"
+    compute_dtype: str = "float32"
+
+
+@dataclass
+class FinetuneConfig:
+    name: str = MISSING
+    lora: bool = MISSING
+
+
+@dataclass
+class FsdpConfig:
+    devices: int = MISSING
+
+
+@dataclass
+class WeightsConfig:
+    name: str = MISSING
+    path: str | None = None
+    kind: str | None = None  # the model kind that the weights belong to; None: from scratch
+
+
+@dataclass
+class DemosConfig:
+    path: str | None = None  # an existing trajectory .h5; None: plan them here
+    count: int = 64  # successful episodes wanted
+    first_seed: int = 0
+    max_tries: int = 0  # 0: four times count
+    workers: int = 2
+
+
+@dataclass
+class TrainConfig:
+    steps: int = 1000
+    batch_size: int = 32
+    seed: int = 0
+    peak_lr: float = 2.5e-5
+    final_lr: float = 2.5e-6
+    warmup_steps: int = 100
+    decay_steps: int = 0  # 0: train.steps
+    clip_norm: float = 1.0
+    weight_decay: float = 1e-10
+    ema: float = 0.99  # 0 switches it off
+    flow_samples: int = 1  # noise/time draws per observation, sharing one prefix pass
+    augment: bool = True
+    shift_px: int = 4  # augmentation: random shift of every image
+    log_every: int = 10
+    save_every: int = 500
+    keep_every: int = 0  # checkpoints at multiples of this are kept for ever; 0: newest only
+    wandb: str = "disabled"  # disabled, offline, online
+    project: str = "pirig"
+
+
+@dataclass
+class EvalConfig:
+    episodes: int = 40
+    first_seed: int = 100000
+    execute: int = 8  # steps executed of each action chunk
+    flow_steps: int = 10  # Euler steps
+    workers: int = 2
+    max_steps: int = 0  # 0: from the demos' lengths
+    step_margin: float = 1.5  # limit = longest demo times this
+    oracle_episodes: int = 20
+    untrained_episodes: int = 40
+    videos: int = 3
+    video_every: int = 2  # render every n-th step of the episodes that are filmed
+    seed: int = 0
+
+
+@dataclass
+class RunConfig:
+    root: str = "outputs"
+    experiment: str = "default"
+    name: str = MISSING
+    mode: Mode = Mode.error
+    checkpoint: str | None = None  # eval: a checkpoint folder; None: the newest of the run
+
+
+@dataclass
+class Config:
+    robot: RobotConfig = field(default_factory=RobotConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    state: StateConfig = field(default_factory=StateConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    horizon: HorizonConfig = field(default_factory=HorizonConfig)
+    model: ModelKindConfig = field(default_factory=ModelKindConfig)
+    size: SizeConfig = field(default_factory=SizeConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    fsdp: FsdpConfig = field(default_factory=FsdpConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    demos: DemosConfig = field(default_factory=DemosConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    allow_unobservable_goal: bool = False
+
+
+def as_plain(config: Config) -> dict[str, Any]:
+    """The config as nested plain dicts (enums by value), ready for YAML or JSON."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)  # type: ignore[return-value]
