@@ -1,0 +1,30 @@
+# Two commands: `make demo` and `make test`. Both set up what they need; a second run starts working within seconds.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+PY := .venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-slow test-lerobot lint setup bench clean-env
+
+demo: setup  ## the quickstart experiment: demos, conversion, stats, training, evaluation, summary
+	$(PY) -m pirig pipeline experiment=quickstart run.mode=resume
+
+test: setup  ## everything that runs in minutes
+	$(PY) -m pytest
+
+test-slow: setup
+	$(PY) -m pytest -m slow
+
+test-lerobot: setup  ## the real lerobot reads what we write
+	$(PY) -m pip install -q --no-deps lerobot==0.4.4 torchvision==0.28.0 && $(PY) -m pip install -q -c constraints.txt 'datasets<4.3' jsonlines einops accelerate huggingface-hub
+	$(PY) -m pytest -m lerobot
+
+lint: setup
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+setup: .venv/.ready  ## venv, packages, a Vulkan driver
+	bash launchers/vulkan.sh
+
+.venv/.ready: pyproject.toml constraints.txt launchers/setup.sh
+	bash launchers/setup.sh

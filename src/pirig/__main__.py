@@ -1,0 +1,7 @@
+"""`python -m pirig`."""
+
+import sys
+
+from pirig.cli import main
+
+sys.exit(main())

@@ -1,0 +1,89 @@
+"""`pirig VERB [group=option] [key=value]`: one way in. Imports nothing heavy; a stage is imported when it runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pirig.config.command_line import rewrite
+from pirig.config.load import register_schema, typed
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+VERBS = {
+    "demos": "plan demonstrations and replay them with cameras",
+    "convert": "turn demos into a LeRobot data set",
+    "stats": "compute normalisation statistics",
+    "train": "train on the data set",
+    "eval": "measure the success rate of a checkpoint",
+    "pipeline": "demos, convert, stats, train, eval, summary",
+    "inspect": "show what an h5, npz or LeRobot folder holds",
+    "doctor": "check this machine",
+}
+CONFIG_FREE = ("inspect", "doctor")  # verbs that take paths instead of a config
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 0 on success, 1 on a user's error (one message, no traceback), 2 on a wrong call."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in arguments if word in VERBS), None)
+    if verb is None:
+        wants_help = not arguments or arguments[0] in ("-h", "--help", "help")
+        if not wants_help and not arguments[0].startswith("-"):
+            print(f"pirig: no verb {arguments[0]!r}", file=sys.stderr)
+        if wants_help or not arguments[0].startswith("-"):
+            print(usage())
+            return 0 if wants_help else 2
+    else:
+        arguments.remove(verb)
+    if verb in CONFIG_FREE:
+        return _guarded(lambda: importlib.import_module(f"pirig.stages.{verb}").main(arguments))
+    return _run_hydra(verb or "pipeline", rewrite(arguments))
+
+
+def usage() -> str:
+    lines = ["pirig: from robot demonstrations to a pi0 / pi0.5 policy with a measured success rate", ""]
+    lines += ["  pirig VERB [group=option ...] [key=value ...]", ""]
+    lines += [f"  {verb:9} {text}" for verb, text in VERBS.items()]
+    lines += ["", "  pirig pipeline experiment=quickstart     the whole chain on push_cube, on a CPU"]
+    lines += ["  pirig train --help                       every group, option and key"]
+    return "\n".join(lines)
+
+
+def _run_hydra(verb: str, arguments: list[str]) -> int:
+    import hydra
+
+    register_schema()
+    status = 0
+
+    @hydra.main(version_base="1.3", config_path="pkg://pirig.conf", config_name="config")
+    def job(composed: DictConfig) -> None:
+        nonlocal status
+        status = max(status, _guarded(lambda: _stage(verb, composed)))
+
+    sys.argv = ["pirig", *arguments]
+    job()
+    return status
+
+
+def _stage(verb: str, composed: DictConfig) -> int | None:
+    config = typed(composed)
+    return importlib.import_module(f"pirig.stages.{verb}").run(config)
+
+
+def _guarded(action: Callable[[], int | None]) -> int:
+    try:
+        return int(action() or 0)
+    except (ValueError, FileExistsError, FileNotFoundError) as error:
+        print(f"pirig: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("pirig: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

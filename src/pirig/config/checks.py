@@ -1,0 +1,159 @@
+"""Rules across groups. Each finds all it can before anything starts and says value, reason and remedy."""
+
+from __future__ import annotations
+
+from pirig.config.schema import Config
+
+
+class ConfigError(ValueError):
+    """The resolved config contradicts itself."""
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError that lists every broken rule."""
+    broken = [message for rule in RULES if (message := rule(config))]
+    if broken:
+        raise ConfigError("\n".join(broken))
+
+
+def robot_is_simulated(config: Config) -> str | None:
+    if not config.robot.simulated and config.task.env_id:
+        return (
+            f"robot={config.robot.name} with task={config.task.name}: ManiSkill has no {config.robot.name}; "
+            "choose robot=panda, or a task without a simulator."
+        )
+    return None
+
+
+def batch_divides(config: Config) -> str | None:
+    batch, devices = config.train.batch_size, config.fsdp.devices
+    if batch % devices:
+        return (
+            f"train.batch_size={batch} with fsdp={devices}: each device gets an equal part, and {batch} does not divide "
+            f"by {devices}; choose train.batch_size={max(batch // devices, 1) * devices}."
+        )
+    return None
+
+
+def horizon_fits(config: Config) -> str | None:
+    steps, shortest = config.horizon.steps, config.task.min_episode_steps
+    if steps > shortest:
+        return (
+            f"horizon={steps} with task={config.task.name}: its shortest demos have {shortest} steps, so a chunk would be "
+            f"mostly padding; choose a horizon of at most {shortest}."
+        )
+    return None
+
+
+def executed_fits(config: Config) -> str | None:
+    if not 1 <= config.eval.execute <= config.horizon.steps:
+        return (
+            f"eval.execute={config.eval.execute} with horizon={config.horizon.steps}: a chunk has that many actions; "
+            f"choose eval.execute between 1 and {config.horizon.steps}."
+        )
+    return None
+
+
+def weights_match_model(config: Config) -> str | None:
+    kind = config.weights.kind
+    if kind and kind != config.model.name:
+        return (
+            f"weights={config.weights.name} with model={config.model.name}: these are {kind} weights and the two models "
+            f"have different parameters; choose model={kind} or weights={config.model.name}_base."
+        )
+    return None
+
+
+def weights_match_size(config: Config) -> str | None:
+    if config.weights.kind and config.size.name != "full":
+        return (
+            f"weights={config.weights.name} with size={config.size.name}: openpi's weights have the full size; "
+            "choose size=full or weights=scratch."
+        )
+    return None
+
+
+def lora_needs_weights(config: Config) -> str | None:
+    if config.finetune.lora and not config.weights.kind:
+        return (
+            "finetune=lora with weights=scratch: LoRA freezes the base, and a random base learns nothing; "
+            f"choose weights={config.model.name}_base or finetune=full."
+        )
+    return None
+
+
+def goal_is_observable(config: Config) -> str | None:
+    if not config.task.goal_visible and not config.state.includes_goal and not config.allow_unobservable_goal:
+        return (
+            f"state={config.state.name} with task={config.task.name}: no camera shows this task's goal and the state does "
+            "not hold it, so no policy can succeed; choose state=joints_goal, or allow_unobservable_goal=true."
+        )
+    return None
+
+
+def sizes_fit(config: Config) -> str | None:
+    if config.size.image_px % config.size.patch_px:
+        return (
+            f"size.image_px={config.size.image_px} with size.patch_px={config.size.patch_px}: an image is cut into whole "
+            f"patches; choose size.image_px={config.size.image_px // config.size.patch_px * config.size.patch_px}."
+        )
+    if config.control.action_dim > config.size.action_dim:
+        return (
+            f"control={config.control.mode} has {config.control.action_dim} numbers and size={config.size.name} has room "
+            f"for {config.size.action_dim}; choose size.action_dim={config.control.action_dim} or more."
+        )
+    return None
+
+
+def names_known(config: Config) -> str | None:
+    known = {
+        "model.normalization": (config.model.normalization, ("zscore", "quantile")),
+        "size.tokenizer": (config.size.tokenizer, ("builtin", "paligemma")),
+        "train.wandb": (config.train.wandb, ("disabled", "offline", "online")),
+    }
+    wrong = [f"{key}={value}: expected one of {', '.join(names)}." for key, (value, names) in known.items() if value not in names]
+    return "\n".join(wrong) or None
+
+
+def counts_positive(config: Config) -> str | None:
+    counts = {
+        "demos.count": config.demos.count,
+        "demos.workers": config.demos.workers,
+        "train.steps": config.train.steps,
+        "train.batch_size": config.train.batch_size,
+        "train.save_every": config.train.save_every,
+        "train.flow_samples": config.train.flow_samples,
+        "eval.episodes": config.eval.episodes,
+        "eval.workers": config.eval.workers,
+        "horizon.steps": config.horizon.steps,
+    }
+    wrong = [f"{key}={value}: expected a whole number of at least 1." for key, value in counts.items() if value < 1]
+    return "\n".join(wrong) or None
+
+
+def seeds_disjoint(config: Config) -> str | None:
+    tries = config.demos.max_tries or 4 * config.demos.count
+    demos = range(config.demos.first_seed, config.demos.first_seed + tries)
+    held_out = range(config.eval.first_seed, config.eval.first_seed + config.eval.episodes)
+    if demos.start < held_out.stop and held_out.start < demos.stop:
+        return (
+            f"eval.first_seed={held_out.start} lies among the seeds {demos.start} to {demos.stop - 1} that the demos may "
+            f"use, so success would be measured on training scenes; choose eval.first_seed={demos.stop} or more."
+        )
+    return None
+
+
+RULES = (
+    counts_positive,
+    names_known,
+    robot_is_simulated,
+    batch_divides,
+    horizon_fits,
+    executed_fits,
+    weights_match_model,
+    weights_match_size,
+    lora_needs_weights,
+    goal_is_observable,
+    sizes_fit,
+    seeds_disjoint,
+)

@@ -1,0 +1,55 @@
+"""The one ordered pipeline between raw numbers and the model's numbers, for training, evaluation and serving alike.
+
+Order (openpi's): state recipe, normalise, tokenise (pi0.5 reads the normalised, unpadded state), pad. Images are resized
+once when the frame cache or the policy takes them in (`transforms/images.py`) and become float inside the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pirig.contract import Contract
+from pirig.transforms.normalize import NormStats, normalize, unnormalize
+from pirig.transforms.pad import pad_last
+
+if TYPE_CHECKING:
+    from pirig.models.sizes import ModelConfig
+    from pirig.models.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """`stats` holds "state" and "actions" of the unpadded numbers; `normalization` is "zscore" or "quantile"."""
+
+    contract: Contract
+    model_config: ModelConfig
+    normalization: str
+    state_in_prompt: bool
+    stats: dict[str, NormStats]
+    tokenizer: Tokenizer
+
+    def model_inputs(self, state_raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[B, state_dim] -> state f32 [B, J] normalised and padded, tokens i32 [B, L], token mask bool [B, L]."""
+        if state_raw.shape[-1] != self.contract.state_dim:
+            raise ValueError(f"state has {state_raw.shape[-1]} numbers, the contract says {self.contract.state_dim}")
+        state = normalize(state_raw, self.stats["state"], self.normalization).astype(np.float32)
+        if self.state_in_prompt:
+            encoded = [self.tokenizer.encode(self.contract.prompt, row) for row in state]
+        else:
+            encoded = [self.tokenizer.encode(self.contract.prompt, None)] * len(state)
+        tokens = np.stack([row for row, _ in encoded]).astype(np.int32)
+        mask = np.stack([row for _, row in encoded])
+        return pad_last(state, self.model_config.action_dim), tokens, mask
+
+    def model_actions(self, actions_raw: np.ndarray) -> np.ndarray:
+        """[..., action_dim] in the simulator's units -> f32 [..., J] normalised and padded."""
+        normalised = normalize(actions_raw, self.stats["actions"], self.normalization)
+        return pad_last(normalised.astype(np.float32), self.model_config.action_dim)
+
+    def env_actions(self, model_actions: np.ndarray) -> np.ndarray:
+        """[..., J] -> f32 [..., action_dim] in the simulator's units (padding dropped, nothing clipped)."""
+        cut = np.asarray(model_actions)[..., : self.contract.action_dim]
+        return unnormalize(cut, self.stats["actions"], self.normalization).astype(np.float32)

@@ -1,0 +1,79 @@
+"""The config: what composes, what is refused, and what the message says."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.checks import ConfigError
+from pirig.config.command_line import rewrite
+from pirig.config.load import compose
+from pirig.contract import Contract, ContractError, require_equal
+
+
+def test_numbers_become_option_names():
+    assert rewrite(["horizon=20", "fsdp=1,8", "train.steps=3"]) == ["horizon=h20", "fsdp=fsdp1,fsdp8", "train.steps=3"]
+
+
+def test_horizon_and_fsdp_compose_as_numbers():
+    config = compose(["horizon=20", "fsdp=8", "train.batch_size=64"])
+    assert (config.horizon.steps, config.fsdp.devices) == (20, 8)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["fsdp=8", "train.batch_size=12"], ["12", "8", "choose train.batch_size=8"]),
+        (["horizon=50"], ["50", "33", "push_cube"]),
+        (["size=full", "model=pi05", "weights=pi0_base"], ["pi0_base", "pi05", "choose"]),
+        (["finetune=lora"], ["lora", "scratch", "choose"]),
+        (["task=pick_cube"], ["pick_cube", "joints_goal", "allow_unobservable_goal"]),
+        (["eval.execute=17"], ["17", "16"]),
+        (["eval.first_seed=10"], ["training scenes", "choose eval.first_seed"]),
+        (["train.batch_size=0"], ["train.batch_size=0", "at least 1"]),
+        (["+train.extra=1"], ["train.extra"]),
+        (["size.image_px=130"], ["130", "16", "128"]),
+        (["robot.simulated=false"], ["panda", "push_cube"]),
+    ],
+)
+def test_contradictions_are_refused_with_value_and_remedy(overrides, words):
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["train.nosuch=1", "train.steps=many", "task=nosuch"])
+def test_unknown_keys_types_and_options_are_refused(override):
+    with pytest.raises(Exception, match=r"nosuch|many"):
+        compose([override])
+
+
+def test_contract_round_trip_and_disagreement(tmp_path):
+    contract = contract_of(compose([]))
+    contract.save(tmp_path)
+    assert Contract.load(tmp_path) == contract
+    other = contract_of(compose(["control.control_hz=10"]))
+    with pytest.raises(ContractError, match=r"control_hz: 20 != 10"):
+        require_equal(contract, other, our_name="the data set", their_name="this run")
+
+
+def test_broken_contract_file_names_itself(tmp_path):
+    (tmp_path / "contract.json").write_text('{"version": 1')
+    with pytest.raises(ContractError, match=r"contract\.json"):
+        Contract.load(tmp_path)
+
+
+def test_help_path_imports_nothing_heavy():
+    code = (
+        "import sys; from pirig.cli import main; main(['pipeline', '--cfg', 'job']);"
+        "bad = {'jax', 'torch', 'mani_skill', 'matplotlib'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_config_error_is_one_sentence_and_exit_status_1():
+    done = subprocess.run([sys.executable, "-m", "pirig", "train", "horizon=50"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "choose a horizon" in done.stderr and "Traceback" not in done.stderr
