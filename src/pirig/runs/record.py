@@ -1,0 +1,120 @@
+"""The run folder: what was asked, by which code, where it stands. Nothing of an older run is deleted unasked."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pirig.config.schema import Config, Mode, as_plain
+from pirig.contract import Contract
+from pirig.files.atomic import write_text
+
+VERSIONED = ("pirig", "jax", "jaxlib", "optax", "orbax-checkpoint", "numpy", "mani-skill", "torch", "pyarrow", "hydra-core")
+RESULT_FREE = ("run", "eval", "demos.workers", "train.wandb", "train.project", "train.log_every")
+
+
+def run_folder(config: Config) -> Path:
+    return Path(config.run.root) / config.run.experiment / config.run.name
+
+
+def data_folder(config: Config, contract: Contract) -> Path:
+    """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
+    source = Path(config.demos.path).stem if config.demos.path else f"n{config.demos.count}-s{config.demos.first_seed}"
+    return Path(config.run.root) / "data" / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
+
+
+def training_slice(config: Config) -> dict[str, Any]:
+    """The part of the config that a trained checkpoint depends on."""
+    return _training_part(as_plain(config))
+
+
+def open_run(config: Config, contract: Contract) -> Path:
+    """Creates or re-enters the run folder by `run.mode`. Raises ValueError naming the remedy where it may not."""
+    folder = run_folder(config)
+    if folder.exists():
+        _enter_existing(folder, config)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+    write_text(folder / "config.yaml", yaml.safe_dump(as_plain(config), sort_keys=False))
+    write_text(folder / "contract.json", contract.to_json() + "\n")
+    write_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
+    return folder
+
+
+def _enter_existing(folder: Path, config: Config) -> None:
+    mode = config.run.mode
+    if mode == Mode.error:
+        raise ValueError(
+            f"{folder} exists: run.mode=resume goes on with it, run.mode=overwrite moves it aside, run.name=... starts another."
+        )
+    if mode == Mode.overwrite:
+        aside = folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
+        os.rename(folder, aside)
+        print(f"moved the older run to {aside}")
+        return
+    saved = folder / "config.yaml"
+    if saved.is_file():
+        changed = _changed(_training_part(yaml.safe_load(saved.read_text())), training_slice(config))
+        if changed:
+            raise ValueError(
+                f"{folder} was made with other settings, so it cannot be resumed:\n  " + "\n  ".join(changed)
+                + "\nGive the old values, or run.name=... for a new run, or run.mode=overwrite."
+            )
+
+
+def _training_part(plain: dict[str, Any]) -> dict[str, Any]:
+    for dotted in RESULT_FREE:
+        node = plain
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            node = node.get(parent, {})
+        node.pop(last, None)
+    return plain
+
+
+def _changed(old: Any, new: Any, prefix: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = list(new) + [key for key in old if key not in new]
+        return [line for key in keys for line in _changed(old.get(key), new.get(key), f"{prefix}{key}.")]
+    return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} then, {new!r} now"]
+
+
+def set_status(folder: Path, stage: str, state: str, **more: Any) -> None:
+    """`state` is running, done or failed."""
+    entry = {"stage": stage, "state": state, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "pid": os.getpid(), **more}
+    write_text(folder / "status.json", json.dumps(entry, indent=2) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    versions = {}
+    for name in VERSIONED:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "code": code_version(),
+    }
+
+
+def code_version() -> dict[str, str]:
+    """The commit that this package runs from and whether files differ from it; empty outside a checkout."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return {}
+    git = ["git", "-C", str(root)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
+    return {"commit": commit, "changed": changed}

@@ -1,0 +1,30 @@
+"""`pirig demos`: plan (or take) demonstrations and replay them with the contract's cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pirig.config.agreement import contract_of
+from pirig.config.schema import Config
+from pirig.runs.record import data_folder
+
+
+def run(config: Config) -> int:
+    print(f"demos: {make(config)}")
+    return 0
+
+
+def make(config: Config) -> Path:
+    """The folder of demos that this config asks for; made, completed, or found complete."""
+    from pirig.demos import generate, trajectory
+    from pirig.sim import renderer
+
+    renderer.configure()
+    contract = contract_of(config)
+    folder = data_folder(config, contract) / "demos"
+    if config.demos.path:
+        manifest = trajectory.from_file(contract, Path(config.demos.path), config.demos, folder)
+    else:
+        manifest = generate.generate(contract, config.task, config.demos, folder)
+    print(f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps")
+    return folder
