@@ -1,0 +1,153 @@
+"""Batches by index: everything that costs time is prepared once, a batch is a gather, the next one waits in a thread.
+
+The order is a pure function of the seed: position p of the endless stream is entry p % N of epoch p // N's
+permutation. So a position is all that a resumed run needs.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pirig.files.progress import Progress
+
+PREPARE_ROWS = 2048
+
+
+class Batches:
+    """Batches of (observation, action chunk). `batch(position)` covers positions position .. position + batch_size - 1.
+
+    images {role: u8 [N, px, px, 3]} (memory-mapped is fine), state [N, J], tokens i32 [N, L], token_mask bool [N, L],
+    actions [N, J] (normalised, padded), lengths: frames per episode, in order, summing to N. A chunk that runs over
+    the end of its episode repeats the last action. Columns of tokens that no frame uses are dropped.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, np.ndarray],
+        state: np.ndarray,
+        tokens: np.ndarray,
+        token_mask: np.ndarray,
+        actions: np.ndarray,
+        lengths: np.ndarray | list[int],
+        *,
+        horizon: int,
+        batch_size: int,
+        seed: int,
+    ):
+        self.images, self.state, self.actions = dict(images), state, actions
+        used = int(np.flatnonzero(token_mask.any(axis=0)).max(initial=0)) + 1
+        self.tokens, self.token_mask = tokens[:, :used], token_mask[:, :used]
+        self.horizon, self.batch_size, self.seed = horizon, batch_size, seed
+        self.frame_count = len(actions)
+        self._check(np.asarray(lengths))
+        self.last_frame = np.repeat(np.cumsum(lengths) - 1, lengths)
+        self._order = lru_cache(maxsize=2)(self._permutation)
+
+    def _check(self, lengths: np.ndarray) -> None:
+        rows = {"state": len(self.state), "tokens": len(self.tokens), "sum of episode lengths": int(lengths.sum())}
+        rows.update({f"images of {role}": len(frames) for role, frames in self.images.items()})
+        wrong = [f"{name}: {count}" for name, count in rows.items() if count != self.frame_count]
+        if wrong:
+            raise ValueError(
+                f"the data set has {self.frame_count} actions but {', '.join(wrong)}; "
+                "convert the demos again and remove its frame cache"
+            )
+        for name, values in (("actions", self.actions), ("state", self.state)):
+            bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+            if len(bad):
+                raise ValueError(f"{name} of frame {bad[0]} (and {len(bad) - 1} more) are not finite; repair the data set")
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(self.frame_count)
+
+    def indices(self, position: int) -> np.ndarray:
+        """Frame numbers [batch_size] of the batch that starts at `position` of the endless stream."""
+        places = np.arange(position, position + self.batch_size)
+        epochs, offsets = np.divmod(places, self.frame_count)
+        return np.array([self._order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
+
+    def batch(self, position: int) -> dict[str, Any]:
+        return self.gather(self.indices(position))
+
+    def gather(self, frames: np.ndarray) -> dict[str, Any]:
+        """The batch of these frame numbers [B]; images u8 [B, px, px, 3], actions f32 [B, horizon, J]."""
+        chunk = np.minimum(frames[:, None] + np.arange(self.horizon), self.last_frame[frames][:, None])
+        return {
+            "images": {role: np.asarray(images[frames]) for role, images in self.images.items()},
+            "image_masks": {role: np.ones(len(frames), bool) for role in self.images},
+            "state": self.state[frames],
+            "tokens": self.tokens[frames],
+            "token_mask": self.token_mask[frames],
+            "actions": self.actions[chunk],
+        }
+
+
+def prepare(pipeline: Any, dataset: Any, frames: Mapping[str, np.ndarray], *, batch_size: int, seed: int) -> Batches:
+    """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once."""
+    parts: list[tuple[np.ndarray, ...]] = []
+    with Progress("prepare frames", dataset.frame_count) as progress:
+        for start in range(0, dataset.frame_count, PREPARE_ROWS):
+            rows = slice(start, min(start + PREPARE_ROWS, dataset.frame_count))
+            actions = pipeline.model_actions(dataset.actions[rows][:, None])[:, 0]
+            parts.append((*pipeline.model_inputs(dataset.state[rows]), actions))
+            progress.advance(rows.stop - rows.start)
+    state, tokens, token_mask, actions = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    return Batches(
+        frames,
+        np.asarray(state, np.float32),
+        tokens,
+        token_mask,
+        np.asarray(actions, np.float32),
+        dataset.lengths,
+        horizon=pipeline.model_config.action_horizon,
+        batch_size=batch_size,
+        seed=seed,
+    )
+
+
+class Prefetch:
+    """Iterates over batches from a position on, `depth` of them gathered ahead in a thread. Use as a context."""
+
+    def __init__(self, batches: Batches, position: int, depth: int = 2):
+        self._batches, self._position = batches, position
+        self._queue: queue.Queue = queue.Queue(maxsize=depth)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name="pirig-prefetch", daemon=True)
+
+    def __enter__(self) -> Prefetch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        item = self._queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def _fill(self) -> None:
+        position = self._position
+        while not self._stop.is_set():
+            try:
+                item: Any = self._batches.batch(position)
+            except Exception as error:
+                item = error
+            while not self._stop.is_set():
+                try:
+                    self._queue.put(item, timeout=0.1)
+                    break
+                except queue.Full:
+                    continue
+            position += self._batches.batch_size

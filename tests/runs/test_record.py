@@ -1,0 +1,50 @@
+"""A run folder is entered only as the user said, and an older run survives."""
+
+import os
+
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.runs.record import data_folder, open_run, run_folder
+
+
+def config_at(tmp_path, *more):
+    return compose([f"run.root={tmp_path}", *more])
+
+
+def test_existing_run_is_refused_with_the_remedies(tmp_path):
+    config = config_at(tmp_path)
+    open_run(config, contract_of(config))
+    with pytest.raises(ValueError, match=r"run\.mode=resume.*run\.mode=overwrite"):
+        open_run(config, contract_of(config))
+
+
+def test_overwrite_moves_the_older_run_aside(tmp_path):
+    config = config_at(tmp_path, "run.mode=overwrite")
+    folder = open_run(config, contract_of(config))
+    (folder / "mine").write_text("x")
+    open_run(config, contract_of(config))
+    aside = [name for name in os.listdir(folder.parent) if ".old-" in name]
+    assert len(aside) == 1 and (folder.parent / aside[0] / "mine").read_text() == "x"
+    assert not (folder / "mine").exists()
+
+
+def test_resume_with_other_training_settings_names_them(tmp_path):
+    config = config_at(tmp_path)
+    open_run(config, contract_of(config))
+    changed = config_at(tmp_path, "run.mode=resume", "train.peak_lr=0.5")
+    with pytest.raises(ValueError, match=r"train\.peak_lr: 2\.5e-05 then, 0\.5 now"):
+        open_run(changed, contract_of(changed))
+
+
+def test_resume_accepts_other_evaluation_settings(tmp_path):
+    config = config_at(tmp_path)
+    open_run(config, contract_of(config))
+    changed = config_at(tmp_path, "run.mode=resume", "eval.episodes=7")
+    assert open_run(changed, contract_of(changed)) == run_folder(changed)
+
+
+def test_data_of_other_control_rate_lives_elsewhere(tmp_path):
+    one, two = config_at(tmp_path), config_at(tmp_path, "control.control_hz=10")
+    assert data_folder(one, contract_of(one)) != data_folder(two, contract_of(two))
