@@ -12,7 +12,9 @@ def contract_of(config: Config) -> Contract:
     """One value for data, policy and simulator. Raises ValueError on an unknown state entry."""
     unknown = [name for name in config.state.entries if name not in STATE_DIMS]
     if unknown:
-        raise ValueError(f"state={config.state.name}: unknown entry {unknown[0]!r}; expected some of {', '.join(STATE_DIMS)}")
+        raise ValueError(
+            f"state={config.state.name}: unknown entry {unknown[0]!r}; expected some of {', '.join(STATE_DIMS)}"
+        )
     control = config.control
     return Contract(
         env_id=config.task.env_id,

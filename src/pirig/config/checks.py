@@ -111,7 +111,11 @@ def names_known(config: Config) -> str | None:
         "size.tokenizer": (config.size.tokenizer, ("builtin", "paligemma")),
         "train.wandb": (config.train.wandb, ("disabled", "offline", "online")),
     }
-    wrong = [f"{key}={value}: expected one of {', '.join(names)}." for key, (value, names) in known.items() if value not in names]
+    wrong = [
+        f"{key}={value}: expected one of {', '.join(names)}."
+        for key, (value, names) in known.items()
+        if value not in names
+    ]
     return "\n".join(wrong) or None
 
 

@@ -6,13 +6,13 @@ Hydra checks types and names against these dataclasses; `load.py` turns the resu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """How an existing run folder is treated."""
 
     error = "error"

@@ -37,7 +37,9 @@ class Progress:
         elapsed_s = time.monotonic() - self.start_s
         made = self.done - self.first
         eta = "" if end or not made else f", ETA {clock(elapsed_s / made * (self.total - self.done))}"
-        line = f"{self.name}: {self.done}/{self.total} in {clock(elapsed_s)}{eta}" + (f"  {self.note}" if self.note else "")
+        line = f"{self.name}: {self.done}/{self.total} in {clock(elapsed_s)}{eta}" + (
+            f"  {self.note}" if self.note else ""
+        )
         if sys.stderr.isatty():
             print("\r\033[K" + line, end="\n" if end else "", file=sys.stderr, flush=True)
         else:

@@ -17,7 +17,18 @@ from pirig.config.schema import Config, Mode, as_plain
 from pirig.contract import Contract
 from pirig.files.atomic import write_text
 
-VERSIONED = ("pirig", "jax", "jaxlib", "optax", "orbax-checkpoint", "numpy", "mani-skill", "torch", "pyarrow", "hydra-core")
+VERSIONED = (
+    "pirig",
+    "jax",
+    "jaxlib",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "mani-skill",
+    "torch",
+    "pyarrow",
+    "hydra-core",
+)
 RESULT_FREE = ("run", "eval", "demos.workers", "train.wandb", "train.project", "train.log_every")
 
 
@@ -65,7 +76,8 @@ def _enter_existing(folder: Path, config: Config) -> None:
         changed = _changed(_training_part(yaml.safe_load(saved.read_text())), training_slice(config))
         if changed:
             raise ValueError(
-                f"{folder} was made with other settings, so it cannot be resumed:\n  " + "\n  ".join(changed)
+                f"{folder} was made with other settings, so it cannot be resumed:\n  "
+                + "\n  ".join(changed)
                 + "\nGive the old values, or run.name=... for a new run, or run.mode=overwrite."
             )
 

@@ -26,5 +26,7 @@ def make(config: Config) -> Path:
         manifest = trajectory.from_file(contract, Path(config.demos.path), config.demos, folder)
     else:
         manifest = generate.generate(contract, config.task, config.demos, folder)
-    print(f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps")
+    print(
+        f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
+    )
     return folder

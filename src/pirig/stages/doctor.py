@@ -25,7 +25,9 @@ def _numpy() -> tuple[bool, str]:
 
     good = int(numpy.__version__.split(".")[0]) < 2
     return good, f"numpy {numpy.__version__}" + (
-        "" if good else ": the motion planner crashes with numpy 2; pip install 'numpy<2' to make demos (training is fine)"
+        ""
+        if good
+        else ": the motion planner crashes with numpy 2; pip install 'numpy<2' to make demos (training is fine)"
     )
 
 

@@ -46,7 +46,13 @@ def make(config: Config, folder: Path) -> TrainResult:
     frames = frame_cache(dataset, config.size.image_px, dataset.folder.parent)
     set_status(folder, "train", "running")
     result = train(
-        folder, config.train, pipeline, dataset, frames, resume=config.run.mode == Mode.resume, experiment=config.run.name
+        folder,
+        config.train,
+        pipeline,
+        dataset,
+        frames,
+        resume=config.run.mode == Mode.resume,
+        experiment=config.run.name,
     )
     set_status(folder, "train", "done", steps=result.steps, loss=result.loss)
     return result
