@@ -61,7 +61,9 @@ class Batches:
         for name, values in (("actions", self.actions), ("state", self.state)):
             bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
             if len(bad):
-                raise ValueError(f"{name} of frame {bad[0]} (and {len(bad) - 1} more) are not finite; repair the data set")
+                raise ValueError(
+                    f"{name} of frame {bad[0]} (and {len(bad) - 1} more) are not finite; repair the data set"
+                )
 
     def _permutation(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(self.frame_count)

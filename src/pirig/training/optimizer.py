@@ -16,7 +16,9 @@ ADAM_B1, ADAM_B2, ADAM_EPS = 0.9, 0.95, 1e-8  # openpi's AdamW
 NOT_KERNELS = ("bias", "scale", "pos_embedding", "input_embedding")  # left out of openpi's param_norm
 
 
-def make_optimizer(schedule: Schedule, *, clip_norm: float = 1.0, weight_decay: float = 1e-10) -> optax.GradientTransformation:
+def make_optimizer(
+    schedule: Schedule, *, clip_norm: float = 1.0, weight_decay: float = 1e-10
+) -> optax.GradientTransformation:
     """openpi's optimizer: clip by global norm, then AdamW (0.9, 0.95, 1e-8); the same state tree as openpi's."""
     if clip_norm <= 0:
         raise ValueError(f"train.clip_norm is {clip_norm}; expected a positive number (openpi uses 1.0)")
@@ -66,7 +68,7 @@ def cast_frozen(params: Tree, mask: Tree | None, dtype: Any = jnp.bfloat16) -> T
 
 
 def path_name(path: tuple) -> str:
-    """"PaliGemma/llm/final_norm/scale" from a key path of jax.tree_util."""
+    """ "PaliGemma/llm/final_norm/scale" from a key path of jax.tree_util."""
     return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path)
 
 

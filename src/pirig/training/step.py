@@ -89,9 +89,7 @@ def make_loss(
         noise, flow_time = draw(key, repeated["actions"].shape)
         inputs = {name: repeated[name] for name in pi0.Observation._fields}
         observation = pi0.Observation(**inputs)
-        losses = compute_loss(
-            params, model_config, observation, repeated["actions"], noise=noise, flow_time=flow_time
-        )
+        losses = compute_loss(params, model_config, observation, repeated["actions"], noise=noise, flow_time=flow_time)
         return losses.mean()
 
     return loss
@@ -121,7 +119,11 @@ def make_train_step(
         grad_norm = optax.global_norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, trained)
         moved = optax.apply_updates(trained, updates)
-        ema = jax.tree.map(lambda old, new: settings.ema * old + (1 - settings.ema) * new, state.ema, moved) if state.ema else {}
+        ema = (
+            jax.tree.map(lambda old, new: settings.ema * old + (1 - settings.ema) * new, state.ema, moved)
+            if state.ema
+            else {}
+        )
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
         params = merge(moved, frozen)
         after = TrainState(state.step + 1, params, ema, opt_state, state.rng)

@@ -1,0 +1,50 @@
+"""What travels with the weights: the statistics, the contract, and what a policy needs to be rebuilt (policy.json)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pirig.transforms.normalize import save_norm_stats
+from pirig.transforms.pipeline import Pipeline
+
+POLICY_FILE, STATS_FILE = "policy.json", "norm_stats.json"
+
+
+def policy_record(pipeline: Pipeline, dataset: Any) -> dict[str, Any]:
+    """The JSON dict of policy.json."""
+    config = pipeline.model_config
+    return {
+        "model_config": dataclasses.asdict(config),
+        "normalization": pipeline.normalization,
+        "state_in_prompt": pipeline.state_in_prompt,
+        "tokenizer": type(pipeline.tokenizer).__name__,
+        "horizon": config.action_horizon,
+        "demo_lengths": [int(length) for length in dataset.lengths],
+        "demo_seeds": [int(seed) for seed in dataset.seeds],
+    }
+
+
+def asset_writer(pipeline: Pipeline, dataset: Any, extra: dict[str, Any] | None = None) -> Callable[[Path], None]:
+    """A function that writes the three files into a folder."""
+    text = json.dumps({**policy_record(pipeline, dataset), **(extra or {})}, indent=2, default=_plain) + "\n"
+
+    def write(folder: Path) -> None:
+        save_norm_stats(folder / STATS_FILE, pipeline.stats)
+        pipeline.contract.save(folder)
+        (folder / POLICY_FILE).write_text(text)
+
+    return write
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return np.dtype(value).name

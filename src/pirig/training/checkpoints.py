@@ -1,0 +1,171 @@
+"""Checkpoints: openpi's folder layout by Orbax, complete or absent, restored exactly.
+
+<run>/checkpoints/<step>/
+    params/                 Orbax PyTree {"params": tree}; the EMA weights if EMA is on
+    train_state/            Orbax PyTree: the rest of the TrainState
+    resume.json             position in the data, seconds trained, what must not change on resume
+    assets/pirig/           norm_stats.json, contract.json, policy.json
+    _CHECKPOINT_METADATA
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pirig.files.atomic import staging_folder
+from pirig.training.optimizer import Tree, merge, select
+from pirig.training.step import TrainState, weights_to_serve
+
+FOLDER, ASSETS = "checkpoints", "assets/pirig"
+WriteAssets = Callable[[Path], None]  # writes norm_stats.json, contract.json and policy.json into a folder
+
+
+def steps_saved(run_folder: Path) -> list[int]:
+    """Steps of the complete checkpoints, ascending."""
+    folder = run_folder / FOLDER
+    names = (path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ()
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def newest(run_folder: Path) -> Path | None:
+    steps = steps_saved(run_folder)
+    return run_folder / FOLDER / str(steps[-1]) if steps else None
+
+
+def save(
+    run_folder: Path,
+    state: TrainState,
+    progress: dict[str, Any],
+    write_assets: WriteAssets,
+    *,
+    trainable: Tree | None = None,
+    keep_every: int = 0,
+) -> Path:
+    """Write the checkpoint of `state.step` (nothing to do if it exists), then apply the keep rule.
+
+    `progress` is a JSON dict that comes back from `restore`: position, seconds, settings that must not change.
+    """
+    step = int(state.step)
+    final = run_folder / FOLDER / str(step)
+    if not final.exists():
+        with staging_folder(final) as folder:
+            _write(folder, state, progress, write_assets, trainable)
+    remove_old(run_folder, keep_every)
+    return final
+
+
+def _write(folder: Path, state: TrainState, progress: dict, write_assets: WriteAssets, trainable: Tree | None) -> None:
+    started_ns = time.time_ns()
+    _save_tree(folder / "params", {"params": weights_to_serve(state, trainable)})
+    _save_tree(folder / "train_state", _rest(state, trainable))
+    (folder / ASSETS).mkdir(parents=True)
+    write_assets(folder / ASSETS)
+    (folder / "resume.json").write_text(json.dumps({"step": int(state.step), **progress}, indent=2) + "\n")
+    metadata = {
+        "item_handlers": {item: "orbax.checkpoint._src.handlers.pytree_checkpoint_handler.PyTreeCheckpointHandler"
+                          for item in ("params", "train_state")},
+        "metrics": {},
+        "performance_metrics": {},
+        "init_timestamp_nsecs": started_ns,
+        "commit_timestamp_nsecs": time.time_ns(),
+        "custom_metadata": {},
+    }  # fmt: skip
+    (folder / "_CHECKPOINT_METADATA").write_text(json.dumps(metadata))
+
+
+def _rest(state: TrainState, trainable: Tree | None) -> dict[str, Any]:
+    """What params/ does not hold: with EMA on, the raw trained leaves; the optimizer, the step, the key."""
+    raw = {"params": select(state.params, trainable)} if state.ema else {}
+    key = jax.random.key_data(state.rng)
+    return {**raw, "opt_state": state.opt_state, "step": state.step, "rng": key}
+
+
+def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tuple[TrainState, dict[str, Any]]:
+    """The exact state that was saved, and its `progress` dict. `like` gives shapes and types (fresh `init_state`).
+
+    Raises ValueError if the checkpoint belongs to another model, optimizer or EMA setting.
+    """
+    served = restore_tree(folder / "params", {"params": like.params})["params"]
+    rest = restore_tree(folder / "train_state", _rest(like, trainable))
+    params = merge(rest["params"], select(served, trainable, keep=False)) if like.ema else served
+    state = TrainState(
+        step=rest["step"],
+        params=params,
+        ema=select(served, trainable) if like.ema else {},
+        opt_state=rest["opt_state"],
+        rng=jax.random.wrap_key_data(rest["rng"], impl=jax.random.key_impl(like.rng)),
+    )
+    return state, json.loads((folder / "resume.json").read_text())
+
+
+def _save_tree(folder: Path, tree: Any) -> None:
+    import orbax.checkpoint as ocp
+
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        checkpointer.save(folder.absolute(), tree)
+
+
+def restore_tree(folder: Path, like: Any) -> Any:
+    """The Orbax tree of a folder with the structure, shapes and types of `like`; ValueError where they differ."""
+    import orbax.checkpoint as ocp
+
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        saved = checkpointer.metadata(folder.absolute()).item_metadata.tree
+        _require_same(folder, saved, like)
+        arguments = ocp.checkpoint_utils.construct_restore_args(like)
+        restored = checkpointer.restore(folder.absolute(), item=like, restore_args=arguments)
+    return jax.tree.map(jnp.asarray, restored)
+
+
+def _require_same(folder: Path, saved: Any, like: Any) -> None:
+    found, expected = _shapes(saved), _shapes(like)
+    if found == expected:
+        return
+    path = sorted(found.items() ^ expected.items())[0][0]
+    raise ValueError(
+        f"{folder}: {path} is {found.get(path, 'absent')} in the checkpoint but {expected.get(path, 'absent')} in this "
+        "run; resume with the model, finetune, train.ema and optimizer settings that made it, or start another run"
+    )
+
+
+def _shapes(tree: Any) -> dict[str, tuple]:
+    """Leaf path to shape; lists, tuples and dataclasses alike (Orbax's metadata names them by key or index)."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda node: hasattr(node, "shape"))
+    return {"/".join(_key(key) for key in path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
+
+
+def _key(key: Any) -> str:
+    for name in ("key", "name", "idx"):
+        if hasattr(key, name):
+            return str(getattr(key, name))
+    return str(key)
+
+
+def remove_old(run_folder: Path, keep_every: int) -> None:
+    """The newest stays, and multiples of `keep_every` (0: none); the others go."""
+    for step in steps_saved(run_folder)[:-1]:
+        if keep_every and step % keep_every == 0:
+            continue
+        gone = run_folder / FOLDER / f".{step}.removed"
+        shutil.rmtree(gone, ignore_errors=True)
+        os.rename(run_folder / FOLDER / str(step), gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def dump_batch(path: Path, batch: Tree) -> None:
+    """A batch as npz with flat names (images/base_0_rgb, actions, ...)."""
+    from pirig.training.optimizer import path_name
+
+    leaves = jax.tree_util.tree_leaves_with_path(batch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **{path_name(where): np.asarray(leaf) for where, leaf in leaves})
