@@ -21,7 +21,16 @@ from pirig.training.batches import Batches, Prefetch, prepare
 from pirig.training.curve import draw_curve
 from pirig.training.metrics import MetricsFile, Screen, Wandb, sample_sheet, save_sheets
 from pirig.training.optimizer import Tree
-from pirig.training.step import Batch, TrainState, first_bad_leaf, init_state, make_loss, make_train_step
+from pirig.training.step import (
+    Batch,
+    FlowModel,
+    TrainState,
+    first_bad_leaf,
+    flow_model,
+    init_state,
+    make_loss,
+    make_train_step,
+)
 from pirig.training.stopping import StopWish
 
 LOSS_WINDOW = 100  # the loss reported is the mean of the last so many steps
@@ -46,11 +55,9 @@ class TrainResult:
     stopped: str = ""
 
 
-def initial_params(settings: TrainConfig, model_config: Any) -> Tree:
+def initial_params(settings: TrainConfig, model_config: Any, model: FlowModel | None = None) -> Tree:
     """The untrained parameters that a run with this seed starts from."""
-    from pirig.models import pi0
-
-    return pi0.init_params(_keys(settings)[1], model_config)
+    return (model or flow_model()).init_params(_keys(settings)[1], model_config)
 
 
 def _keys(settings: TrainConfig) -> tuple[jax.Array, jax.Array]:
@@ -70,17 +77,18 @@ def train(
     params: Tree | None = None,
     trainable: Tree | None = None,
     should_stop: Callable[[], bool] | None = None,
+    model: FlowModel | None = None,
     experiment: str = "",
 ) -> TrainResult:
     """Train into `run_folder` up to `settings.steps`; with `resume`, from its newest checkpoint if it has one.
 
     `params`: weights to start from (None: fresh from the seed). `trainable`: tree of bool, False leaves are frozen.
-    `should_stop` is asked after every step. `experiment` titles the curve. Raises TrainingDiverged; ValueError if a
-    checkpoint is there and `resume` is not set, or if it belongs to other settings.
+    `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
+    Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
     _check(run_folder, settings, resume)
     batches = prepare(pipeline, dataset, frames, batch_size=settings.batch_size, seed=settings.seed)
-    params = initial_params(settings, pipeline.model_config) if params is None else params
+    params = initial_params(settings, pipeline.model_config, model) if params is None else params
     state = init_state(params, settings, _keys(settings)[0], trainable)
     position, seconds = 0, 0.0
     found = checkpoints.newest(run_folder) if resume else None
@@ -88,7 +96,7 @@ def train(
         state, progress = checkpoints.restore(found, state, trainable)
         position, seconds = _resume_point(found, progress, batches)
         print(f"resumed from {found} at step {int(state.step)}", file=sys.stderr)
-    run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, experiment or run_folder.name)
+    run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, model, experiment or run_folder.name)
     return run.train(state, position, seconds, should_stop or (lambda: False))
 
 
@@ -124,6 +132,7 @@ class _Run:
     dataset: Any
     batches: Batches
     trainable: Tree | None
+    model: FlowModel | None
     title: str
 
     def train(self, state: TrainState, position: int, seconds: float, should_stop: Callable[[], bool]) -> TrainResult:
@@ -152,7 +161,7 @@ class _Run:
 
     def _steps(self, state: TrainState, position: int, stop: Callable[[], bool]) -> tuple[TrainState, int]:
         settings = self.settings
-        train_step = make_train_step(self.pipeline.model_config, settings, trainable=self.trainable)
+        train_step = make_train_step(self.pipeline.model_config, settings, trainable=self.trainable, model=self.model)
         done = int(state.step)
         if done < settings.steps:
             print(f"training {settings.steps - done} steps; the first one compiles", file=sys.stderr, flush=True)
@@ -227,7 +236,9 @@ class _Run:
     def _diverged(self, state: TrainState, batch: Batch) -> None:
         """The update was not applied, so `state` is the one that met the bad batch."""
         step = int(state.step)
-        where = first_bad_leaf(state, batch, make_loss(self.pipeline.model_config, self.settings), self.trainable)
+        where = first_bad_leaf(
+            state, batch, make_loss(self.pipeline.model_config, self.settings, self.model), self.trainable
+        )
         dump = self.folder / "diverged" / f"batch_{step}.npz"
         checkpoints.dump_batch(dump, batch)
         raise TrainingDiverged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,25 @@ from pirig.training.schedules import Schedule, make_schedule
 
 Batch = dict[str, Any]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions
 Metrics = dict[str, jax.Array]
-LossFunction = Callable[..., jax.Array]
-DrawFunction = Callable[..., tuple[jax.Array, jax.Array]]
+
+
+class FlowModel(NamedTuple):
+    """The functions of a model that training needs; `flow_model()` gives those of pi0 and pi0.5.
+
+    init_params(key, model_config) -> tree; compute_loss(params, model_config, observation, actions, *, noise,
+    flow_time) -> [B, A]; draw_noise_and_time(key, shape) -> (noise, flow_time); observation: a NamedTuple type.
+    """
+
+    init_params: Callable[..., Tree]
+    compute_loss: Callable[..., jax.Array]
+    draw_noise_and_time: Callable[..., tuple[jax.Array, jax.Array]]
+    observation: Any
+
+
+def flow_model() -> FlowModel:
+    from pirig.models import pi0
+
+    return FlowModel(pi0.init_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.Observation)
 
 
 @jax.tree_util.register_dataclass
@@ -68,16 +85,10 @@ def repeat_batch(batch: Batch, count: int) -> Batch:
 
 
 def make_loss(
-    model_config: Any, settings: TrainConfig, compute_loss: LossFunction | None = None, draw: DrawFunction | None = None
+    model_config: Any, settings: TrainConfig, model: FlowModel | None = None
 ) -> Callable[[Tree, Batch, jax.Array], jax.Array]:
-    """loss(params, batch, key) -> scalar: augmentation, draws of noise and time, mean flow-matching loss.
-
-    `compute_loss` and `draw` default to the model's (`pirig.models.pi0`).
-    """
-    from pirig.models import pi0
-
-    compute_loss = compute_loss or pi0.compute_loss
-    draw = draw or pi0.draw_noise_and_time
+    """loss(params, batch, key) -> scalar: augmentation, draws of noise and time, mean flow-matching loss."""
+    model = model or flow_model()
 
     def loss(params: Tree, batch: Batch, key: jax.Array) -> jax.Array:
         augment_key = jax.random.split(key, 3)[0]  # openpi's split: preprocess, noise, time
@@ -86,10 +97,12 @@ def make_loss(
         else:
             images = {role: to_unit_range(image) for role, image in batch["images"].items()}
         repeated = repeat_batch({**batch, "images": images}, settings.flow_samples)
-        noise, flow_time = draw(key, repeated["actions"].shape)
-        inputs = {name: repeated[name] for name in pi0.Observation._fields}
-        observation = pi0.Observation(**inputs)
-        losses = compute_loss(params, model_config, observation, repeated["actions"], noise=noise, flow_time=flow_time)
+        noise, flow_time = model.draw_noise_and_time(key, repeated["actions"].shape)
+        inputs = {name: repeated[name] for name in model.observation._fields}
+        observation = model.observation(**inputs)
+        losses = model.compute_loss(
+            params, model_config, observation, repeated["actions"], noise=noise, flow_time=flow_time
+        )
         return losses.mean()
 
     return loss
@@ -100,8 +113,7 @@ def make_train_step(
     settings: TrainConfig,
     *,
     trainable: Tree | None = None,
-    compute_loss: LossFunction | None = None,
-    draw: DrawFunction | None = None,
+    model: FlowModel | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """step(state, batch) -> (state, metrics), jitted; the state given is donated.
 
@@ -109,7 +121,7 @@ def make_train_step(
     included, and the caller sees it in metrics["finite"]. Metrics: loss, grad_norm (before clipping), param_norm
     (kernels after the update), lr, finite.
     """
-    loss = make_loss(model_config, settings, compute_loss, draw)
+    loss = make_loss(model_config, settings, model)
     optimizer, schedule = optimizer_of(settings), schedule_of(settings)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

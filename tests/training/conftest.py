@@ -1,0 +1,124 @@
+"""A small flow model and data set, for tests of the loop that do not need pi0 itself."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pirig.config.schema import TrainConfig
+from pirig.contract import Camera, Contract
+from pirig.training.step import FlowModel
+from pirig.transforms.normalize import NormStats
+from pirig.transforms.pipeline import Pipeline
+
+PX, DIM, HORIZON, LENGTHS = 8, 4, 4, [9, 7]
+
+
+class Observation(NamedTuple):
+    images: Any
+    image_masks: Any
+    state: Any
+    tokens: Any
+    token_mask: Any
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    action_dim: int = DIM
+    action_horizon: int = HORIZON
+    compute_dtype: str = "float32"
+
+
+class OneToken:
+    def encode(self, prompt, state):
+        return np.array([1, 0, 0], np.int32), np.array([True, False, False])
+
+
+def init_params(key, config):
+    width = config.action_dim * config.action_horizon
+    inputs = 3 * PX * PX + config.action_dim + width + 1
+    return {
+        "in": {"kernel": jax.random.normal(key, (inputs, 16)) * 0.05, "bias": jnp.zeros(16)},
+        "out": {"kernel": jnp.zeros((16, width)), "bias": jnp.zeros(width)},
+    }
+
+
+def compute_loss(params, config, observation, actions, *, noise, flow_time):
+    time = flow_time[:, None, None]
+    mixed = (time * noise + (1 - time) * actions).reshape(len(actions), -1)
+    pixels = observation.images["base_0_rgb"].reshape(len(actions), -1)
+    inputs = jnp.concatenate([pixels, observation.state, mixed, flow_time[:, None]], axis=1)
+    hidden = jnp.tanh(inputs @ params["in"]["kernel"] + params["in"]["bias"])
+    velocity = (hidden @ params["out"]["kernel"] + params["out"]["bias"]).reshape(actions.shape)
+    return jnp.square(velocity - (noise - actions)).mean(-1)
+
+
+def draw_noise_and_time(key, shape):
+    _, noise_key, time_key = jax.random.split(key, 3)
+    return jax.random.normal(noise_key, shape), jax.random.beta(time_key, 1.5, 1, shape[:1]) * 0.999 + 0.001
+
+
+MODEL = FlowModel(init_params, compute_loss, draw_noise_and_time, Observation)
+
+
+class SmallDataset:
+    """What training reads of a data set."""
+
+    def __init__(self):
+        rng, count = np.random.default_rng(5), sum(LENGTHS)
+        self.lengths, self.seeds, self.frame_count = LENGTHS, [0, 1], count
+        self.state = rng.normal(size=(count, 3)).astype(np.float32)
+        self.actions = rng.normal(size=(count, 3)).astype(np.float32)
+        self.frames = {"base_0_rgb": rng.integers(0, 256, (count, PX, PX, 3), dtype=np.uint8)}
+
+
+def small_pipeline():
+    contract = Contract(
+        env_id="Test-v1", robot_uid="panda", control_mode="pd_ee_delta_pose", control_hz=20, sim_hz=100,
+        sim_backend="physx_cpu", shader="default", cameras=(Camera("base_0_rgb", "base_camera", PX, PX),),
+        state=("tcp",), state_dim=3, action_dim=3, action_layout="xyz", gripper_open=1.0, prompt="move", image_px=PX, fps=20,
+    )  # fmt: skip
+    stats = {name: NormStats(*(np.array([v] * 3, np.float32) for v in (0, 1, -2, 2))) for name in ("state", "actions")}
+    return Pipeline(contract, LinearConfig(), "zscore", False, stats, OneToken())
+
+
+@pytest.fixture
+def small():
+    """(pipeline, dataset, frames, model) and settings."""
+    dataset = SmallDataset()
+    settings = TrainConfig(
+        steps=6,
+        batch_size=5,
+        peak_lr=1e-2,
+        final_lr=1e-3,
+        warmup_steps=2,
+        ema=0.9,
+        save_every=100,
+        log_every=2,
+        shift_px=1,
+    )
+
+    @dataclasses.dataclass
+    class Small:
+        pipeline: Pipeline
+        dataset: SmallDataset
+        model: FlowModel
+        settings: TrainConfig
+
+        def train(self, folder, *, resume=False, model=None, **changes):
+            from pirig.training.loop import train
+
+            settings = dataclasses.replace(
+                self.settings, **{k: v for k, v in changes.items() if hasattr(self.settings, k)}
+            )
+            others = {k: v for k, v in changes.items() if not hasattr(self.settings, k)}
+            model = model or self.model
+            return train(
+                folder, settings, self.pipeline, self.dataset, self.dataset.frames, resume=resume, model=model, **others
+            )
+
+    return Small(small_pipeline(), dataset, MODEL, settings)

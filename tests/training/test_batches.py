@@ -1,0 +1,81 @@
+"""Order, action chunks at episode ends, restart, and the prefetch thread."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from pirig.training.batches import Batches, Prefetch
+
+LENGTHS = [5, 3]
+
+
+def make_batches(batch_size=3, seed=0, **changes):
+    count = sum(LENGTHS)
+    number = np.arange(count)
+    arrays = {
+        "images": {"base_0_rgb": np.broadcast_to(number[:, None, None, None], (count, 4, 4, 3)).astype(np.uint8)},
+        "state": number[:, None].astype(np.float32),
+        "tokens": np.ones((count, 10), np.int32),
+        "token_mask": np.arange(10)[None] < np.full((count, 1), 6),
+        "actions": number[:, None].astype(np.float32),
+        "lengths": LENGTHS,
+        **changes,
+    }
+    return Batches(**arrays, horizon=4, batch_size=batch_size, seed=seed)
+
+
+def test_chunks_repeat_the_last_action_of_their_own_episode():
+    batch = make_batches().gather(np.array([0, 3, 5, 7]))
+    expected = [[0, 1, 2, 3], [3, 4, 4, 4], [5, 6, 7, 7], [7, 7, 7, 7]]
+    np.testing.assert_array_equal(batch["actions"][..., 0], expected)
+    np.testing.assert_array_equal(batch["images"]["base_0_rgb"][:, 0, 0, 0], [0, 3, 5, 7])
+
+
+def test_unused_token_columns_are_dropped():
+    assert make_batches().batch(0)["tokens"].shape == (3, 6)
+
+
+def test_every_epoch_sees_every_frame_once_in_another_order():
+    batches = make_batches(batch_size=4)
+    epochs = [np.concatenate([batches.indices(start), batches.indices(start + 4)]) for start in (0, 8)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(8))
+    assert list(epochs[0]) != list(epochs[1])
+
+
+def test_order_depends_on_seed_and_position_only():
+    one, same, other = make_batches(seed=1), make_batches(seed=1), make_batches(seed=2)
+    np.testing.assert_array_equal(one.indices(21), same.indices(21))
+    stream = [np.concatenate([b.indices(p) for p in range(0, 24, 3)]) for b in (one, other)]
+    assert list(stream[0]) != list(stream[1])
+    wide = make_batches(seed=1, batch_size=6)  # the stream itself does not depend on the batch size
+    np.testing.assert_array_equal(wide.indices(3), np.concatenate([one.indices(3), one.indices(6)]))
+
+
+def test_batch_larger_than_the_data_set():
+    assert len(make_batches(batch_size=20).indices(0)) == 20
+
+
+def test_bad_data_is_named():
+    actions = np.zeros((8, 1), np.float32)
+    actions[4] = np.nan
+    with pytest.raises(ValueError, match="actions of frame 4"):
+        make_batches(actions=actions)
+    with pytest.raises(ValueError, match="images of base_0_rgb: 7"):
+        make_batches(images={"base_0_rgb": np.zeros((7, 4, 4, 3), np.uint8)})
+
+
+def test_prefetch_yields_the_same_batches_and_ends_its_thread():
+    batches = make_batches()
+    with Prefetch(batches, 6) as stream:
+        for position in (6, 9, 12):
+            np.testing.assert_array_equal(next(stream)["state"], batches.batch(position)["state"])
+    assert not any(thread.name == "pirig-prefetch" for thread in threading.enumerate())
+
+
+def test_prefetch_passes_errors_on():
+    batches = make_batches()
+    batches.images["base_0_rgb"] = batches.images["base_0_rgb"][:0]
+    with Prefetch(batches, 0) as stream, pytest.raises(IndexError):
+        next(stream)

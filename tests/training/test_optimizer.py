@@ -1,0 +1,65 @@
+"""LR values and AdamW updates equal to those recorded from openpi; the freeze split."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from pirig.training.optimizer import cast_frozen, kernel_norm, make_optimizer, merge, select
+from pirig.training.schedules import make_schedule
+
+GOLDEN = np.load(Path(__file__).parent / "golden" / "optimizer.npz")
+SCHEDULES = {
+    "cosine_default": dict(warmup_steps=1000, peak_lr=2.5e-5, decay_steps=30000, final_lr=2.5e-6),
+    "cosine_w10000_p5e-5_d1e6_l5e-5": dict(warmup_steps=10000, peak_lr=5e-5, decay_steps=1_000_000, final_lr=5e-5),
+    "cosine_w2_p1e-3_d10_l1e-4": dict(warmup_steps=2, peak_lr=1e-3, decay_steps=10, final_lr=1e-4),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_learning_rate_equals_openpi(name):
+    schedule = make_schedule(**SCHEDULES[name])
+    ours = np.array([schedule(int(step)) for step in GOLDEN["lr/steps"]])
+    np.testing.assert_allclose(ours, GOLDEN[f"lr/{name}"], rtol=1e-6)
+
+
+def test_decay_within_warmup_is_refused():
+    with pytest.raises(ValueError, match=r"train\.warmup_steps is 10"):
+        make_schedule(peak_lr=1.0, final_lr=0.1, warmup_steps=10, decay_steps=10)
+
+
+def test_adamw_and_ema_equal_openpi():
+    optimizer = make_optimizer(make_schedule(**SCHEDULES["cosine_w2_p1e-3_d10_l1e-4"]))
+    params = {name: jnp.asarray(GOLDEN[f"adamw/p0_{name}"]) for name in ("w", "b")}
+    state, ema = optimizer.init(params), params
+    for step in range(5):
+        grads = {name: jnp.asarray(GOLDEN[f"adamw/grad{step}_{name}"]) for name in params}
+        updates, state = optimizer.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        ema = jax.tree.map(lambda old, new: 0.99 * old + 0.01 * new, ema, params)
+        for name in params:
+            np.testing.assert_allclose(params[name], GOLDEN[f"adamw/p{step + 1}_{name}"], atol=1e-7)
+            np.testing.assert_allclose(ema[name], GOLDEN[f"adamw/ema{step + 1}_{name}"], atol=1e-7)
+
+
+def test_select_and_merge_are_inverse():
+    tree = {"a": {"kernel": jnp.ones((2, 2)), "lora": jnp.zeros(3)}, "b": {"bias": jnp.ones(2)}}
+    mask = {"a": {"kernel": False, "lora": True}, "b": {"bias": False}}
+    trained, frozen = select(tree, mask), select(tree, mask, keep=False)
+    assert list(trained) == ["a"] and list(trained["a"]) == ["lora"]
+    assert jax.tree.structure(merge(trained, frozen)) == jax.tree.structure(tree)
+    cast = cast_frozen(tree, mask)
+    assert cast["b"]["bias"].dtype == jnp.bfloat16 and cast["a"]["lora"].dtype == jnp.float32
+    with pytest.raises(ValueError, match="freeze mask"):
+        select(tree, {"a": mask["a"]})
+
+
+def test_kernel_norm_leaves_out_bias_scale_and_embeddings():
+    tree = {
+        "x": {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.ones((3, 3)), "scale": jnp.ones((2, 2))},
+        "w": jnp.ones(9),
+    }
+    assert float(kernel_norm(tree)) == pytest.approx(4.0)
