@@ -6,17 +6,20 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pirig.transforms.normalize import save_norm_stats
 from pirig.transforms.pipeline import Pipeline
 
+if TYPE_CHECKING:
+    from pirig.datasets.lerobot_read import Dataset
+
 POLICY_FILE, STATS_FILE = "policy.json", "norm_stats.json"
 
 
-def policy_record(pipeline: Pipeline, dataset: Any) -> dict[str, Any]:
+def policy_record(pipeline: Pipeline, dataset: Dataset) -> dict[str, Any]:
     """The JSON dict of policy.json."""
     config = pipeline.model_config
     return {
@@ -30,7 +33,7 @@ def policy_record(pipeline: Pipeline, dataset: Any) -> dict[str, Any]:
     }
 
 
-def asset_writer(pipeline: Pipeline, dataset: Any, extra: dict[str, Any] | None = None) -> Callable[[Path], None]:
+def asset_writer(pipeline: Pipeline, dataset: Dataset, extra: dict[str, Any] | None = None) -> Callable[[Path], None]:
     """A function that writes the three files into a folder."""
     text = json.dumps({**policy_record(pipeline, dataset), **(extra or {})}, indent=2, default=_plain) + "\n"
 

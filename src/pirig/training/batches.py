@@ -10,11 +10,15 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pirig.files.progress import Progress
+
+if TYPE_CHECKING:
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.transforms.pipeline import Pipeline
 
 PREPARE_ROWS = 2048
 
@@ -90,7 +94,9 @@ class Batches:
         }
 
 
-def prepare(pipeline: Any, dataset: Any, frames: Mapping[str, np.ndarray], *, batch_size: int, seed: int) -> Batches:
+def prepare(
+    pipeline: Pipeline, dataset: Dataset, frames: Mapping[str, np.ndarray], *, batch_size: int, seed: int
+) -> Batches:
     """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once."""
     parts: list[tuple[np.ndarray, ...]] = []
     with Progress("prepare frames", dataset.frame_count) as progress:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -32,6 +32,10 @@ from pirig.training.step import (
     make_train_step,
 )
 from pirig.training.stopping import StopWish
+
+if TYPE_CHECKING:
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.transforms.pipeline import Pipeline
 
 LOSS_WINDOW = 100  # the loss reported is the mean of the last so many steps
 CURVE_FILE = "loss.png"
@@ -69,8 +73,8 @@ def _keys(settings: TrainConfig) -> tuple[jax.Array, jax.Array]:
 def train(
     run_folder: Path,
     settings: TrainConfig,
-    pipeline: Any,
-    dataset: Any,
+    pipeline: Pipeline,
+    dataset: Dataset,
     frames: Mapping[str, np.ndarray],
     *,
     resume: bool,
@@ -128,8 +132,8 @@ class _Run:
 
     folder: Path
     settings: TrainConfig
-    pipeline: Any
-    dataset: Any
+    pipeline: Pipeline
+    dataset: Dataset
     batches: Batches
     trainable: Tree | None
     model: FlowModel | None

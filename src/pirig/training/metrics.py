@@ -117,7 +117,9 @@ class Wandb:
         except ImportError as error:
             raise ValueError(f"train.wandb={mode} needs the wandb package: pip install 'pirig[wandb]'") from error
         name = "-".join(folder.parts[-2:])
-        self._run = wandb.init(mode=mode, project=project, dir=str(folder), name=name, config=config)
+        quiet = wandb.Settings(silent=True)
+        options: dict[str, Any] = {"mode": mode, "project": project, "dir": str(folder), "name": name, "config": config}
+        self._run = wandb.init(**options, settings=quiet)
 
     def log(self, row: dict[str, Any]) -> None:
         if self._run is not None:
@@ -131,4 +133,4 @@ class Wandb:
 
     def close(self) -> None:
         if self._run is not None:
-            self._run.finish(quiet=True)
+            self._run.finish()

@@ -139,15 +139,17 @@ def make_train_step(
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
         params = merge(moved, frozen)
         after = TrainState(state.step + 1, params, ema, opt_state, state.rng)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), _moving(after), _moving(state))
+        step, params, ema, opt_state = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old), _moving(after), _moving(state)
+        )
         metrics = {
             "loss": value,
             "grad_norm": grad_norm,
-            "param_norm": kernel_norm(params),
+            "param_norm": kernel_norm(after.params),
             "lr": schedule(state.step),
             "finite": finite,
         }
-        return TrainState(*kept, state.rng), metrics
+        return TrainState(step, params, ema, opt_state, state.rng), metrics
 
     return jax.jit(train_step, donate_argnums=0)
 
