@@ -1,0 +1,78 @@
+"""Every frame of a data set, decoded and resized once, in memory-mapped arrays: training reads without decoding."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from pirig.datasets import png
+from pirig.datasets.lerobot_read import Dataset
+from pirig.files.atomic import staging_folder
+from pirig.files.progress import Progress
+from pirig.transforms.images import resize_with_pad
+
+BLOCK = 64
+VERSION = 1  # changes where the bytes of a cache would
+
+
+def frame_cache(dataset: Dataset, image_px: int, root: Path) -> dict[str, np.ndarray]:
+    """{role: read-only memory map u8 [N, image_px, image_px, 3]}, built under `root` unless it is there already.
+
+    The folder's name follows from the data set's content, the contract and `image_px`: another data set never meets an
+    old cache. Raises ValueError where the disk is too small.
+    """
+    folder = cache_folder(dataset, image_px, root)
+    if not folder.is_dir():
+        _require_space(dataset, image_px, root)
+        try:
+            with staging_folder(folder) as staging:
+                _build(dataset, image_px, staging)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process was faster
+                raise
+    return {role: np.load(folder / f"{role}.npy", mmap_mode="r") for role in dataset.roles}
+
+
+def cache_folder(dataset: Dataset, image_px: int, root: Path) -> Path:
+    """Where the cache of this data set at this size is or will be."""
+    key = hashlib.sha256(f"{VERSION} {dataset.content_hash} {dataset.contract.hash} {image_px}".encode()).hexdigest()
+    return Path(root) / f"frames-{image_px}px-{key[:16]}"
+
+
+def _require_space(dataset: Dataset, image_px: int, root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    needed = dataset.frame_count * len(dataset.roles) * image_px**2 * 3
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        raise ValueError(
+            f"{root}: the decoded frames need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; make room"
+        )
+
+
+def _build(dataset: Dataset, image_px: int, folder: Path) -> None:
+    shape = (dataset.frame_count, image_px, image_px, 3)
+    with (
+        Progress("decode frames", dataset.frame_count * len(dataset.roles)) as progress,
+        ThreadPoolExecutor(2, thread_name_prefix="decode") as pool,
+    ):
+        for role in dataset.roles:
+            frames = np.lib.format.open_memmap(folder / f"{role}.npy", mode="w+", dtype=np.uint8, shape=shape)
+            for rows, pngs in _blocks(dataset, role):
+                frames[rows] = list(pool.map(lambda data: resize_with_pad(png.decode(data), image_px), pngs))
+                progress.advance(len(pngs))
+            frames.flush()
+            del frames
+
+
+def _blocks(dataset: Dataset, role: str) -> Iterator[tuple[slice, list[bytes]]]:
+    for start in itertools.count(0, BLOCK):
+        if start >= dataset.frame_count:
+            return
+        rows = slice(start, min(start + BLOCK, dataset.frame_count))
+        yield rows, [dataset.image_png(role, index) for index in range(rows.start, rows.stop)]

@@ -1,0 +1,122 @@
+"""Demos of ManiSkill (`pirig demos`) into a LeRobot data set. Everything is checked before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pirig.contract import Camera, Contract, require_equal
+from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.datasets.npz import Header, headers
+from pirig.demos.manifest import DemosManifest, episode_files
+from pirig.files.progress import Progress
+from pirig.transforms.state import build_state
+
+DELTA_LIMIT = 1.0 + 1e-4
+
+
+def convert(demos_folder: Path, dataset_folder: Path, contract: Contract) -> None:
+    """Writes the data set, going on where a killed run stopped. Failed tries are left out and counted in provenance.
+
+    Raises ValueError (ContractError) before anything is written: the demos' contract differs, an episode has no images
+    of a camera, has NaN or infinite numbers, arrays of different lengths, or actions outside the control mode's range.
+    """
+    demos_folder, dataset_folder = Path(demos_folder), Path(dataset_folder)
+    if dataset_folder.exists():
+        raise FileExistsError(f"{dataset_folder} exists already; remove it or choose another name")
+    require_equal(contract, Contract.load(demos_folder), our_name="this run", their_name=f"the demos {demos_folder}")
+    manifest = DemosManifest.load(demos_folder)
+    files = _files(demos_folder, manifest)
+    numbers = [check_episode(file, contract) for file in files]
+    with (
+        LeRobotWriter(dataset_folder, contract) as writer,
+        Progress("convert", len(files)) as progress,
+    ):
+        for seed, file, (state, actions) in zip(manifest.seeds, files, numbers, strict=True):
+            if not writer.reuse_episode(state, actions, seed=seed):
+                writer.add_episode(_images(file, contract), state, actions, seed=seed)
+            progress.advance()
+        left_out = manifest.tried - manifest.kept
+        writer.finish({"kept": manifest.kept, "tried": manifest.tried, "left_out": left_out, "source": manifest.source})
+
+
+def _files(folder: Path, manifest: DemosManifest) -> list[Path]:
+    """The manifest's episodes, in its order."""
+    files = {seed_of(file): file for file in episode_files(folder)}
+    missing = [seed for seed in manifest.seeds if seed not in files]
+    if missing or not manifest.seeds:
+        what = f"episodes of seeds {missing}" if missing else "all episodes"
+        raise ValueError(f"{folder}: {what} are missing; run `pirig demos` with the same settings again")
+    return [files[seed] for seed in manifest.seeds]
+
+
+def seed_of(file: Path) -> int:
+    """`episode_00012.npz` -> 12."""
+    return int(file.stem.rsplit("_", 1)[1])
+
+
+def check_episode(file: Path, contract: Contract) -> tuple[np.ndarray, np.ndarray]:
+    """State f32 [T, S] and actions f32 [T, A] of an episode whose arrays all fit the contract; no image is read."""
+    found = headers(file)
+    if "actions" not in found:
+        raise ValueError(f"{file}: no actions; this is no episode of demos, run `pirig demos`")
+    for camera in contract.cameras:
+        _require_images(file, found, camera, found["actions"].shape[0])
+    with np.load(file) as arrays:
+        actions = np.asarray(arrays["actions"], np.float32)
+        try:
+            state = build_state(contract.state, arrays)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+    if len(state) != len(actions) or actions.ndim != 2 or actions.shape[1] != contract.action_dim or not len(actions):
+        raise ValueError(
+            f"{file}: actions {list(actions.shape)} and state {list(state.shape)}; expected [T, {contract.action_dim}] "
+            f"and [T, {contract.state_dim}] of one length T > 0; run `pirig demos` again"
+        )
+    _require_finite(file, "actions", actions)
+    _require_finite(file, "state", state)
+    _require_in_range(file, actions, contract)
+    return state, actions
+
+
+def _require_images(file: Path, found: dict[str, Header], camera: Camera, length: int) -> None:
+    key = f"image/{camera.role}"
+    if key not in found:
+        others = ", ".join(name for name in found if name.startswith("image/")) or "no images at all"
+        raise ValueError(
+            f"{file}: no rgb of camera {camera.role} (it has {others}): run `pirig demos ...` with the same settings"
+        )
+    expected = Header((length, camera.height_px, camera.width_px, 3), np.dtype(np.uint8))
+    if found[key] != expected:
+        raise ValueError(
+            f"{file}: {key} is {found[key].dtype} {list(found[key].shape)}, expected {expected.dtype} "
+            f"{list(expected.shape)} ({length} actions); run `pirig demos` again"
+        )
+
+
+def _require_finite(file: Path, name: str, values: np.ndarray) -> None:
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{file}: {name} of step {bad[0]} are not finite ({values[bad[0]].tolist()}); "
+            "remove this episode's file and run `pirig demos` again"
+        )
+
+
+def _require_in_range(file: Path, actions: np.ndarray, contract: Contract) -> None:
+    """Delta modes are normalised to -1..1 by ManiSkill; what is outside would be clipped silently in the simulator."""
+    if "delta" not in contract.control_mode:
+        return
+    bad = np.argwhere(np.abs(actions) > DELTA_LIMIT)
+    if len(bad):
+        step, number = bad[0]
+        raise ValueError(
+            f"{file}: action {number} of step {step} is {actions[step, number]:.4g}, {contract.control_mode} allows "
+            "-1..1; were these demos recorded in another control mode? Replay them with `pirig demos`"
+        )
+
+
+def _images(file: Path, contract: Contract) -> dict[str, np.ndarray]:
+    with np.load(file) as arrays:
+        return {camera.role: arrays[f"image/{camera.role}"] for camera in contract.cameras}

@@ -1,0 +1,245 @@
+"""Says what an h5, an npz, a demos folder or a LeRobot folder holds, and what it lacks to be trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pirig.contract import FILE_NAME, Contract, ContractError
+from pirig.datasets.npz import headers
+
+EPISODES_SHOWN = 2
+RANGE_LIMIT = 2_000_000  # numbers; the range of larger arrays is not computed
+
+
+def describe(path: Path) -> list[str]:
+    """Lines for the screen: a tree with shapes, types and ranges, then what is missing to train on it.
+
+    Raises ValueError where there is nothing at `path` or its kind is unknown; a damaged file gets a line that says so.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path}: there is nothing; expected an .h5, an .npz, a demos folder or a LeRobot folder")
+    return [f"{path}", *_describer(path)(path)]
+
+
+def _describer(path: Path) -> Callable[[Path], list[str]]:
+    if path.is_file():
+        if path.suffix in (".h5", ".hdf5"):
+            return _h5
+        if path.suffix == ".npz":
+            return _npz
+    elif (path / "meta/info.json").is_file():
+        return _lerobot
+    elif any(path.glob("episode_*.npz")) or (path / "manifest.json").is_file():
+        return _demos
+    raise ValueError(f"{path}: neither an .h5 or .npz file nor a folder of demos or of a LeRobot data set")
+
+
+def _tree(entries: Mapping[str, tuple[tuple[int, ...], np.dtype, str]]) -> list[str]:
+    width = max((len(name) for name in entries), default=0)
+    return [
+        f"  {name:<{width}}  {dtype!s:<8} {list(shape)!s:<20} {span}".rstrip()
+        for name, (shape, dtype, span) in entries.items()
+    ]
+
+
+def value_range(values: np.ndarray) -> str:
+    """``-0.1 .. 2`` and how many numbers are not finite; empty for text."""
+    if values.dtype.kind not in "fiub" or not values.size:
+        return ""
+    values = values.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    bad = values.size - finite.size
+    span = f"{finite.min():.4g} .. {finite.max():.4g}" if finite.size else "nothing finite"
+    return span + (f"  ({bad} NOT FINITE)" if bad else "")
+
+
+# --- .npz and folders of them
+
+
+def _npz(path: Path) -> list[str]:
+    try:
+        found = headers(path)
+        with np.load(path) as arrays:
+            entries = {
+                name: (h.shape, h.dtype, value_range(arrays[name]) if np.prod(h.shape) <= RANGE_LIMIT else "")
+                for name, h in found.items()
+            }
+    except ValueError as error:
+        return [f"  damaged: {error}"]
+    missing = []
+    if "actions" not in found:
+        missing.append("no actions")
+    if not any(name.startswith("image/") for name in found):
+        missing.append("no rgb: run `pirig demos ...`")
+    if "qpos" not in found:
+        missing.append("no qpos: the state recipes need the joints")
+    missing += [f"{name}: {span}" for name, (_, _, span) in entries.items() if "NOT FINITE" in span]
+    return _tree(entries) + _verdict(missing, "an episode of demos; convert its folder with `pirig convert`")
+
+
+def _demos(path: Path) -> list[str]:
+    lines, missing = [], []
+    files = sorted(path.glob("episode_*.npz"))
+    if (path / "manifest.json").is_file():
+        manifest = json.loads((path / "manifest.json").read_text())
+        lengths = manifest.get("lengths") or [0]
+        lines.append(
+            f"  demos: {manifest.get('kept')} kept of {manifest.get('tried')} tried, "
+            f"{min(lengths)} to {max(lengths)} steps, {len(files)} files"
+        )
+        if manifest.get("kept") != len(files):
+            missing.append(f"manifest.json names {manifest.get('kept')} episodes, {len(files)} files are here")
+    else:
+        missing.append("no manifest.json: `pirig demos` has not finished; run it again, it goes on where it stopped")
+    contract = _contract_lines(path, lines, missing)
+    for file in files[:EPISODES_SHOWN]:
+        lines += [f"  {file.name}", *("  " + line for line in _npz(file)[:-1])]
+    if len(files) > EPISODES_SHOWN:
+        lines.append(f"  ... and {len(files) - EPISODES_SHOWN} more episodes")
+    missing += _bad_episodes(files, contract)
+    return lines + _verdict(missing, "convert it with `pirig convert`")
+
+
+def _bad_episodes(files: list[Path], contract: Contract | None) -> list[str]:
+    from pirig.datasets.from_maniskill import check_episode
+
+    found = []
+    for file in files:
+        try:
+            if contract is None:
+                headers(file)
+            else:
+                check_episode(file, contract)
+        except ValueError as error:
+            found.append(str(error))
+    return found
+
+
+def _contract_lines(folder: Path, lines: list[str], missing: list[str]) -> Contract | None:
+    try:
+        contract = Contract.load(folder)
+    except ContractError as error:
+        missing.append(str(error))
+        return None
+    cameras = ", ".join(f"{c.role} {c.width_px}x{c.height_px}" for c in contract.cameras)
+    lines.append(
+        f"  {FILE_NAME} ({contract.hash}): {contract.env_id}, {contract.robot_uid}, {contract.control_mode} at "
+        f"{contract.control_hz} Hz, cameras {cameras}, state {' + '.join(contract.state)}, {contract.prompt!r}"
+    )
+    return contract
+
+
+# --- .h5
+
+
+def _h5(path: Path) -> list[str]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            episodes = sorted((key for key in file if key.startswith("traj_")), key=lambda key: int(key[5:]))
+            shown = episodes[:EPISODES_SHOWN] or list(file)
+            lines = []
+            for key in shown:
+                lines += [f"  {key}", *("  " + line for line in _tree(_h5_entries(file[key])))]
+            if len(episodes) > len(shown):
+                lines.append(f"  ... and {len(episodes) - len(shown)} more episodes")
+            return lines + _verdict(_h5_missing(file, episodes), "")
+    except (OSError, RuntimeError, KeyError) as error:
+        return [f"  damaged: truncated or not an HDF5 file ({error}); copy or make it again"]
+
+
+def _h5_entries(group: Any) -> dict[str, tuple[tuple[int, ...], np.dtype, str]]:
+    import h5py
+
+    entries: dict[str, tuple[tuple[int, ...], np.dtype, str]] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            span = value_range(item[()]) if item.size <= RANGE_LIMIT else ""
+            entries[name] = (item.shape, item.dtype, span)
+
+    if isinstance(group, h5py.Dataset):
+        visit(group.name, group)
+    else:
+        group.visititems(visit)
+    return entries
+
+
+def _h5_missing(file: Any, episodes: list[str]) -> list[str]:
+    if not episodes:
+        return ["no traj_<n> groups: this is no trajectory file of ManiSkill"]
+    names: list[str] = []
+    file[episodes[0]].visit(names.append)
+    missing = []
+    if not any(name.endswith("/rgb") for name in names):
+        missing.append("no rgb: run `pirig demos demos.path=FILE` with the task and cameras you want, it renders them")
+    if "actions" not in names:
+        missing.append("no actions: without them it cannot be replayed")
+    bad = [key for key in episodes if "actions" in file[key] and not np.isfinite(file[key]["actions"][()]).all()]
+    missing += [f"{key}: its actions are not all finite; `pirig demos` will refuse it" for key in bad[:5]]
+    missing.append("it is no data set yet: `pirig demos demos.path=FILE`, then `pirig convert`")
+    return missing
+
+
+# --- LeRobot
+
+
+def _lerobot(path: Path) -> list[str]:
+    from pirig.datasets.lerobot_read import Dataset
+
+    try:
+        info = json.loads((path / "meta/info.json").read_text())
+    except ValueError as error:
+        return [f"  damaged: meta/info.json is not valid JSON ({error})"]
+    lines = [
+        f"  LeRobot {info.get('codebase_version')}: {info.get('total_episodes')} episodes, "
+        f"{info.get('total_frames')} frames at {info.get('fps')} Hz, robot {info.get('robot_type')}"
+    ]
+    stats = _lerobot_stats(path)
+    entries = {
+        key: (tuple(feature["shape"]), feature["dtype"], _stats_span(stats.get(key)))
+        for key, feature in info.get("features", {}).items()
+    }
+    lines += _tree(entries)  # type: ignore[arg-type]
+    missing: list[str] = []
+    _contract_lines(path / "meta/pirig", lines, missing)
+    if not any(feature["dtype"] in ("image", "video") for feature in info.get("features", {}).values()):
+        missing.append("no images: run `pirig demos ...` and `pirig convert`")
+    if not missing:
+        try:
+            dataset = Dataset(path)
+            for name, values in (("state", dataset.state), ("actions", dataset.actions)):
+                lines.append(f"  {name} read back: {value_range(values)}")
+                if not np.isfinite(values).all():
+                    missing.append(f"{name} are not all finite")
+        except (ValueError, KeyError, OSError) as error:
+            missing.append(str(error))
+    if not (path / "meta/pirig/norm_stats.json").is_file():
+        lines.append("  no norm_stats.json yet: `pirig stats` (or `pirig train`) makes it")
+    return lines + _verdict(missing, "train on it with `pirig train`")
+
+
+def _lerobot_stats(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads((path / "meta/stats.json").read_text())
+    except (ValueError, OSError):
+        return {}
+
+
+def _stats_span(entry: dict[str, Any] | None) -> str:
+    if not entry or "min" not in entry or "max" not in entry:
+        return ""
+    return f"{np.min(entry['min']):.4g} .. {np.max(entry['max']):.4g}"
+
+
+def _verdict(missing: list[str], ready: str) -> list[str]:
+    if missing:
+        return ["  missing to train on it:", *(f"    - {entry}" for entry in missing)]
+    return [f"  nothing is missing: {ready}"]

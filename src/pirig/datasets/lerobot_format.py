@@ -1,0 +1,148 @@
+"""What LeRobot's versions have in common: features, parquet schema, the columns of an episode, statistics.
+
+Written from the public LeRobot sources (Apache-2.0, v0.4.4, lerobot/datasets). The `huggingface` metadata always says
+`"Sequence"`, which every reader takes (facts in docs/LOG.md).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pirig.contract import Contract
+from pirig.transforms.state import STATE_ENTRIES
+
+STATE_KEY = "observation.state"
+ACTION_KEY = "action"
+QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
+_INDEX_FEATURES = {
+    "timestamp": "float32",
+    "frame_index": "int64",
+    "episode_index": "int64",
+    "index": "int64",
+    "task_index": "int64",
+}
+Stats = dict[str, dict[str, Any]]
+
+
+def image_key(role: str) -> str:
+    """The feature that holds the images of a camera."""
+    return f"observation.images.{role}"
+
+
+def features(contract: Contract) -> dict[str, dict[str, Any]]:
+    """LeRobot's feature table of the contract, as info.json has it."""
+    names = ["height", "width", "channels"]
+    table: dict[str, dict[str, Any]] = {
+        image_key(camera.role): {
+            "dtype": "image",
+            "shape": [camera.height_px, camera.width_px, 3],
+            "names": names,
+        }
+        for camera in contract.cameras
+    }
+    table[STATE_KEY] = _vector(contract.state_dim, _state_names(contract))
+    table[ACTION_KEY] = _vector(contract.action_dim, contract.action_layout.split())
+    for key, dtype in _INDEX_FEATURES.items():
+        table[key] = {"dtype": dtype, "shape": [1], "names": None}
+    return table
+
+
+def _vector(dim: int, names: list[str]) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": [dim], "names": names if len(names) == dim else None}
+
+
+def _state_names(contract: Contract) -> list[str]:
+    return [f"{entry}_{i}" for entry in contract.state for i in range(STATE_ENTRIES[entry][0])]
+
+
+def schema(contract: Contract) -> pa.Schema:
+    """Arrow schema of the data files, with the `huggingface` metadata that readers take the feature types from."""
+    fields, described = [], {}
+    for key, feature in features(contract).items():
+        arrow, hugging_face = _types(feature)
+        fields.append(pa.field(key, arrow))
+        described[key] = hugging_face
+    metadata = {"huggingface": json.dumps({"info": {"features": described}})}
+    return pa.schema(fields, metadata=metadata)
+
+
+IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def _types(feature: dict[str, Any]) -> tuple[pa.DataType, dict[str, Any]]:
+    if feature["dtype"] == "image":
+        return IMAGE_TYPE, {"_type": "Image"}
+    scalar = pa.float32() if feature["dtype"] == "float32" else pa.int64()
+    value = {"dtype": feature["dtype"], "_type": "Value"}
+    if feature["names"] is None and feature["shape"] == [1]:
+        return scalar, value
+    length = feature["shape"][0]
+    return pa.list_(scalar, length), {"feature": value, "length": length, "_type": "Sequence"}
+
+
+def vectors(values: np.ndarray) -> pa.FixedSizeListArray:
+    """f32 [T, D] -> T fixed-size lists."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def images(pngs: list[bytes]) -> pa.StructArray:
+    """PNG bytes -> the struct of an embedded image."""
+    return pa.StructArray.from_arrays(
+        [pa.array(pngs, pa.binary()), pa.nulls(len(pngs), pa.string())], fields=list(IMAGE_TYPE)
+    )
+
+
+def index_columns(length: int, *, episode_index: int, offset: int, fps: int) -> dict[str, np.ndarray]:
+    """The five columns that LeRobot adds to an episode of `length` frames that starts at row `offset`."""
+    frame_index = np.arange(length, dtype=np.int64)
+    return {
+        "timestamp": (frame_index / fps).astype(np.float32),
+        "frame_index": frame_index,
+        "episode_index": np.full(length, episode_index, np.int64),
+        "index": frame_index + offset,
+        "task_index": np.zeros(length, np.int64),
+    }
+
+
+def number_stats(values: np.ndarray) -> dict[str, Any]:
+    """Exact statistics over the rows of [T] or [T, D] numbers, as lists of D."""
+    rows = values.reshape(len(values), -1).astype(np.float64)
+    found = {
+        "min": rows.min(0),
+        "max": rows.max(0),
+        "mean": rows.mean(0),
+        "std": rows.std(0),
+        **dict(zip(QUANTILES, np.quantile(rows, list(QUANTILES.values()), axis=0), strict=True)),
+    }
+    return {key: value.tolist() for key, value in found.items()} | {"count": [len(rows)]}
+
+
+SAMPLED_FRAMES, PIXEL_STRIDE = 20, 4
+
+
+def image_histogram(frames_u8: np.ndarray) -> tuple[int, np.ndarray]:
+    """Of u8 [T, H, W, 3]: how many frames were sampled, and i64 [3, 256] counts of their values (every 4th pixel)."""
+    chosen = np.unique(np.linspace(0, len(frames_u8) - 1, min(SAMPLED_FRAMES, len(frames_u8))).astype(int))
+    pixels = frames_u8[chosen, ::PIXEL_STRIDE, ::PIXEL_STRIDE].reshape(-1, 3)
+    return len(chosen), np.stack([np.bincount(pixels[:, c], minlength=256) for c in range(3)])
+
+
+def histogram_stats(frame_count: int, histogram: np.ndarray) -> dict[str, Any]:
+    """Statistics of image values scaled to [0, 1] from i64 [3, 256] counts, shaped [3][1][1] as LeRobot wants them."""
+    levels = np.arange(256) / 255.0
+    total = histogram.sum(1)
+    mean = histogram @ levels / total
+    cumulative = np.cumsum(histogram, axis=1) / total[:, None]
+    present = histogram > 0
+    found = {
+        "min": levels[present.argmax(1)],
+        "max": levels[255 - present[:, ::-1].argmax(1)],
+        "mean": mean,
+        "std": np.sqrt(np.maximum(histogram @ levels**2 / total - mean**2, 0.0)),
+        **{key: levels[(cumulative >= q).argmax(1)] for key, q in QUANTILES.items()},
+    }
+    return {key: value.reshape(3, 1, 1).tolist() for key, value in found.items()} | {"count": [frame_count]}

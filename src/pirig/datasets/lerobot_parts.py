@@ -1,0 +1,78 @@
+"""One converted episode per file: what a killed conversion leaves behind and the next one goes on from.
+
+A part holds the columns that do not depend on the other episodes (images, state, actions); its footer holds the seed
+and the image histograms. It appears under its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pirig.datasets import lerobot_format as fmt
+from pirig.datasets import png
+from pirig.files.atomic import write_bytes
+
+_RECORD = b"pirig"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One converted episode: its file, seed, length in frames, and per role (frames sampled, histogram [3, 256])."""
+
+    file: Path
+    seed: int
+    length: int
+    histograms: dict[str, tuple[int, np.ndarray]]
+
+    def table(self) -> pa.Table:
+        return pq.read_table(self.file).replace_schema_metadata(None)
+
+
+def part_file(folder: Path, seed: int, state: np.ndarray, actions: np.ndarray) -> Path:
+    """The file of this episode: its name follows from the numbers, so a part of other demos is never taken."""
+    digest = hashlib.sha256(state.tobytes() + actions.tobytes()).hexdigest()[:16]
+    return folder / f"{seed:010d}-{digest}.parquet"
+
+
+def write(
+    file: Path, seed: int, frames: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, pool: Executor
+) -> Part:
+    """Encodes {role: u8 [T, H, W, 3]} with the pool and writes the part."""
+    columns: dict[str, pa.Array] = {}
+    histograms = {}
+    for role, images in frames.items():
+        columns[fmt.image_key(role)] = fmt.images(list(pool.map(png.encode, images)))
+        histograms[role] = fmt.image_histogram(images)
+    columns[fmt.STATE_KEY], columns[fmt.ACTION_KEY] = fmt.vectors(state), fmt.vectors(actions)
+    record = {
+        "seed": seed,
+        "histograms": {role: [count, histogram.tolist()] for role, (count, histogram) in histograms.items()},
+    }
+    table = pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(record)})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
+    write_bytes(file, buffer.getvalue())
+    return Part(file, seed, len(actions), histograms)
+
+
+def read(file: Path) -> Part:
+    """The part's description, without its images. Raises ValueError where the file is damaged."""
+    try:
+        footer = pq.read_metadata(file)
+        record = json.loads(footer.metadata[_RECORD])
+    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{file}: not a finished part of a conversion ({error}); remove it and convert again"
+        ) from error
+    histograms = {role: (count, np.asarray(rows)) for role, (count, rows) in record["histograms"].items()}
+    return Part(file, record["seed"], footer.num_rows, histograms)

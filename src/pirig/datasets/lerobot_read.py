@@ -1,0 +1,127 @@
+"""Reads a LeRobot v3.0 data set made by pirig: numbers in memory, images as PNG bytes on demand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pirig.contract import Contract
+from pirig.datasets import lerobot_v30, png
+from pirig.datasets.lerobot_format import ACTION_KEY, STATE_KEY, image_key
+from pirig.datasets.lerobot_write import PIRIG_FOLDER, PROVENANCE
+
+
+class Dataset:
+    """`state` f32 [N, S] and `actions` f32 [N, A] of all frames in order; `lengths` and `offsets` per episode.
+
+    `seeds` are the episodes' reset seeds, `provenance` is what the converter noted. Raises ValueError where the folder
+    is no such data set, is of another version, or is damaged.
+    """
+
+    folder: Path
+    contract: Contract
+    lengths: list[int]
+    offsets: list[int]  # row of each episode's first frame
+    seeds: list[int]
+    state: np.ndarray
+    actions: np.ndarray
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.info = _read_json(self.folder / "meta/info.json")
+        _require_version(self.folder, self.info)
+        self.contract = Contract.load(self.folder / PIRIG_FOLDER)
+        self.provenance = _read_json(self.folder / PIRIG_FOLDER / PROVENANCE)
+        self.lengths, self.seeds = list(self.provenance["lengths"]), list(self.provenance["seeds"])
+        self.offsets = [0, *np.cumsum(self.lengths).tolist()[:-1]]
+        self._files = [_open(file) for file in sorted(self.folder.glob("data/*/*.parquet"))]
+        self._groups = _row_groups(self._files)
+        self._loaded: tuple[str, int, pa.ChunkedArray] | None = None
+        self._read_numbers()
+
+    def _read_numbers(self) -> None:
+        tables = [file.read(columns=[STATE_KEY, ACTION_KEY]) for file in self._files]
+        rows = sum(table.num_rows for table in tables)
+        told = {"meta/info.json": self.info["total_frames"], "provenance": sum(self.lengths)}
+        wrong = [f"{name} says {count}" for name, count in told.items() if count != rows]
+        if wrong:
+            raise ValueError(f"{self.folder}: the data files hold {rows} frames, {' and '.join(wrong)}; convert again")
+        whole = pa.concat_tables(tables)
+        self.state, self.actions = (lerobot_v30.as_matrix(whole[key]) for key in (STATE_KEY, ACTION_KEY))
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.actions)
+
+    @property
+    def episode_count(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def roles(self) -> list[str]:
+        return [camera.role for camera in self.contract.cameras]
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of what was converted, noted by the writer."""
+        return self.provenance["content_sha256"]
+
+    def episode_rows(self, episode: int) -> slice:
+        """The rows of an episode, for `state` and `actions`."""
+        return slice(self.offsets[episode], self.offsets[episode] + self.lengths[episode])
+
+    def image_png(self, role: str, index: int) -> bytes:
+        """The PNG bytes of frame `index` (row of the data set). Reading in order is fastest: one episode is kept."""
+        if not 0 <= index < self.frame_count:
+            raise IndexError(f"frame {index} of a data set of {self.frame_count} frames")
+        group = int(np.searchsorted(self._groups[:, 0], index, side="right")) - 1
+        if self._loaded is None or self._loaded[:2] != (role, group):
+            self._loaded = (role, group, self._read_group(role, group))
+        return self._loaded[2][index - int(self._groups[group, 0])]["bytes"].as_py()
+
+    def _read_group(self, role: str, group: int) -> pa.ChunkedArray:
+        if role not in self.roles:
+            raise ValueError(f"{self.folder} has no camera {role!r}; it has {', '.join(self.roles)}")
+        _, file, row_group = self._groups[group]
+        return self._files[file].read_row_group(row_group, columns=[image_key(role)])[0]
+
+    def image(self, role: str, index: int) -> np.ndarray:
+        """Frame `index`, decoded: u8 [H, W, 3]."""
+        return png.decode(self.image_png(role, index))
+
+
+def _row_groups(files: list[pq.ParquetFile]) -> np.ndarray:
+    """i64 [groups, 3]: first row, file, row group within the file."""
+    found, row = [], 0
+    for number, file in enumerate(files):
+        for group in range(file.num_row_groups):
+            found.append((row, number, group))
+            row += file.metadata.row_group(group).num_rows
+    return np.array(found, np.int64).reshape(-1, 3)
+
+
+def _open(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: damaged or half-written ({error}); remove the data set and convert again") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: not there, so {path.name} of a pirig data set is missing; run `pirig convert`")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON ({error}); remove the data set and convert again") from error
+
+
+def _require_version(folder: Path, info: dict[str, Any]) -> None:
+    version = info.get("codebase_version")
+    if version != lerobot_v30.VERSION:
+        raise ValueError(f"{folder}: a LeRobot data set of version {version}; this reader knows {lerobot_v30.VERSION}")

@@ -1,0 +1,119 @@
+"""Our writer of LeRobot data sets: resumable per episode, complete or absent, and cheap (see benchmarks/convert.py).
+
+Episodes become parts in `.<name>.parts-<contract hash>` beside the data set; `finish` lays them out as LeRobot wants
+(`lerobot_v30`; another version is another module with the same `write`), checks the counts and renames.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pirig.contract import Contract
+from pirig.datasets import lerobot_parts, lerobot_v30
+from pirig.datasets.lerobot_parts import Part
+from pirig.files.atomic import staging_folder
+
+LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write}
+PIRIG_FOLDER = "meta/pirig"
+PROVENANCE = "provenance.json"
+
+
+class LeRobotWriter:
+    """``with LeRobotWriter(folder, contract) as writer: writer.add_episode(...); writer.finish({...})``.
+
+    The order of `add_episode` is the order of the data set. An episode whose part is there from an earlier, killed
+    run is not encoded again. Raises FileExistsError where `folder` exists.
+    """
+
+    def __init__(
+        self, folder: Path, contract: Contract, *, version: str = lerobot_v30.VERSION, threads: int = 2
+    ) -> None:
+        if folder.exists():
+            raise FileExistsError(f"{folder} exists already; remove it or choose another name")
+        if version not in LAYOUTS:
+            raise ValueError(f"LeRobot version {version!r}: this writer knows {', '.join(LAYOUTS)}")
+        self.folder, self.contract, self.version = folder, contract, version
+        self.parts_folder = folder.with_name(f".{folder.name}.parts-{contract.hash}")
+        self.parts: list[Part] = []
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="png")
+
+    def __enter__(self) -> LeRobotWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def reuse_episode(self, state: np.ndarray, actions: np.ndarray, *, seed: int) -> bool:
+        """Takes the part that an earlier run finished, if there is one; so the caller need not read its images."""
+        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions))
+        if file.is_file():
+            self.parts.append(lerobot_parts.read(file))
+        return file.is_file()
+
+    def add_episode(
+        self, images: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, *, seed: int
+    ) -> None:
+        """{role: u8 [T, H, W, 3]}, state f32 [T, S], actions f32 [T, A]; raises ValueError where they break the contract."""
+        state, actions = _numbers(state, actions)
+        if self.reuse_episode(state, actions, seed=seed):
+            return
+        self._check(images, state, actions, seed)
+        frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
+        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions)
+        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool))
+
+    def _check(self, images: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, seed: int) -> None:
+        length = len(actions)
+        wanted = {"state": (length, self.contract.state_dim), "actions": (length, self.contract.action_dim)}
+        found = {"state": state.shape, "actions": actions.shape}
+        for camera in self.contract.cameras:
+            if camera.role not in images:
+                raise ValueError(f"episode of seed {seed}: no images of camera {camera.role}")
+            wanted[camera.role] = (length, camera.height_px, camera.width_px, 3)
+            found[camera.role] = images[camera.role].shape
+            if images[camera.role].dtype != np.uint8:
+                raise ValueError(
+                    f"episode of seed {seed}: {camera.role} is {images[camera.role].dtype}, expected uint8"
+                )
+        wrong = [
+            f"{key} {list(found[key])}, expected {list(wanted[key])}" for key in wanted if found[key] != wanted[key]
+        ]
+        if wrong or not length:
+            raise ValueError(f"episode of seed {seed}: {'; '.join(wrong) or 'it has no frames'}")
+
+    def finish(self, provenance: Mapping[str, Any]) -> None:
+        """Lays the parts out, adds contract and provenance (with seeds and lengths), checks, renames, clears the parts."""
+        if not self.parts:
+            raise ValueError(f"{self.folder}: no episodes were added, there is nothing to write")
+        with staging_folder(self.folder) as staging:
+            digest = LAYOUTS[self.version](staging, self.contract, self.parts)
+            ours = staging / PIRIG_FOLDER
+            ours.mkdir(parents=True)
+            self.contract.save(ours)
+            record = {
+                **provenance,
+                "seeds": [part.seed for part in self.parts],
+                "lengths": [part.length for part in self.parts],
+                "content_sha256": digest,
+            }
+            (ours / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+            _require_rows(staging, sum(part.length for part in self.parts))
+        shutil.rmtree(self.parts_folder, ignore_errors=True)
+
+
+def _numbers(state: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(state, np.float32), np.ascontiguousarray(actions, np.float32)
+
+
+def _require_rows(folder: Path, expected: int) -> None:
+    rows = sum(pq.read_metadata(file).num_rows for file in folder.glob("data/*/*.parquet"))
+    if rows != expected:
+        raise RuntimeError(f"{folder}: wrote {rows} rows instead of {expected}; is the disk full?")
