@@ -127,6 +127,21 @@ def restore_tree(folder: Path, like: Any) -> Any:
     return jax.tree.map(jnp.asarray, restored)
 
 
+def load_params(checkpoint: Path) -> Tree:
+    """The weights of a checkpoint (EMA if it was on) as a nested dict of numpy arrays, in the types saved."""
+    import orbax.checkpoint as ocp
+
+    folder = (checkpoint / "params").absolute()
+    if not folder.is_dir():
+        raise ValueError(
+            f"{checkpoint}: expected a folder params/ in it, found none; give a folder <run>/checkpoints/<step>"
+        )
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        saved = checkpointer.metadata(folder).item_metadata.tree
+        arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
+        return checkpointer.restore(folder, restore_args=arguments)["params"]
+
+
 def _require_same(folder: Path, saved: Any, like: Any) -> None:
     found, expected = _shapes(saved), _shapes(like)
     if found == expected:
