@@ -1,0 +1,166 @@
+"""One ManiSkill environment built from a contract. Stepping never renders; `observe` renders the frame that is wanted."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pirig.contract import Camera, Contract
+
+if TYPE_CHECKING:
+    import gymnasium
+
+PLAIN_FLAGS = ("elapsed_steps", "success", "fail", "reconfigure")
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """`flags`: the task's own sub-goals (bool); `truncated`: the step limit is reached."""
+
+    success: bool
+    flags: dict[str, bool]
+    steps: int
+    truncated: bool
+
+
+def make_env(contract: Contract, *, control_mode: str | None = None, render: bool = True, max_steps: int = 100_000) -> Any:
+    """The gymnasium environment of this contract, with the observation mode off (rendering is asked for frame by frame).
+
+    `control_mode` replaces the contract's (for planning). Raises ValueError naming an unknown environment or sensor.
+    """
+    import gymnasium
+    import mani_skill.envs  # noqa: F401  (registers the tasks)
+
+    from pirig.sim.robots import strip_wrist_camera_mesh
+
+    if contract.env_id not in gymnasium.registry:
+        raise ValueError(f"env_id {contract.env_id!r}: ManiSkill registers no such task; see conf/task/")
+    if contract.robot_uid == "panda_wristcam":
+        strip_wrist_camera_mesh()
+    cameras = {camera.sensor: _camera_settings(camera) for camera in contract.cameras} if render else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        env = gymnasium.make(
+            contract.env_id,
+            obs_mode="rgb" if render else "none",
+            control_mode=control_mode or contract.control_mode,
+            robot_uids=contract.robot_uid,
+            sim_backend=contract.sim_backend,
+            num_envs=1,
+            max_episode_steps=max_steps,
+            reconfiguration_freq=1,
+            sim_config={"sim_freq": contract.sim_hz, "control_freq": contract.control_hz},
+            sensor_configs={"shader_pack": contract.shader, **cameras},
+        )
+    _require_cameras(env, contract, render)
+    env.unwrapped._obs_mode = "none"
+    return env
+
+
+def _camera_settings(camera: Camera) -> dict[str, Any]:
+    from mani_skill.utils import sapien_utils
+
+    settings: dict[str, Any] = {"width": camera.width_px, "height": camera.height_px}
+    if camera.fov_rad is not None:
+        settings["fov"] = camera.fov_rad
+    if camera.eye_m is not None:
+        settings["pose"] = sapien_utils.look_at(list(camera.eye_m), list(camera.target_m or (0.0, 0.0, 0.0)))
+    return settings
+
+
+def _require_cameras(env: gymnasium.Env, contract: Contract, render: bool) -> None:
+    offered = set(env.unwrapped._sensors) if render else set()
+    for camera in contract.cameras if render else ():
+        if camera.sensor not in offered:
+            env.close()
+            raise ValueError(
+                f"camera {camera.role}: {contract.env_id} with robot {contract.robot_uid} has no sensor {camera.sensor!r}; "
+                f"it has {', '.join(sorted(offered)) or 'none'}; choose camera=nowrist or the robot that carries it"
+            )
+
+
+class SimEnv:
+    """Reset by seed, step, and look when somebody wants to see."""
+
+    def __init__(self, contract: Contract, *, max_steps: int, render: bool = True):
+        self.contract, self.max_steps, self.render = contract, max_steps, render
+        self.env = make_env(contract, render=render, max_steps=max_steps)
+        self.base = self.env.unwrapped
+        self.steps = 0
+
+    def reset(self, seed: int) -> None:
+        """Rebuilds the scene, as recording does: a reused scene is not bit-equal to a fresh one."""
+        self.env.reset(seed=seed, options={"reconfigure": True})
+        self.steps = 0
+
+    def step(self, action: np.ndarray) -> StepInfo:
+        """`action` f32 [action_dim] in the contract's control mode. Raises ValueError on NaN or a wrong size."""
+        action = np.asarray(action, np.float32)
+        if action.shape != (self.contract.action_dim,) or not np.isfinite(action).all():
+            raise ValueError(f"action {action}: expected {self.contract.action_dim} finite numbers")
+        _, _, _, _, info = self.env.step(action)
+        self.steps += 1
+        return StepInfo(success_of(info), flags_of(info), self.steps, self.steps >= self.max_steps)
+
+    def observe(self) -> dict[str, np.ndarray]:
+        """Proprioception and one freshly rendered u8 [H, W, 3] per camera under "image/<role>"."""
+        return {**self.sense(), **render_cameras(self.base, self.contract)}
+
+    def sense(self) -> dict[str, np.ndarray]:
+        """qpos f32 [9] (rad, m), tcp_pose f32 [7] (m, quat_wxyz), goal_pos f32 [3] (m) where the task has one."""
+        return proprioception(self.base)
+
+    def close(self) -> None:
+        self.env.close()
+
+
+def success_of(info: dict[str, Any]) -> bool:
+    return bool(np.asarray(info["success"].cpu() if hasattr(info["success"], "cpu") else info["success"]).any())
+
+
+def flags_of(info: dict[str, Any]) -> dict[str, bool]:
+    """The boolean entries of a step's info: the task's sub-goals."""
+    found = {}
+    for key, value in info.items():
+        array = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+        if key not in PLAIN_FLAGS and array.dtype == bool and array.size == 1:
+            found[key] = bool(array.any())
+    return found
+
+
+def proprioception(base: Any) -> dict[str, np.ndarray]:
+    agent = base.agent
+    found = {"qpos": _row(agent.robot.get_qpos())}
+    if hasattr(agent, "tcp"):
+        found["tcp_pose"] = _row(agent.tcp.pose.raw_pose)
+    goal = goal_position(base)
+    if goal is not None:
+        found["goal_pos"] = goal
+    return found
+
+
+def goal_position(base: Any) -> np.ndarray | None:
+    """The goal's position f32 [3] (m, world) of a task that has a goal site or region, else None."""
+    for name in ("goal_site", "goal_region"):
+        site = getattr(base, name, None)
+        if site is not None:
+            return _row(site.pose.p)
+    return None
+
+
+def render_cameras(base: Any, contract: Contract) -> dict[str, np.ndarray]:
+    """Renders now: "image/<role>" -> u8 [H, W, 3]. Hidden goal sites stay hidden."""
+    base._obs_mode = "rgb"
+    try:
+        images = base.get_obs(unflattened=True)["sensor_data"]
+    finally:
+        base._obs_mode = "none"
+    return {f"image/{camera.role}": _row(images[camera.sensor]["rgb"]).astype(np.uint8) for camera in contract.cameras}
+
+
+def _row(value: Any) -> np.ndarray:
+    array = np.array(value[0].cpu() if hasattr(value, "cpu") else value[0])
+    return array.astype(np.float32) if array.dtype != np.uint8 else array

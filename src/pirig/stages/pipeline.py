@@ -1,0 +1,88 @@
+"""`pirig pipeline`: demos, convert, stats, train, eval, and a summary of where everything is."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from pirig.config.agreement import contract_of
+from pirig.config.schema import Config
+from pirig.contract import Contract
+from pirig.files.atomic import write_text
+from pirig.runs.record import open_run, set_status
+from pirig.stages import convert, demos, eval, stats, train
+
+
+def run(config: Config) -> int:
+    contract = contract_of(config)
+    folder = open_run(config, contract)
+    started_s = time.monotonic()
+    try:
+        data_set = _data(config, folder)
+        result = train.make(config, folder)
+        if result.stopped:
+            set_status(folder, "train", "stopped", steps=result.steps)
+            print(f"stopped at step {result.steps}; the same command with run.mode=resume goes on")
+            return 130
+        rates = eval.make(config, folder)
+    except BaseException as error:
+        set_status(folder, "pipeline", "failed", error=f"{type(error).__name__}: {error}")
+        raise
+    trained = {"steps": result.steps, "seconds": round(result.seconds, 1), "loss": result.loss}
+    summary = _summary(config, contract, trained, rates, time.monotonic() - started_s)
+    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    set_status(folder, "pipeline", "done")
+    _print(folder, data_set, summary)
+    return 0
+
+
+def _data(config: Config, folder: Path) -> Path:
+    steps = (("1/5 demos", demos.make), ("2/5 convert", convert.make), ("3/5 stats", stats.make))
+    for name, make in steps:
+        print(f"== {name}", flush=True)
+        set_status(folder, name.split()[1], "running")
+        make(config)
+    print("== 4/5 train, 5/5 eval", flush=True)
+    return stats.dataset_folder(config)
+
+
+def _summary(
+    config: Config, contract: Contract, trained: dict[str, Any], rates: dict[str, dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    return {
+        "task": config.task.name,
+        "experiment": config.run.experiment,
+        "run": config.run.name,
+        "contract_hash": contract.hash,
+        "train": trained,
+        "eval": rates,
+        "allow_unobservable_goal": config.allow_unobservable_goal,
+        "seconds": round(seconds, 1),
+    }
+
+
+def _print(folder: Path, data_set: Path, summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{summary['task']}: success rate, Wilson 95 % interval")
+    for name in ("row", "once", "interval", "at the end", "episodes"):
+        table.add_column(name)
+    for name, rate in summary["eval"].items():
+        interval = f"{rate['low']:.1%} to {rate['high']:.1%}"
+        table.add_row(name, f"{rate['k'] / rate['n']:.1%}", interval, f"{rate['k_at_end']}/{rate['n']}", f"{rate['k']}/{rate['n']}")
+    console = Console()
+    console.print(table)
+    trained = summary["train"]
+    console.print(f"trained {trained['steps']} steps in {trained['seconds']:.0f} s, loss {trained['loss']:.4f}")
+    for label, path in (
+        ("run", folder),
+        ("summary", folder / "summary.json"),
+        ("loss curve", folder / "loss.png"),
+        ("videos", folder / "eval"),
+        ("checkpoints", folder / "checkpoints"),
+        ("data set", data_set),
+    ):
+        console.print(f"{label:12} {path}", soft_wrap=True, highlight=False)
