@@ -1,11 +1,9 @@
-"""Small episodes with real structure: smooth images that move, joint curves, a gripper that closes."""
-
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from pirig.contract import Camera, Contract
+from pirig.contract import Contract
+from tests.datasets.episodes import make_contract, write_demos
 
 
 @pytest.fixture
@@ -13,61 +11,6 @@ def contract() -> Contract:
     return make_contract()
 
 
-def make_contract(px: int = 32, roles: tuple[str, ...] = ("base_0_rgb", "left_wrist_0_rgb")) -> Contract:
-    return Contract(
-        env_id="PushCube-v1",
-        robot_uid="panda_wristcam",
-        control_mode="pd_ee_delta_pose",
-        control_hz=20,
-        sim_hz=100,
-        sim_backend="physx_cpu",
-        shader="default",
-        cameras=tuple(Camera(role, f"sensor_{role}", px, px) for role in roles),
-        state=("qpos8", "goal_pos"),
-        state_dim=11,
-        action_dim=7,
-        action_layout="dx dy dz drx dry drz gripper",
-        gripper_open=1.0,
-        prompt="push the cube to the goal",
-        image_px=px,
-        fps=20,
-    )
-
-
-def make_episode(seed: int, contract: Contract) -> dict[str, np.ndarray]:
-    """The arrays of one episode file of demos, 5 to 9 steps."""
-    rng = np.random.default_rng(seed)
-    steps = 5 + seed % 5
-    episode = {
-        "actions": np.clip(rng.normal(0, 0.4, (steps, 7)), -1, 1).astype(np.float32),
-        "qpos": rng.normal(0, 1, (steps, 9)).astype(np.float32),
-        "goal_pos": np.tile(rng.normal(0, 0.1, 3), (steps, 1)).astype(np.float32),
-        "seed": np.int64(seed),
-        "success": np.bool_(True),
-    }
-    for number, camera in enumerate(contract.cameras):
-        y, x = np.mgrid[: camera.height_px, : camera.width_px]
-        t = np.arange(steps)[:, None, None]
-        planes = [x[None] * 3 + 5 * t, y[None] * 3 + seed + 0 * t, (x + y)[None] * 2 + 40 * number + t]
-        episode[f"image/{camera.role}"] = np.stack(np.broadcast_arrays(*planes), -1).astype(np.uint8)
-    return episode
-
-
 @pytest.fixture
 def demos(tmp_path: Path, contract: Contract) -> Path:
     return write_demos(tmp_path / "demos", contract, range(4))
-
-
-def write_demos(folder: Path, contract: Contract, seeds) -> Path:
-    """A folder as `pirig demos` leaves it."""
-    from pirig.demos.manifest import DemosManifest
-
-    folder.mkdir(parents=True)
-    lengths = []
-    for seed in seeds:
-        episode = make_episode(seed, contract)
-        lengths.append(len(episode["actions"]))
-        np.savez_compressed(folder / f"episode_{seed:06d}.npz", **episode)
-    contract.save(folder)
-    DemosManifest(len(lengths), len(lengths) + 1, list(seeds), lengths, "test").save(folder)
-    return folder

@@ -116,7 +116,8 @@ def _stats(parts: Sequence[Part], columns: dict[str, np.ndarray]) -> fmt.Stats:
     found: fmt.Stats = {}
     for role in parts[0].histograms:
         counts = [part.histograms[role] for part in parts]
-        found[fmt.image_key(role)] = fmt.histogram_stats(sum(n for n, _ in counts), sum(h for _, h in counts))
+        total = np.sum([histogram for _, histogram in counts], axis=0)
+        found[fmt.image_key(role)] = fmt.histogram_stats(sum(frames for frames, _ in counts), total)
     return found | {key: fmt.number_stats(values) for key, values in columns.items()}
 
 

@@ -72,8 +72,11 @@ class LeRobotWriter:
 
     def _check(self, images: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, seed: int) -> None:
         length = len(actions)
-        wanted = {"state": (length, self.contract.state_dim), "actions": (length, self.contract.action_dim)}
-        found = {"state": state.shape, "actions": actions.shape}
+        wanted: dict[str, tuple[int, ...]] = {
+            "state": (length, self.contract.state_dim),
+            "actions": (length, self.contract.action_dim),
+        }
+        found: dict[str, tuple[int, ...]] = {"state": state.shape, "actions": actions.shape}
         for camera in self.contract.cameras:
             if camera.role not in images:
                 raise ValueError(f"episode of seed {seed}: no images of camera {camera.role}")
