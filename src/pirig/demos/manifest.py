@@ -1,0 +1,71 @@
+"""A folder of demos: one npz per kept episode, a log of every try, and a manifest once it is complete."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pirig.files.atomic import write_text
+
+FILE_NAME = "manifest.json"
+TRIED = "tried.jsonl"
+
+
+@dataclass(frozen=True)
+class DemosManifest:
+    """`seeds` and `lengths` (steps) of the kept episodes, in order; `tried` counts the seeds that were looked at."""
+
+    kept: int
+    tried: int
+    seeds: list[int]
+    lengths: list[int]
+    source: str
+
+    def save(self, folder: Path) -> None:
+        write_text(folder / FILE_NAME, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @staticmethod
+    def load(folder: Path) -> DemosManifest:
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise ValueError(
+                f"{folder}: no {FILE_NAME}, so these demos are incomplete; run `pirig demos` again to finish them"
+            )
+        return DemosManifest(**json.loads(path.read_text()))
+
+
+def episode_file(folder: Path, seed: int) -> Path:
+    return folder / f"episode_{seed}.npz"
+
+
+def episode_files(folder: Path) -> list[Path]:
+    """The kept episodes' files in the manifest's order."""
+    return [episode_file(folder, seed) for seed in DemosManifest.load(folder).seeds]
+
+
+def write_episode(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Uncompressed npz under a temporary name, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+    os.replace(temporary, path)
+
+
+def read_episode(path: Path) -> dict[str, np.ndarray]:
+    """Raises ValueError where the file is truncated or no npz."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as an episode ({error}); delete it and run `pirig demos` again"
+        ) from error
+    except Exception as error:
+        if type(error).__name__ != "BadZipFile":
+            raise
+        raise ValueError(f"{path}: truncated ({error}); delete it and run `pirig demos` again") from error
