@@ -50,14 +50,14 @@ def make_episode(seed: int, contract: Contract) -> dict[str, np.ndarray]:
 
 def write_demos(folder: Path, contract: Contract, seeds) -> Path:
     """A folder as `pirig demos` leaves it."""
-    from pirig.demos.manifest import DemosManifest
+    from pirig.demos.manifest import DemosManifest, episode_file, write_episode
 
     folder.mkdir(parents=True)
     lengths = []
     for seed in seeds:
         episode = make_episode(seed, contract)
         lengths.append(len(episode["actions"]))
-        np.savez_compressed(folder / f"episode_{seed:06d}.npz", **episode)
+        write_episode(episode_file(folder, seed), episode)
     contract.save(folder)
     DemosManifest(len(lengths), len(lengths) + 1, list(seeds), lengths, "test").save(folder)
     return folder

@@ -27,7 +27,7 @@ def convert(demos_folder: Path, dataset_folder: Path, contract: Contract) -> Non
         raise FileExistsError(f"{dataset_folder} exists already; remove it or choose another name")
     require_equal(contract, Contract.load(demos_folder), our_name="this run", their_name=f"the demos {demos_folder}")
     manifest = DemosManifest.load(demos_folder)
-    files = _files(demos_folder, manifest)
+    files = _files(demos_folder)
     numbers = [check_episode(file, contract) for file in files]
     with (
         LeRobotWriter(dataset_folder, contract) as writer,
@@ -41,19 +41,14 @@ def convert(demos_folder: Path, dataset_folder: Path, contract: Contract) -> Non
         writer.finish({"kept": manifest.kept, "tried": manifest.tried, "left_out": left_out, "source": manifest.source})
 
 
-def _files(folder: Path, manifest: DemosManifest) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     """The manifest's episodes, in its order."""
-    files = {seed_of(file): file for file in episode_files(folder)}
-    missing = [seed for seed in manifest.seeds if seed not in files]
-    if missing or not manifest.seeds:
-        what = f"episodes of seeds {missing}" if missing else "all episodes"
-        raise ValueError(f"{folder}: {what} are missing; run `pirig demos` with the same settings again")
-    return [files[seed] for seed in manifest.seeds]
-
-
-def seed_of(file: Path) -> int:
-    """`episode_00012.npz` -> 12."""
-    return int(file.stem.rsplit("_", 1)[1])
+    files = episode_files(folder)
+    missing = [file.name for file in files if not file.is_file()]
+    if missing or not files:
+        what = ", ".join(missing) if missing else "all episodes"
+        raise ValueError(f"{folder}: missing: {what}; run `pirig demos` with the same settings again")
+    return files
 
 
 def check_episode(file: Path, contract: Contract) -> tuple[np.ndarray, np.ndarray]:

@@ -71,13 +71,11 @@ class LeRobotWriter:
         self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool))
 
     def _check(self, images: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, seed: int) -> None:
-        length = len(actions)
-        wanted: dict[str, tuple[int, ...]] = {
-            "state": (length, self.contract.state_dim),
-            "actions": (length, self.contract.action_dim),
-        }
+        length, contract = len(actions), self.contract
+        wanted: dict[str, tuple[int, ...]] = {"state": (length, contract.state_dim)}
+        wanted["actions"] = (length, contract.action_dim)
         found: dict[str, tuple[int, ...]] = {"state": state.shape, "actions": actions.shape}
-        for camera in self.contract.cameras:
+        for camera in contract.cameras:
             if camera.role not in images:
                 raise ValueError(f"episode of seed {seed}: no images of camera {camera.role}")
             wanted[camera.role] = (length, camera.height_px, camera.width_px, 3)

@@ -1,0 +1,139 @@
+"""Conversion of demos, and every bad input it has to name before anything is written."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from pirig.contract import ContractError
+from pirig.datasets.from_maniskill import convert
+from pirig.datasets.lerobot_read import Dataset
+from pirig.demos.manifest import episode_file, read_episode, write_episode
+from tests.datasets.episodes import make_contract, make_episode
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "lerobot"
+
+
+def spoil(demos, seed, **changes):
+    """Changes arrays of one episode; None removes one."""
+    file = episode_file(demos, seed)
+    episode = read_episode(file) | {key.replace("__", "/"): value for key, value in changes.items()}
+    write_episode(file, {key: value for key, value in episode.items() if value is not None})
+
+
+def refused(demos, target, contract, match):
+    with pytest.raises(ValueError, match=match) as caught:
+        convert(demos, target, contract)
+    assert not target.exists() and [path.name for path in target.parent.iterdir()] == [demos.name]
+    return str(caught.value)
+
+
+def test_demos_become_a_data_set(demos, target, contract):
+    convert(demos, target, contract)
+    dataset = Dataset(target)
+    assert dataset.seeds == [0, 1, 2, 3]
+    assert {key: dataset.provenance[key] for key in ("kept", "tried", "left_out")} == {
+        "kept": 4,
+        "tried": 5,
+        "left_out": 1,
+    }
+    np.testing.assert_array_equal(dataset.actions[5:11], make_episode(1, contract)["actions"])
+    with pytest.raises(FileExistsError):
+        convert(demos, target, contract)
+
+
+def test_an_episode_without_images(demos, target, contract):
+    spoil(demos, 2, image__base_0_rgb=None, image__left_wrist_0_rgb=None)
+    message = refused(demos, target, contract, "no rgb of camera base_0_rgb .*no images at all.*pirig demos")
+    assert "episode_2" in message
+
+
+def test_a_camera_that_the_demos_lack(demos, target, contract):
+    spoil(demos, 1, image__left_wrist_0_rgb=None)
+    refused(demos, target, contract, r"no rgb of camera left_wrist_0_rgb \(it has image/base_0_rgb\)")
+
+
+def test_images_of_another_size_or_type(demos, target, contract):
+    spoil(demos, 0, image__base_0_rgb=np.zeros((5, 16, 16, 3), np.uint8))
+    refused(demos, target, contract, r"\[5, 16, 16, 3\], expected uint8 \[5, 32, 32, 3\]")
+    spoil(demos, 0, image__base_0_rgb=np.zeros((5, 32, 32, 3), np.float32))
+    refused(demos, target, contract, "is float32")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_actions_and_state_that_are_not_finite(demos, target, contract, value):
+    episode = make_episode(3, contract)
+    episode["actions"][4, 1] = value
+    spoil(demos, 3, actions=episode["actions"])
+    refused(demos, target, contract, r"episode_3.*actions of step 4 are not finite")
+    episode = make_episode(3, contract)
+    episode["qpos"][2, 0] = value
+    spoil(demos, 3, actions=episode["actions"], qpos=episode["qpos"])
+    refused(demos, target, contract, r"episode_3.*state of step 2 are not finite")
+
+
+def test_actions_of_a_foreign_control_mode(demos, target, contract):
+    episode = make_episode(0, contract)
+    episode["actions"][1, 3] = 2.1
+    spoil(demos, 0, actions=episode["actions"])
+    refused(demos, target, contract, r"action 3 of step 1 is 2\.1, pd_ee_delta_pose allows -1\.\.1")
+    spoil(demos, 0, actions=np.zeros((5, 8), np.float32))
+    refused(demos, target, contract, r"actions \[5, 8\].*expected \[T, 7\]")
+
+
+def test_lengths_that_differ(demos, target, contract):
+    spoil(demos, 0, qpos=np.zeros((6, 9), np.float32), goal_pos=np.zeros((6, 3), np.float32))
+    refused(demos, target, contract, r"actions \[5, 7\] and state \[6, 11\]")
+    spoil(demos, 0, qpos=np.zeros((6, 9), np.float32))
+    refused(demos, target, contract, "episode_0")
+
+
+def test_a_state_entry_that_the_task_does_not_offer(demos, target, contract):
+    spoil(demos, 0, goal_pos=None)
+    refused(demos, target, contract, "the state needs 'goal_pos'")
+
+
+def test_demos_of_another_contract(demos, target, contract):
+    ours = dataclasses.replace(contract, control_mode="pd_joint_delta_pos")
+    with pytest.raises(ContractError, match="'pd_joint_delta_pos' != 'pd_ee_delta_pose'"):
+        convert(demos, target, ours)
+    with pytest.raises(ContractError, match="fps: 10 != 20"):
+        convert(demos, target, dataclasses.replace(contract, fps=10))
+
+
+def test_truncated_missing_and_unfinished_demos(demos, target, contract):
+    file = episode_file(demos, 2)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    refused(demos, target, contract, "episode_2.*truncated")
+    file.unlink()
+    refused(demos, target, contract, "missing: episode_2.npz")
+    (demos / "manifest.json").unlink()
+    refused(demos, target, contract, "pirig demos")
+
+
+def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, monkeypatch):
+    from pirig.datasets import from_maniskill, lerobot_write
+
+    def full_disk(*arguments):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lerobot_write.LeRobotWriter, "finish", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            convert(demos, target, contract)
+    monkeypatch.setattr(from_maniskill, "_images", lambda *a: pytest.fail("read the images of a finished part"))
+    convert(demos, target, contract)
+    assert json.loads((target / "meta/info.json").read_text())["total_episodes"] == 4
+
+
+def test_one_camera_contract_takes_one_camera(tmp_path):
+    from tests.datasets.episodes import write_demos
+
+    contract = make_contract(roles=("base_0_rgb",))
+    convert(write_demos(tmp_path / "demos", contract, [5]), tmp_path / "lerobot", contract)
+    assert Dataset(tmp_path / "lerobot").roles == ["base_0_rgb"]
