@@ -56,6 +56,13 @@ def test_demos(demos):
     assert "nothing is missing: convert it with `pirig convert`" in found
 
 
+def test_surplus_and_missing_episodes(demos):
+    write_episode(episode_file(demos, 99), read_episode(episode_file(demos, 1)))
+    assert "nothing is missing" in text(demos)
+    episode_file(demos, 2).unlink()
+    assert "1 of the manifest's episodes" in text(demos)
+
+
 def test_demos_that_are_damaged_or_unfinished(demos):
     episode = read_episode(episode_file(demos, 1))
     episode["actions"][0, 0] = np.nan

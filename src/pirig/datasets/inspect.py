@@ -11,6 +11,7 @@ import numpy as np
 
 from pirig.contract import FILE_NAME, Contract, ContractError
 from pirig.datasets.npz import headers
+from pirig.demos.manifest import DemosManifest, episode_file
 
 EPISODES_SHOWN = 2
 RANGE_LIMIT = 2_000_000  # numbers; the range of larger arrays is not computed
@@ -84,19 +85,9 @@ def _npz(path: Path) -> list[str]:
 
 
 def _demos(path: Path) -> list[str]:
-    lines, missing = [], []
-    files = sorted(path.glob("episode_*.npz"))
-    if (path / "manifest.json").is_file():
-        manifest = json.loads((path / "manifest.json").read_text())
-        lengths = manifest.get("lengths") or [0]
-        lines.append(
-            f"  demos: {manifest.get('kept')} kept of {manifest.get('tried')} tried, "
-            f"{min(lengths)} to {max(lengths)} steps, {len(files)} files"
-        )
-        if manifest.get("kept") != len(files):
-            missing.append(f"manifest.json names {manifest.get('kept')} episodes, {len(files)} files are here")
-    else:
-        missing.append("no manifest.json: `pirig demos` has not finished; run it again, it goes on where it stopped")
+    lines: list[str] = []
+    missing: list[str] = []
+    files = _demo_files(path, lines, missing)
     contract = _contract_lines(path, lines, missing)
     for file in files[:EPISODES_SHOWN]:
         lines += [f"  {file.name}", *("  " + line for line in _npz(file)[:-1])]
@@ -104,6 +95,24 @@ def _demos(path: Path) -> list[str]:
         lines.append(f"  ... and {len(files) - EPISODES_SHOWN} more episodes")
     missing += _bad_episodes(files, contract)
     return lines + _verdict(missing, "convert it with `pirig convert`")
+
+
+def _demo_files(path: Path, lines: list[str], missing: list[str]) -> list[Path]:
+    """The episodes that the manifest names and that are there; all that are there where it is missing."""
+    found = sorted(path.glob("episode_*.npz"))
+    try:
+        manifest = DemosManifest.load(path)
+    except (ValueError, TypeError) as error:
+        missing.append(str(error))
+        return found
+    files = [file for file in (episode_file(path, seed) for seed in manifest.seeds) if file.is_file()]
+    lines.append(
+        f"  demos: {manifest.kept} kept of {manifest.tried} tried, {min(manifest.lengths, default=0)} to "
+        f"{max(manifest.lengths, default=0)} steps, {len(found)} episode files"
+    )
+    if len(files) < manifest.kept:
+        missing.append(f"{manifest.kept - len(files)} of the manifest's episodes: run `pirig demos` again")
+    return files
 
 
 def _bad_episodes(files: list[Path], contract: Contract | None) -> list[str]:

@@ -1,7 +1,7 @@
 """What LeRobot's versions have in common: features, parquet schema, the columns of an episode, statistics.
 
 Written from the public LeRobot sources (Apache-2.0, v0.4.4, lerobot/datasets). The `huggingface` metadata always says
-`"Sequence"`, which every reader takes (facts in docs/LOG.md).
+`"Sequence"`, which old and new versions of the `datasets` package read (`"List"` only new ones).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A lossless PNG encoder that costs as little CPU as zlib allows.
 
 One fixed row filter ("up") computed by numpy and zlib's run-length strategy: on rendered 256 x 256 frames 1.6 ms and
-98 kB against 4.4 ms and 90 kB of Pillow at level 1 (docs/LOG.md). The bytes depend on the pixels alone, and zlib
+98 kB against 4.4 ms and 90 kB of Pillow at level 1 (2026-11, one core). The bytes depend on the pixels alone, and zlib
 releases the GIL, so threads help.
 """
 
