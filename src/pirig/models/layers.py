@@ -1,0 +1,28 @@
+"""Running a stack of equal layers whose parameters carry a leading depth axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+UNROLL_UP_TO = 6  # deeper stacks are scanned: one compiled layer; shallower ones run faster laid out in full
+
+
+def run_layers(
+    layer: Callable[[jax.Array, Any], tuple[jax.Array, Any]], x: jax.Array, stacked: Any, depth: int, *, remat: bool
+) -> tuple[jax.Array, Any]:
+    """x -> layer(x, stacked[i]) for each i of `depth`; returns the last x and the layers' second results, stacked.
+
+    With `remat` the backward pass computes each layer again instead of keeping its activations.
+    """
+    body = jax.checkpoint(layer, prevent_cse=depth <= UNROLL_UP_TO) if remat else layer
+    if depth > UNROLL_UP_TO:
+        return jax.lax.scan(body, x, stacked, length=depth)
+    results = []
+    for index in range(depth):
+        x, result = body(x, jax.tree.map(lambda leaf: leaf[index], stacked))  # noqa: B023 (used at once)
+        results.append(result)
+    return x, jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)

@@ -1,0 +1,193 @@
+"""pi0 and pi0.5: a vision-language prefix and an action expert that turns noise into an action chunk by flow matching.
+
+The prefix (images, text) never attends to the suffix (state, noisy actions), so it runs once to a key/value cache, in
+training as in sampling; gradients flow through the cache. Several noise draws can share one prefix.
+Axis names: B batch, K draws, A action horizon, J padded action width, P prefix tokens, S suffix tokens, D width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from pirig.models.gemma import Cache, embed_tokens, run_stack
+from pirig.models.layout import init_params, param_shapes
+from pirig.models.sizes import ModelConfig
+from pirig.models.vision import encode_images
+
+__all__ = ["Observation", "compute_loss", "draw_noise_and_time", "init_params", "param_shapes", "sample_actions"]
+
+Tree = dict[str, Any]
+MIN_PERIOD, MAX_PERIOD = 4e-3, 4.0
+
+
+class Observation(NamedTuple):
+    """What the policy sees. `images` are uint8, or float32 in [-1, 1], [B, H, W, 3]; absent cameras are not encoded.
+
+    `image_masks` bool [B] per camera; `state` f32 [B, J]; `tokens` i32 [B, L]; `token_mask` bool [B, L].
+    """
+
+    images: dict[str, jax.Array]
+    image_masks: dict[str, jax.Array]
+    state: jax.Array
+    tokens: jax.Array
+    token_mask: jax.Array
+
+
+class Prefix(NamedTuple):
+    """The encoded observation: the VLM's cache, its valid tokens bool [B, P] and its output [B, P, D]."""
+
+    cache: Cache
+    mask: jax.Array
+    out: jax.Array
+
+
+def draw_noise_and_time(key: jax.Array, action_shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """Noise of `action_shape` [..., A, J] and flow times [...], drawn as openpi draws them from a step's key."""
+    _, noise_key, time_key = jax.random.split(key, 3)
+    noise = jax.random.normal(noise_key, action_shape)
+    return noise, jax.random.beta(time_key, 1.5, 1.0, action_shape[:-2]) * 0.999 + 0.001
+
+
+def compute_loss(
+    params: Tree,
+    config: ModelConfig,
+    observation: Observation,
+    actions: jax.Array,
+    *,
+    noise: jax.Array,
+    flow_time: jax.Array,
+) -> jax.Array:
+    """Flow-matching error, the mean over J: actions and noise [B, A, J], flow_time [B] -> [B, A].
+
+    With noise [K, B, A, J] and flow_time [K, B] (actions [B, A, J] or [K, B, A, J]) -> [K, B, A]; the prefix runs once.
+    """
+    single = noise.ndim == 3
+    if single:
+        noise, flow_time = noise[None], flow_time[None]
+    noise, flow_time = noise.swapaxes(0, 1), flow_time.swapaxes(0, 1)  # [B, K, A, J], [B, K]
+    actions = actions[:, None] if actions.ndim == 3 else actions.swapaxes(0, 1)
+    time = flow_time[..., None, None]
+    noisy = time * noise + (1 - time) * actions
+    prefix = encode_prefix(params, config, observation)
+    velocity = predict_velocity(params, config, observation.state, prefix, noisy, flow_time)
+    loss = jnp.square(velocity - (noise - actions)).mean(axis=-1)
+    return loss[:, 0] if single else loss.swapaxes(0, 1)
+
+
+def sample_actions(
+    params: Tree, config: ModelConfig, observation: Observation, *, noise: jax.Array, steps: int
+) -> jax.Array:
+    """Euler steps from noise [B, A, J] at time 1 to actions [B, A, J] at time 0."""
+    prefix = encode_prefix(params, config, observation)
+    delta = -1.0 / steps
+
+    def step(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        x, time = carry
+        times = jnp.broadcast_to(time, (x.shape[0], 1))
+        velocity = predict_velocity(params, config, observation.state, prefix, x[:, None], times)
+        return x + delta * velocity[:, 0], time + delta
+
+    return jax.lax.fori_loop(0, steps, step, (jnp.asarray(noise), jnp.ones((), jnp.float32)))[0]
+
+
+def embed_prefix(params: Tree, config: ModelConfig, observation: Observation) -> tuple[jax.Array, jax.Array]:
+    """Image tokens, cameras in the order of their names, then text: [B, P, D] and which are valid, bool [B, P]."""
+    dtype = jnp.dtype(config.compute_dtype)
+    names = sorted(observation.images)
+    batch = observation.tokens.shape[0]
+    text = embed_tokens(params["PaliGemma"]["llm"], observation.tokens, dtype)
+    if not names:
+        return text, observation.token_mask
+    stacked = jnp.concatenate([observation.images[name] for name in names])
+    encoded = encode_images(params["PaliGemma"]["img"], config.image, stacked, dtype=dtype, remat=config.remat)
+    cameras = encoded.reshape(len(names), batch, *encoded.shape[1:])
+    tokens = jnp.concatenate([*cameras, text], axis=1)
+    masks = [
+        jnp.broadcast_to(jnp.asarray(observation.image_masks[name], bool)[:, None], (batch, encoded.shape[1]))
+        for name in names
+    ]
+    return tokens, jnp.concatenate([*masks, observation.token_mask], axis=1)
+
+
+def encode_prefix(params: Tree, config: ModelConfig, observation: Observation) -> Prefix:
+    """Runs the VLM over images and text; its output is dead code wherever only the cache is used."""
+    tokens, mask = embed_prefix(params, config, observation)
+    positions = jnp.cumsum(mask, axis=1) - 1
+    out, cache = run_stack(
+        params["PaliGemma"]["llm"],
+        config.vlm,
+        "",
+        tokens[:, None],
+        positions=positions,
+        mask=mask[:, None, :],
+        remat=config.remat,
+    )
+    return Prefix(cache, mask, out[:, 0])
+
+
+def predict_velocity(
+    params: Tree, config: ModelConfig, state: jax.Array, prefix: Prefix, noisy: jax.Array, flow_time: jax.Array
+) -> jax.Array:
+    """The action expert: noisy actions [B, K, A, J] at flow_time [B, K] -> velocity [B, K, A, J]."""
+    out = run_suffix(params, config, state, prefix, noisy, flow_time)
+    return _linear(out[:, :, -noisy.shape[2] :], params["action_out_proj"])
+
+
+def run_suffix(
+    params: Tree, config: ModelConfig, state: jax.Array, prefix: Prefix, noisy: jax.Array, flow_time: jax.Array
+) -> jax.Array:
+    """The action expert's normed output [B, K, S, D]; a draw sees the prefix and itself, never another draw."""
+    tokens, cond = embed_suffix(params, config, state, noisy, flow_time)
+    batch, draws, length, _ = tokens.shape
+    positions = jnp.tile(prefix.mask.sum(axis=1)[:, None] + jnp.arange(length), (1, draws))
+    own = jnp.kron(jnp.eye(draws), suffix_mask(config, length).astype(jnp.float32)) > 0  # [K*S, K*S], a block per draw
+    seen = jnp.broadcast_to(prefix.mask[:, None, :], (batch, draws * length, prefix.mask.shape[1]))
+    out, _ = run_stack(
+        params["PaliGemma"]["llm"],
+        config.expert,
+        "_1",
+        tokens.astype(config.compute_dtype),
+        positions=positions,
+        mask=jnp.concatenate([seen, jnp.broadcast_to(own, (batch, *own.shape))], axis=-1),
+        cond=cond,
+        cache=prefix.cache,
+        remat=config.remat,
+    )
+    return out
+
+
+def suffix_mask(config: ModelConfig, length: int) -> jax.Array:
+    """Which suffix token (row) sees which (column), bool [S, S]: pi0's state token does not see the actions."""
+    block = jnp.ones((length, length), bool)
+    return block if config.pi05 else block.at[0, 1:].set(False)
+
+
+def embed_suffix(
+    params: Tree, config: ModelConfig, state: jax.Array, noisy: jax.Array, flow_time: jax.Array
+) -> tuple[jax.Array, jax.Array | None]:
+    """Suffix tokens [B, K, S, D] (pi0: the state and the actions; pi0.5: the actions), pi0.5's condition [B, K, D]."""
+    actions = _linear(noisy, params["action_in_proj"])
+    time = time_embedding(flow_time, config.expert.width)
+    if config.pi05:
+        hidden = jax.nn.swish(_linear(time, params["time_mlp_in"]))
+        return actions, jax.nn.swish(_linear(hidden, params["time_mlp_out"]))
+    repeated = jnp.broadcast_to(time[:, :, None, :], (*actions.shape[:3], time.shape[-1]))
+    hidden = jax.nn.swish(_linear(jnp.concatenate([actions, repeated], axis=-1), params["action_time_mlp_in"]))
+    actions = _linear(hidden, params["action_time_mlp_out"])
+    token = _linear(state, params["state_proj"])[:, None, None, :]
+    token = jnp.broadcast_to(token, (*actions.shape[:2], 1, actions.shape[-1]))
+    return jnp.concatenate([token, actions], axis=2), None
+
+
+def time_embedding(flow_time: jax.Array, width: int) -> jax.Array:
+    """Flow time [B, K] -> sines, then cosines, of `width` / 2 periods from MIN_PERIOD to MAX_PERIOD: [B, K, width]."""
+    period = MIN_PERIOD * (MAX_PERIOD / MIN_PERIOD) ** jnp.linspace(0.0, 1.0, width // 2)
+    radians = flow_time[..., None] * (1.0 / period * 2 * jnp.pi)
+    return jnp.concatenate([jnp.sin(radians), jnp.cos(radians)], axis=-1)
+
+
+def _linear(x: jax.Array, params: Tree) -> jax.Array:
+    return x @ params["kernel"] + params["bias"]
