@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pirig.contract import Camera, Contract
-
-if TYPE_CHECKING:
-    import gymnasium
 
 PLAIN_FLAGS = ("elapsed_steps", "success", "fail", "reconfigure")
 
@@ -26,7 +23,9 @@ class StepInfo:
     truncated: bool
 
 
-def make_env(contract: Contract, *, control_mode: str | None = None, render: bool = True, max_steps: int = 100_000) -> Any:
+def make_env(
+    contract: Contract, *, control_mode: str | None = None, render: bool = True, max_steps: int = 100_000
+) -> Any:
     """The gymnasium environment of this contract, with the observation mode off (rendering is asked for frame by frame).
 
     `control_mode` replaces the contract's (for planning). Raises ValueError naming an unknown environment or sensor.
@@ -41,21 +40,24 @@ def make_env(contract: Contract, *, control_mode: str | None = None, render: boo
     if contract.robot_uid == "panda_wristcam":
         strip_wrist_camera_mesh()
     cameras = {camera.sensor: _camera_settings(camera) for camera in contract.cameras} if render else {}
+    settings = {
+        "obs_mode": "rgb" if render else "none",
+        "control_mode": control_mode or contract.control_mode,
+        "robot_uids": contract.robot_uid,
+        "sim_backend": contract.sim_backend,
+        "num_envs": 1,
+        "max_episode_steps": max_steps,
+        "reconfiguration_freq": 1,
+        "sim_config": {"sim_freq": contract.sim_hz, "control_freq": contract.control_hz},
+        "sensor_configs": {"shader_pack": contract.shader, **cameras},
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        env = gymnasium.make(
-            contract.env_id,
-            obs_mode="rgb" if render else "none",
-            control_mode=control_mode or contract.control_mode,
-            robot_uids=contract.robot_uid,
-            sim_backend=contract.sim_backend,
-            num_envs=1,
-            max_episode_steps=max_steps,
-            reconfiguration_freq=1,
-            sim_config={"sim_freq": contract.sim_hz, "control_freq": contract.control_hz},
-            sensor_configs={"shader_pack": contract.shader, **cameras},
-        )
-    _require_cameras(env, contract, render)
+        try:
+            env = gymnasium.make(contract.env_id, **settings)
+        except AttributeError as error:
+            _raise_if_camera(contract, error)
+            raise
     env.unwrapped._obs_mode = "none"
     return env
 
@@ -71,15 +73,14 @@ def _camera_settings(camera: Camera) -> dict[str, Any]:
     return settings
 
 
-def _require_cameras(env: gymnasium.Env, contract: Contract, render: bool) -> None:
-    offered = set(env.unwrapped._sensors) if render else set()
-    for camera in contract.cameras if render else ():
-        if camera.sensor not in offered:
-            env.close()
+def _raise_if_camera(contract: Contract, error: AttributeError) -> None:
+    """ManiSkill takes a sensor that it does not know for an attribute of all sensors; say what really is wrong."""
+    for camera in contract.cameras:
+        if str(error).startswith(camera.sensor):
             raise ValueError(
-                f"camera {camera.role}: {contract.env_id} with robot {contract.robot_uid} has no sensor {camera.sensor!r}; "
-                f"it has {', '.join(sorted(offered)) or 'none'}; choose camera=nowrist or the robot that carries it"
-            )
+                f"camera {camera.role}: {contract.env_id} with robot {contract.robot_uid} has no sensor {camera.sensor!r} "
+                "(base_camera sees the table; hand_camera needs robot panda_wristcam); choose another camera=..."
+            ) from error
 
 
 class SimEnv:

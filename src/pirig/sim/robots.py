@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import tempfile
@@ -23,12 +24,14 @@ def strip_wrist_camera_mesh() -> None:
     stripped, count = CAMERA_VISUAL.subn("", text)
     if count != 1:
         raise ValueError(f"{source}: expected one visual of d415.stl, found {count}; this ManiSkill is not 3.0.1")
-    stripped = re.sub(r'filename="(?!/|package:)', f'filename="{source.parent}/', stripped)
-    key = hashlib.sha256(stripped.encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"pirig-{key}"
+    folder = Path(tempfile.gettempdir()) / f"pirig-{hashlib.sha256(f'{source}{stripped}'.encode()).hexdigest()[:12]}"
     for path, content in ((folder / source.name, stripped), (folder / f"{source.stem}.srdf", _srdf(source))):
         if not path.is_file():
             write_text(path, content)
+    for meshes in ("franka_description", "realsense2_description"):  # the URDF names its meshes relative to itself
+        if not (folder / meshes).exists():
+            with contextlib.suppress(FileExistsError):
+                (folder / meshes).symlink_to(source.parent / meshes)
     PandaWristCam.urdf_path = str(folder / source.name)
 
 

@@ -1,0 +1,126 @@
+"""Planned demos, resumed after a kill, and every way in which a trajectory file can be wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.contract import ContractError
+from pirig.demos.generate import generate
+from pirig.demos.manifest import DemosManifest, episode_files, read_episode
+from pirig.demos.trajectory import from_file, read_index
+
+OVERRIDES = ["experiment=quickstart", "demos.count=2", "camera.resolution_px=32"]
+
+
+@pytest.fixture(scope="module")
+def config():
+    return compose(OVERRIDES)
+
+
+@pytest.fixture(scope="module")
+def planned(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "demos"
+    generate(contract_of(config), config.task, config.demos, folder)
+    return folder
+
+
+def test_planned_episodes_succeed_and_hold_what_the_contract_says(planned):
+    manifest = DemosManifest.load(planned)
+    assert manifest.kept == 2 and manifest.tried >= 2
+    for path, length in zip(episode_files(planned), manifest.lengths, strict=True):
+        episode = read_episode(path)
+        assert episode["success"] and episode["actions"].shape == (length, 7)
+        assert np.abs(episode["actions"]).max() <= 1
+        assert episode["image/base_0_rgb"].shape == (length, 32, 32, 3)
+        assert episode["qpos"].shape == (length, 9) and episode["goal_pos"].shape == (length, 3)
+
+
+def test_a_killed_run_goes_on_and_keeps_the_same_seeds(config, planned, tmp_path):
+    command = [sys.executable, "-m", "pirig", "demos", *OVERRIDES, f"run.root={tmp_path}", "demos.workers=1"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    until = time.monotonic() + 120
+    while not list(tmp_path.rglob("episode_*.npz")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list(tmp_path.rglob("manifest.json"))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (folder,) = tmp_path.rglob("manifest.json")
+    ours, theirs = DemosManifest.load(folder.parent), DemosManifest.load(planned)
+    assert (ours.seeds, ours.tried) == (theirs.seeds, theirs.tried)
+
+
+def test_a_folder_of_another_contract_is_refused(planned):
+    other = compose([*OVERRIDES, "control.control_hz=10"])
+    with pytest.raises(ContractError, match="control_hz: 10 != 20"):
+        generate(contract_of(other), other.task, other.demos, planned)
+
+
+def test_a_task_without_a_planner_names_those_that_have_one(config, tmp_path):
+    task = compose([*OVERRIDES, "task.solver=solveNothing"]).task
+    with pytest.raises(ValueError, match=r"solveNothing.*solvePushCube.*demos\.path"):
+        generate(contract_of(config), task, config.demos, tmp_path / "demos")
+    assert not (tmp_path / "demos").exists()
+
+
+def test_a_truncated_episode_is_named(tmp_path):
+    (tmp_path / "episode_0.npz").write_bytes(b"PK\x03\x04 half")
+    with pytest.raises(ValueError, match=r"episode_0\.npz"):
+        read_episode(tmp_path / "episode_0.npz")
+
+
+def write_trajectory(folder, planned, **changes):
+    """A ManiSkill trajectory file made of a planned episode's actions."""
+    episode = read_episode(episode_files(planned)[0])
+    actions = changes.pop("actions", episode["actions"])
+    info = {"env_id": "PushCube-v1", "env_kwargs": {"robot_uids": "panda"}, **changes.pop("env_info", {})}
+    entry = {"episode_id": 0, "episode_seed": int(episode["seed"]), "control_mode": "pd_ee_delta_pose", "success": True}
+    with h5py.File(folder / "trajectory.h5", "w") as file:
+        file["traj_0/actions"] = actions
+    (folder / "trajectory.json").write_text(json.dumps({"env_info": info, "episodes": [{**entry, **changes}]}))
+    return folder / "trajectory.h5"
+
+
+def test_a_trajectory_without_rgb_is_replayed_with_our_cameras(config, planned, tmp_path):
+    path = write_trajectory(tmp_path, planned)
+    manifest = from_file(contract_of(config), path, config.demos, tmp_path / "demos")
+    assert manifest.kept == 1
+    assert read_episode(episode_files(tmp_path / "demos")[0])["image/base_0_rgb"].std() > 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"control_mode": "pd_joint_vel"}, "pd_joint_vel.*pd_ee_delta_pose"),
+        ({"env_info": {"env_id": "StackCube-v1"}}, "StackCube-v1.*PushCube-v1"),
+        ({"env_info": {"env_kwargs": {"robot_uids": "panda_wristcam"}}}, "panda_wristcam.*panda"),
+        ({"actions": np.full((4, 7), np.nan, np.float32)}, "episode 0 has a NaN or infinite action at step 0"),
+    ],
+)
+def test_a_foreign_trajectory_is_refused_before_anything_is_written(config, planned, tmp_path, changes, words):
+    path = write_trajectory(tmp_path, planned, **changes)
+    with pytest.raises(ValueError, match=words):
+        from_file(contract_of(config), path, config.demos, tmp_path / "demos")
+    assert not (tmp_path / "demos").exists()
+
+
+def test_a_truncated_trajectory_is_named(config, planned, tmp_path):
+    path = write_trajectory(tmp_path, planned)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match="truncated"):
+        read_index(contract_of(config), path)
+
+
+def test_a_missing_trajectory_is_named(config, tmp_path):
+    with pytest.raises(ValueError, match=r"gone\.h5 is not there"):
+        read_index(contract_of(config), tmp_path / "gone.h5")
