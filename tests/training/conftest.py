@@ -48,6 +48,9 @@ def init_params(key, config):
 
 
 def compute_loss(params, config, observation, actions, *, noise, flow_time):
+    if noise.ndim == 4:  # several draws for one observation
+        one = lambda n, t: compute_loss(params, config, observation, actions, noise=n, flow_time=t)  # noqa: E731
+        return jax.vmap(one)(noise, flow_time)
     time = flow_time[:, None, None]
     mixed = (time * noise + (1 - time) * actions).reshape(len(actions), -1)
     pixels = observation.images["base_0_rgb"].reshape(len(actions), -1)
@@ -59,7 +62,7 @@ def compute_loss(params, config, observation, actions, *, noise, flow_time):
 
 def draw_noise_and_time(key, shape):
     _, noise_key, time_key = jax.random.split(key, 3)
-    return jax.random.normal(noise_key, shape), jax.random.beta(time_key, 1.5, 1, shape[:1]) * 0.999 + 0.001
+    return jax.random.normal(noise_key, shape), jax.random.beta(time_key, 1.5, 1, shape[:-2]) * 0.999 + 0.001
 
 
 MODEL = FlowModel(init_params, compute_loss, draw_noise_and_time, Observation)

@@ -1,5 +1,6 @@
 """LR values and AdamW updates equal to those recorded from openpi; the freeze split."""
 
+import json
 from pathlib import Path
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from pirig.training.optimizer import cast_frozen, kernel_norm, make_optimizer, merge, select
+from pirig.training.optimizer import cast_frozen, kernel_norm, lora_trainable, make_optimizer, merge, path_name, select
 from pirig.training.schedules import make_schedule
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "optimizer.npz")
@@ -63,3 +64,28 @@ def test_kernel_norm_leaves_out_bias_scale_and_embeddings():
         "w": jnp.ones(9),
     }
     assert float(kernel_norm(tree)) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "vlm", "expert"),
+    [
+        ("pi0_lora", 1, 1),
+        ("pi05_lora", 1, 1),
+        ("pi0_lora_vlm_only", 1, 0),
+        ("pi0_lora_expert_only", 0, 1),
+        ("pi0", 0, 0),
+    ],
+)
+def test_freeze_set_equals_openpi(name, vlm, expert):
+    trees = Path(__file__).parents[1] / "golden" / "data" / "real_param_trees.json"
+    recorded = json.loads(trees.read_text())[name]
+    tree: dict = {}
+    for path in recorded["leaves"]:
+        *parents, leaf = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = 0
+    mask = lora_trainable(tree, vlm_lora=bool(vlm), expert_lora=bool(expert))
+    frozen = [path_name(path) for path, trains in jax.tree_util.tree_leaves_with_path(mask) if not trains]
+    assert sorted(frozen) == sorted(recorded["frozen"])

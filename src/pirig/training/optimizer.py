@@ -59,6 +59,21 @@ def merge(left: Tree, right: Tree) -> Tree:
     return merged
 
 
+def lora_trainable(params: Tree, *, vlm_lora: bool, expert_lora: bool, vision: bool = True) -> Tree:
+    """Tree of bool (True: trained) by openpi's freeze rule: of a language stack with LoRA only the LoRA leaves train.
+
+    The action expert's leaves are those under llm with "_1" in their path. `vision` False freezes SigLIP too.
+    """
+
+    def trains(path: tuple, leaf: Any) -> bool:
+        name = path_name(path)
+        if "llm" not in name:
+            return vision or "/img/" not in name
+        return "lora" in name or not (expert_lora if "_1" in name else vlm_lora)
+
+    return jax.tree_util.tree_map_with_path(trains, params)
+
+
 def cast_frozen(params: Tree, mask: Tree | None, dtype: Any = jnp.bfloat16) -> Tree:
     """`params` with its frozen leaves in `dtype`, as openpi keeps them in a LoRA run."""
     if mask is None:

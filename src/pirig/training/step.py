@@ -23,7 +23,8 @@ class FlowModel(NamedTuple):
     """The functions of a model that training needs; `flow_model()` gives those of pi0 and pi0.5.
 
     init_params(key, model_config) -> tree; compute_loss(params, model_config, observation, actions, *, noise,
-    flow_time) -> [B, A]; draw_noise_and_time(key, shape) -> (noise, flow_time); observation: a NamedTuple type.
+    flow_time) -> [B, A], or [K, B, A] for K draws; draw_noise_and_time(key, action_shape) -> (noise, flow_time);
+    observation: a NamedTuple type with images, image_masks, state, tokens, token_mask.
     """
 
     init_params: Callable[..., Tree]
@@ -79,15 +80,13 @@ def weights_to_serve(state: TrainState, trainable: Tree | None = None) -> Tree:
     return merge(state.ema, select(state.params, trainable, keep=False)) if state.ema else state.params
 
 
-def repeat_batch(batch: Batch, count: int) -> Batch:
-    """Each row `count` times in a row: several noise/time draws for one observation."""
-    return batch if count == 1 else jax.tree.map(lambda leaf: jnp.repeat(leaf, count, axis=0), batch)
-
-
 def make_loss(
     model_config: Any, settings: TrainConfig, model: FlowModel | None = None
 ) -> Callable[[Tree, Batch, jax.Array], jax.Array]:
-    """loss(params, batch, key) -> scalar: augmentation, draws of noise and time, mean flow-matching loss."""
+    """loss(params, batch, key) -> scalar: augmentation, draws of noise and time, mean flow-matching loss.
+
+    With `flow_samples` above 1 each observation meets that many draws and is encoded once.
+    """
     model = model or flow_model()
 
     def loss(params: Tree, batch: Batch, key: jax.Array) -> jax.Array:
@@ -96,12 +95,12 @@ def make_loss(
             images = augment(augment_key, batch["images"], settings.shift_px)
         else:
             images = {role: to_unit_range(image) for role, image in batch["images"].items()}
-        repeated = repeat_batch({**batch, "images": images}, settings.flow_samples)
-        noise, flow_time = model.draw_noise_and_time(key, repeated["actions"].shape)
-        inputs = {name: repeated[name] for name in model.observation._fields}
-        observation = model.observation(**inputs)
+        draws = () if settings.flow_samples == 1 else (settings.flow_samples,)
+        noise, flow_time = model.draw_noise_and_time(key, (*draws, *batch["actions"].shape))
+        inputs = {name: batch[name] for name in model.observation._fields if name != "images"}
+        observation = model.observation(images=images, **inputs)
         losses = model.compute_loss(
-            params, model_config, observation, repeated["actions"], noise=noise, flow_time=flow_time
+            params, model_config, observation, batch["actions"], noise=noise, flow_time=flow_time
         )
         return losses.mean()
 
