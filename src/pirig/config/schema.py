@@ -156,13 +156,14 @@ class EvalConfig:
     first_seed: int = 100000
     execute: int = 8  # steps executed of each action chunk
     flow_steps: int = 10  # Euler steps
-    workers: int = 2
+    workers: int = 2  # simulator processes
+    batch_size: int = 4  # observations per policy call, fixed so that results do not depend on the number of workers
     max_steps: int = 0  # 0: from the demos' lengths
     step_margin: float = 1.5  # limit = longest demo times this
     oracle_episodes: int = 20
     untrained_episodes: int = 40
-    videos: int = 3
-    video_every: int = 2  # render every n-th step of the episodes that are filmed
+    videos: int = 3  # so many successes and so many failures
+    video_every: int = 2  # every n-th step is a frame
     seed: int = 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,13 @@ def staging_folder(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def move_aside(path: Path) -> Path:
+    """Renames `path` to `<name>.old-<time>` beside it and returns that name: nothing that a user made is deleted."""
+    aside = path.with_name(f"{path.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
+    os.rename(path, aside)
+    return aside
 
 
 def _alive(pid: int) -> bool:

@@ -141,22 +141,30 @@ def run_suffix(
 ) -> jax.Array:
     """The action expert's normed output [B, K, S, D]; a draw sees the prefix and itself, never another draw."""
     tokens, cond = embed_suffix(params, config, state, noisy, flow_time)
-    batch, draws, length, _ = tokens.shape
-    positions = jnp.tile(prefix.mask.sum(axis=1)[:, None] + jnp.arange(length), (1, draws))
-    own = jnp.kron(jnp.eye(draws), suffix_mask(config, length).astype(jnp.float32)) > 0  # [K*S, K*S], a block per draw
-    seen = jnp.broadcast_to(prefix.mask[:, None, :], (batch, draws * length, prefix.mask.shape[1]))
+    positions, mask = suffix_attention(config, prefix.mask, tokens.shape[1], tokens.shape[2])
     out, _ = run_stack(
         params["PaliGemma"]["llm"],
         config.expert,
         "_1",
         tokens.astype(config.compute_dtype),
         positions=positions,
-        mask=jnp.concatenate([seen, jnp.broadcast_to(own, (batch, *own.shape))], axis=-1),
+        mask=mask,
         cond=cond,
         cache=prefix.cache,
         remat=config.remat,
     )
     return out
+
+
+def suffix_attention(
+    config: ModelConfig, prefix_mask: jax.Array, draws: int, length: int
+) -> tuple[jax.Array, jax.Array]:
+    """Where the suffix stands and what it sees: positions i32 [B, K*S], mask bool [B, K*S, P + K*S]."""
+    batch, prefix = prefix_mask.shape
+    positions = jnp.tile(prefix_mask.sum(axis=1)[:, None] + jnp.arange(length), (1, draws))
+    own = jnp.kron(jnp.eye(draws), suffix_mask(config, length).astype(jnp.float32)) > 0  # [K*S, K*S], a block per draw
+    seen = jnp.broadcast_to(prefix_mask[:, None, :], (batch, draws * length, prefix))
+    return positions, jnp.concatenate([seen, jnp.broadcast_to(own, (batch, *own.shape))], axis=-1)
 
 
 def suffix_mask(config: ModelConfig, length: int) -> jax.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,16 @@ class ModelConfig:
             )
         if self.image.width % self.image.num_heads:
             raise ValueError(f"image width {self.image.width} does not divide into {self.image.num_heads} heads.")
+
+    @staticmethod
+    def from_plain(plain: dict[str, Any]) -> ModelConfig:
+        """The inverse of dataclasses.asdict, as checkpoints keep it in JSON."""
+
+        def stack(entry: dict[str, Any]) -> TransformerConfig:
+            return TransformerConfig(**{**entry, "lora": LoraConfig(**entry["lora"]) if entry["lora"] else None})
+
+        parts = {"image": VisionConfig(**plain["image"]), "vlm": stack(plain["vlm"]), "expert": stack(plain["expert"])}
+        return ModelConfig(**{**plain, **parts})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import yaml
 
 from pirig.config.schema import Config, Mode, as_plain
 from pirig.contract import Contract
-from pirig.files.atomic import write_text
+from pirig.files.atomic import move_aside, write_text
 
 VERSIONED = (
     "pirig",
@@ -67,9 +67,7 @@ def _enter_existing(folder: Path, config: Config) -> None:
             f"{folder} exists: run.mode=resume goes on with it, run.mode=overwrite moves it aside, run.name=... starts another."
         )
     if mode == Mode.overwrite:
-        aside = folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
-        os.rename(folder, aside)
-        print(f"moved the older run to {aside}")
+        print(f"moved the older run to {move_aside(folder)}")
         return
     saved = folder / "config.yaml"
     if saved.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ def make_env(
     """
     import gymnasium
     import mani_skill.envs  # noqa: F401  (registers the tasks)
+
+    logging.getLogger("mani_skill").setLevel(logging.ERROR)  # it warns at every start on a machine without CUDA
 
     from pirig.sim.robots import strip_wrist_camera_mesh
 

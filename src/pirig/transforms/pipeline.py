@@ -44,6 +44,13 @@ class Pipeline:
         mask = np.stack([row for _, row in encoded])
         return pad_last(state, self.model_config.action_dim), tokens, mask
 
+    def prompt_length(self) -> int:
+        """Tokens [L] that the contract's prompt needs with any state: the longest of the states -2, -1, ... 2."""
+        if not self.state_in_prompt:
+            return int(self.tokenizer.encode(self.contract.prompt, None)[1].sum())
+        states = (np.full(self.contract.state_dim, value, np.float32) for value in (-2, -1, -0.5, 0, 0.5, 1, 2))
+        return max(int(self.tokenizer.encode(self.contract.prompt, state)[1].sum()) for state in states)
+
     def model_actions(self, actions_raw: np.ndarray) -> np.ndarray:
         """[..., action_dim] in the simulator's units -> f32 [..., J] normalised and padded."""
         normalised = normalize(actions_raw, self.stats["actions"], self.normalization)

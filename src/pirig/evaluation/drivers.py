@@ -1,0 +1,49 @@
+"""What can drive an episode: a policy that looks every few steps, or the actions of a demo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pirig.evaluation.policy import Policy
+from pirig.evaluation.rollouts import Request
+
+
+class PolicyDriver:
+    """Executes the first `execute` actions of every chunk, then looks again.
+
+    The noise of a chunk depends on (noise_seed, episode seed, number of the chunk) and on nothing else.
+    """
+
+    looks = True
+
+    def __init__(self, policy: Policy, *, execute: int, noise_seed: int):
+        if not 1 <= execute <= policy.horizon:
+            raise ValueError(
+                f"eval.execute={execute}: the policy predicts {policy.horizon} steps; choose 1 to {policy.horizon}."
+            )
+        self.policy, self.execute, self.noise_seed = policy, execute, noise_seed
+        self.max_requests = policy.batch_size
+
+    def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        noise = np.stack([self._noise(request) for request in requests])
+        observations = [request.observation for request in requests if request.observation is not None]
+        return list(self.policy.infer(observations, noise)[:, : self.execute])
+
+    def _noise(self, request: Request) -> np.ndarray:
+        random = np.random.default_rng([self.noise_seed, request.seed, request.chunk])
+        return random.standard_normal(self.policy.noise_shape, np.float32)
+
+
+class DemoDriver:
+    """The demo-replay oracle: the data set's own actions through the policy's output path, seed by seed."""
+
+    looks = False
+
+    def __init__(self, actions: Mapping[int, np.ndarray]):
+        self.actions = actions
+        self.max_requests = len(actions) or 1
+
+    def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        return [self.actions[request.seed] if request.chunk == 0 else np.empty((0, 0)) for request in requests]

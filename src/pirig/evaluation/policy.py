@@ -1,0 +1,98 @@
+"""A checkpoint as a policy: observations of the simulator (or of a robot) in, action chunks out, one compiled call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pirig.contract import Contract
+from pirig.models.pi0 import Observation, sample_actions
+from pirig.models.sizes import ModelConfig
+from pirig.models.tokenizer import BuiltinTokenizer
+from pirig.training.assets import POLICY_FILE, STATS_FILE
+from pirig.training.checkpoints import ASSETS, load_params
+from pirig.transforms.images import resize_with_pad
+from pirig.transforms.normalize import load_norm_stats
+from pirig.transforms.pipeline import Pipeline
+from pirig.transforms.state import build_state
+
+
+class Policy:
+    """`infer` takes 1 to `batch_size` observations; every call is padded to `batch_size`, so that one program serves.
+
+    `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk.
+    """
+
+    def __init__(self, params: Any, pipeline: Pipeline, *, flow_steps: int, batch_size: int):
+        self.pipeline, self.batch_size = pipeline, batch_size
+        config = pipeline.model_config
+        self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
+        self.token_count = pipeline.prompt_length()
+        self._params = jax.tree.map(jnp.asarray, params)
+        self._sample = jax.jit(
+            lambda tree, observation, noise: sample_actions(tree, config, observation, noise=noise, steps=flow_steps)
+        )
+
+    def infer(self, observations: Sequence[dict[str, np.ndarray]], noise: np.ndarray) -> np.ndarray:
+        """Observations as `SimEnv.observe` gives them, noise [n, A, J] -> actions f32 [n, A, action_dim].
+
+        Raises ValueError where a camera of the contract is not in the observation.
+        """
+        count = len(observations)
+        padded = [*observations, *[observations[0]] * (self.batch_size - count)]
+        filler = np.zeros((self.batch_size - count, *self.noise_shape), np.float32)
+        inputs = self.model_inputs(padded)
+        chunk = self._sample(self._params, inputs, np.concatenate([noise, filler]))
+        return self.pipeline.env_actions(np.asarray(chunk)[:count])
+
+    def model_inputs(self, observations: Sequence[dict[str, np.ndarray]]) -> Observation:
+        """The tensors that the model is fed."""
+        contract, px = self.pipeline.contract, self.pipeline.contract.image_px
+        images = {}
+        for camera in contract.cameras:
+            name = f"image/{camera.role}"
+            missing = next((found for found in observations if name not in found), None)
+            if missing is not None:
+                raise ValueError(f"the observation has no {name}, the policy looks at it; it has {', '.join(missing)}")
+            images[camera.role] = np.stack([resize_with_pad(found[name], px) for found in observations])
+        stacked = {
+            name: np.stack([found[name] for found in observations])
+            for name in observations[0]
+            if not name.startswith("image/")
+        }
+        state, tokens, mask = self.pipeline.model_inputs(build_state(contract.state, stacked))
+        used = max(self.token_count, int(mask.sum(axis=1).max()))
+        masks = {role: np.ones(len(observations), bool) for role in images}
+        return Observation(images, masks, state, tokens[:, :used], mask[:, :used])
+
+
+def load_policy_record(checkpoint: Path) -> dict[str, Any]:
+    """policy.json of a checkpoint folder: model config, normalization, demo seeds and lengths."""
+    path = checkpoint / ASSETS / POLICY_FILE
+    if not path.is_file():
+        raise ValueError(f"{checkpoint}: expected {ASSETS}/{POLICY_FILE}, found none; was this checkpoint made by pirig?")
+    return json.loads(path.read_text())
+
+
+def load_pipeline(checkpoint: Path) -> Pipeline:
+    """The transforms that the checkpoint was trained with: contract, statistics, normalization, tokenizer."""
+    record = load_policy_record(checkpoint)
+    config = ModelConfig.from_plain(record["model_config"])
+    return Pipeline(
+        contract=Contract.load(checkpoint / ASSETS),
+        model_config=config,
+        normalization=record["normalization"],
+        state_in_prompt=record["state_in_prompt"],
+        stats=load_norm_stats(checkpoint / ASSETS / STATS_FILE),
+        tokenizer=BuiltinTokenizer(config.max_token_len),
+    )
+
+
+def load_policy(checkpoint: Path, *, flow_steps: int, batch_size: int) -> Policy:
+    return Policy(load_params(checkpoint), load_pipeline(checkpoint), flow_steps=flow_steps, batch_size=batch_size)

@@ -1,0 +1,67 @@
+"""One line of JSON per finished episode, written at once, so that a killed evaluation goes on where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pirig.evaluation.statistics import Rate, rate
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """`flags`: the sub-goals that were true at some step; `first_success`: its step, -1 if there was none."""
+
+    seed: int
+    success: bool
+    success_at_end: bool
+    first_success: int
+    steps: int
+    seconds: float
+    flags: dict[str, bool] = field(default_factory=dict)
+
+
+class ResultsFile:
+    """`<folder>/episodes.jsonl` and the executed actions f32 [steps, action_dim] in `<folder>/actions/<seed>.npy`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.path = folder / "episodes.jsonl"
+        (folder / "actions").mkdir(parents=True, exist_ok=True)
+        self.done = {result.seed: result for result in self._read()}
+
+    def _read(self) -> list[EpisodeResult]:
+        """A torn last line (a kill) is left out and cut off."""
+        if not self.path.is_file():
+            return []
+        whole, _, torn = self.path.read_text().rpartition("\n")
+        if torn:
+            self.path.write_text(whole + "\n" if whole else "")
+        return [EpisodeResult(**json.loads(line)) for line in whole.splitlines()]
+
+    def add(self, result: EpisodeResult, actions: np.ndarray) -> None:
+        np.save(self.folder / "actions" / f"{result.seed}.npy", actions)
+        with open(self.path, "a") as file:
+            file.write(json.dumps(dataclasses.asdict(result)) + "\n")
+        self.done[result.seed] = result
+
+    def actions(self, seed: int) -> np.ndarray:
+        return np.load(self.folder / "actions" / f"{seed}.npy")
+
+    def results(self, seeds: list[int]) -> list[EpisodeResult]:
+        """In the order of `seeds`, whatever the order in which they finished."""
+        return [self.done[seed] for seed in seeds]
+
+    def rate(self, seeds: list[int]) -> Rate:
+        found = self.results(seeds)
+        return rate([result.success for result in found], [result.success_at_end for result in found])
+
+
+def sub_goals(results: list[EpisodeResult]) -> dict[str, int]:
+    """How many episodes reached each sub-goal of the task at some step."""
+    names = sorted({name for result in results for name in result.flags})
+    return {name: sum(result.flags.get(name, False) for result in results) for name in names}

@@ -1,0 +1,167 @@
+"""Simulators in processes of their own, each stepping alone. A worker that dies takes the evaluation down with a reason."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import traceback
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import numpy as np
+
+from pirig.contract import Contract
+from pirig.sim import renderer
+from pirig.sim.env import SimEnv, StepInfo
+
+TAIL_STEPS = 10  # an episode goes on for so many steps after its first success, to see whether it lasts
+Observation = dict[str, np.ndarray]
+
+
+@dataclass
+class Progressed:
+    """Where an episode stands. `observation` is the newest frame, None when nobody asked for one."""
+
+    seed: int
+    steps: int = 0
+    first_success: int = -1
+    success_now: bool = False
+    flags: dict[str, bool] = field(default_factory=dict)
+    done: bool = False
+    observation: Observation | None = None
+    frames: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, info: StepInfo, max_steps: int) -> None:
+        self.steps, self.success_now = info.steps, info.success
+        if info.success and self.first_success < 0:
+            self.first_success = info.steps
+        for name, value in info.flags.items():
+            self.flags[name] = self.flags.get(name, False) or value
+        lasted = self.first_success >= 0 and info.steps >= self.first_success + TAIL_STEPS
+        self.done = lasted or info.steps >= max_steps
+
+
+class WorkerPool:
+    """`count` simulators of one contract. Use as a context; `send_*` to an idle worker, `next_ready` for answers."""
+
+    def __init__(self, contract: Contract, count: int):
+        context = multiprocessing.get_context("spawn")
+        self.pipes: list[Connection] = []
+        self.processes = []
+        for number in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, contract), name=f"simulator-{number}", daemon=True)
+            process.start()
+            theirs.close()
+            self.pipes.append(ours)
+            self.processes.append(process)
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for pipe in self.pipes:
+            pipe.close()
+        for process in self.processes:
+            process.join(timeout=10)
+            if process.is_alive():
+                process.kill()
+
+    def start(self, worker: int, seed: int, *, look: bool) -> None:
+        """Resets; with `look` the answer brings the first observation."""
+        self._send(worker, ("start", seed, look))
+
+    def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
+        """Executes actions [k, action_dim] in the running episode, stopping where it ends."""
+        self._send(worker, ("run", actions, max_steps, look))
+
+    def film(self, worker: int, seed: int, actions: np.ndarray, every: int) -> None:
+        """Replays an episode from its actions; the answer's `frames` hold every n-th view, cameras side by side."""
+        self._send(worker, ("film", seed, actions, every))
+
+    def _send(self, worker: int, message: tuple) -> None:
+        try:
+            self.pipes[worker].send(message)
+        except (BrokenPipeError, OSError) as error:
+            raise self._dead(worker) from error
+
+    def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
+        """Blocks until a busy worker has answered; all who have. Raises RuntimeError with a worker's own traceback."""
+        wait([self.pipes[worker] for worker in busy])
+        time.sleep(0.0005)  # lets a neighbour that is about to answer join the batch
+        answers = []
+        for worker in busy:
+            if not self.pipes[worker].poll():
+                continue
+            try:
+                answer = self.pipes[worker].recv()
+            except (EOFError, ConnectionResetError) as error:
+                raise self._dead(worker) from error
+            if isinstance(answer, str):
+                raise RuntimeError(f"simulator {worker} failed:\n{answer}")
+            answers.append((worker, answer))
+        return answers
+
+    def _dead(self, worker: int) -> RuntimeError:
+        process = self.processes[worker]
+        process.join(timeout=5)
+        return RuntimeError(
+            f"simulator process {worker} died with exit code {process.exitcode} (negative: killed by that signal); "
+            "finished episodes are saved, run the same command with run.mode=resume to go on"
+        )
+
+
+def _serve(pipe: Connection, contract: Contract) -> None:
+    """The worker's life: one environment, one episode at a time, until the pipe closes."""
+    try:
+        renderer.configure()
+        renderer.limit_threads()
+        simulator = _Simulator(contract)
+        while True:
+            try:
+                message = pipe.recv()
+            except (EOFError, ConnectionResetError):
+                return
+            pipe.send(simulator.answer(*message))
+    except KeyboardInterrupt:
+        return
+    except Exception:
+        pipe.send(traceback.format_exc())
+
+
+class _Simulator:
+    def __init__(self, contract: Contract):
+        self.sim = SimEnv(contract, max_steps=100_000)
+        self.episode = Progressed(-1)
+
+    def answer(self, verb: str, *arguments: Any) -> Progressed:
+        return {"start": self._start, "run": self._run, "film": self._film}[verb](*arguments)
+
+    def _start(self, seed: int, look: bool) -> Progressed:
+        self.sim.reset(seed)
+        self.episode = Progressed(seed, observation=self.sim.observe() if look else None)
+        return self.episode
+
+    def _run(self, actions: np.ndarray, max_steps: int, look: bool) -> Progressed:
+        for action in actions:
+            self.episode.add(self.sim.step(action), max_steps)
+            if self.episode.done:
+                break
+        wanted = look and not self.episode.done
+        self.episode.observation = self.sim.observe() if wanted else None
+        return self.episode
+
+    def _film(self, seed: int, actions: np.ndarray, every: int) -> Progressed:
+        self.sim.reset(seed)
+        episode = Progressed(seed)
+        for step, action in enumerate(actions):
+            if step % every == 0:
+                episode.frames.append(_side_by_side(self.sim.observe()))
+            episode.add(self.sim.step(action), len(actions))
+        episode.frames.append(_side_by_side(self.sim.observe()))
+        return episode
+
+
+def _side_by_side(observation: Observation) -> np.ndarray:
+    return np.concatenate([value for name, value in observation.items() if name.startswith("image/")], axis=1)

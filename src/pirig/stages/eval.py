@@ -1,0 +1,168 @@
+"""`pirig eval`: the success rate of a checkpoint, beside its two baselines: the demos replayed and the untrained model."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pirig.config.agreement import contract_of
+from pirig.config.schema import Config, EvalConfig, Mode
+from pirig.contract import Contract, require_equal
+from pirig.files.atomic import write_text
+from pirig.runs.record import data_folder, run_folder, set_status
+
+if TYPE_CHECKING:
+    from pirig.evaluation.rollouts import Driver
+    from pirig.evaluation.workers import WorkerPool
+
+ROWS = ("oracle", "untrained", "policy")
+COUNT_KEYS = ("episodes", "oracle_episodes", "untrained_episodes", "workers", "videos", "video_every")  # change no episode
+
+
+def run(config: Config) -> int:
+    folder = run_folder(config)
+    if not (folder / "checkpoints").is_dir() and not config.run.checkpoint:
+        raise ValueError(f"{folder}: no checkpoints there; run `pirig train` with the same settings first.")
+    rates = make(config, folder)
+    for name, row in rates.items():
+        print(f"{name:10} {row['k']}/{row['n']}  {row['low']:.1%} to {row['high']:.1%} (Wilson 95 %)")
+    return 0
+
+
+def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
+    """{"policy", "oracle", "untrained"} -> k, n, low, high, k_at_end, steps of the limit, sub_goals.
+
+    Episodes that are on disk for this checkpoint and these settings are not measured again unless run.mode=overwrite.
+    Raises ContractError before anything starts where the checkpoint was trained under another contract.
+    """
+    from pirig.evaluation.policy import load_policy_record
+    from pirig.evaluation.seeds import step_limit
+
+    checkpoint = _checkpoint(config, folder)
+    contract = Contract.load(checkpoint / "assets" / "pirig")
+    require_equal(contract_of(config), contract, our_name="this run", their_name=f"checkpoint {checkpoint}")
+    record = load_policy_record(checkpoint)
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, record["demo_lengths"])
+    target = _target(config, folder, checkpoint, limit)
+    set_status(folder, "eval", "running", checkpoint=str(checkpoint))
+    rates = _Measurement(config, checkpoint, contract, record, limit, target).rows()
+    write_text(target / "rates.json", json.dumps(rates, indent=2) + "\n")
+    set_status(folder, "eval", "done", checkpoint=str(checkpoint))
+    return {name: rates[name] for name in ("policy", "oracle", "untrained")}
+
+
+def _checkpoint(config: Config, folder: Path) -> Path:
+    from pirig.training.checkpoints import newest
+
+    found = Path(config.run.checkpoint) if config.run.checkpoint else newest(folder)
+    if found is None or not found.is_dir():
+        raise ValueError(f"{found or folder / 'checkpoints'}: no checkpoint there; train first, or give run.checkpoint=FOLDER.")
+    return found
+
+
+def _target(config: Config, folder: Path, checkpoint: Path, limit: int) -> Path:
+    """`<run>/eval/step<N>-<settings>`: one folder for what must not be mixed in one rate."""
+    settings = {"checkpoint": str(checkpoint), "limit": limit, "train_seed": config.train.seed, **_result_settings(config.eval)}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
+    target = folder / "eval" / f"step{checkpoint.name}-{digest}"
+    if target.exists() and config.run.mode == Mode.overwrite:
+        from pirig.files.atomic import move_aside
+
+        print(f"moved the older results to {move_aside(target)}", file=sys.stderr)
+    write_text(target / "settings.json", json.dumps(settings, indent=2) + "\n")
+    return target
+
+
+def _result_settings(settings: EvalConfig) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in COUNT_KEYS}
+
+
+@dataclasses.dataclass
+class _Measurement:
+    config: Config
+    checkpoint: Path
+    contract: Contract
+    record: dict[str, Any]
+    limit: int
+    target: Path
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        from pirig.evaluation.seeds import held_out_seeds
+        from pirig.evaluation.workers import WorkerPool
+
+        settings, demo_seeds = self.config.eval, self.record["demo_seeds"]
+        held_out = held_out_seeds(settings.first_seed, max(settings.episodes, settings.untrained_episodes), demo_seeds)
+        plan: dict[str, tuple[Callable[[], Driver], list[int], int]] = {
+            "oracle": (self._oracle, demo_seeds[: settings.oracle_episodes], max(self.record["demo_lengths"])),
+            "untrained": (self._untrained, held_out[: settings.untrained_episodes], self.limit),
+            "policy": (self._policy, held_out[: settings.episodes], self.limit),
+        }
+        with WorkerPool(self.contract, settings.workers) as pool:
+            return {name: self._row(pool, name, *plan[name]) for name in ROWS}
+
+    def _row(
+        self, pool: WorkerPool, name: str, driver: Callable[[], Driver], seeds: list[int], max_steps: int
+    ) -> dict[str, Any]:
+        from pirig.evaluation.results import ResultsFile, sub_goals
+        from pirig.evaluation.rollouts import roll_out
+        from pirig.evaluation.videos import film
+
+        results = ResultsFile(self.target / name)
+        if any(seed not in results.done for seed in seeds):
+            roll_out(pool, driver(), seeds, max_steps=max_steps, results=results, label=f"eval {name}")
+        settings = self.config.eval
+        videos = film(
+            pool,
+            results,
+            seeds,
+            self.target / name / "videos",
+            count=settings.videos,
+            every=settings.video_every,
+            fps=self.contract.control_hz,
+        )
+        found = results.results(seeds)
+        return {
+            **dataclasses.asdict(results.rate(seeds)),
+            "sub_goals": sub_goals(found),
+            "mean_steps": sum(result.steps for result in found) / len(found),
+            "max_steps": max_steps,
+            "first_seed": seeds[0],
+            "episodes": str(results.path),
+            "videos": [str(path) for path in videos],
+        }
+
+    def _policy(self) -> Driver:
+        from pirig.evaluation.drivers import PolicyDriver
+        from pirig.evaluation.policy import load_policy
+
+        policy = load_policy(self.checkpoint, flow_steps=self.config.eval.flow_steps, batch_size=self.config.eval.batch_size)
+        return PolicyDriver(policy, execute=self.config.eval.execute, noise_seed=self.config.eval.seed)
+
+    def _untrained(self) -> Driver:
+        """The parameters that training started from."""
+        from pirig.evaluation.drivers import PolicyDriver
+        from pirig.evaluation.policy import Policy, load_pipeline
+        from pirig.training.loop import initial_params
+
+        pipeline, settings = load_pipeline(self.checkpoint), self.config.eval
+        params = initial_params(self.config.train, pipeline.model_config)
+        policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
+        return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
+
+    def _oracle(self) -> Driver:
+        """The data set's actions, normalised and back as a policy's are, from the seeds that they were recorded on."""
+        from pirig.datasets.lerobot_read import Dataset
+        from pirig.evaluation.drivers import DemoDriver
+        from pirig.evaluation.policy import load_pipeline
+
+        dataset, pipeline = Dataset(data_folder(self.config, self.contract) / "lerobot"), load_pipeline(self.checkpoint)
+        actions = {
+            seed: pipeline.env_actions(pipeline.model_actions(dataset.actions[dataset.episode_rows(episode)]))
+            for episode, seed in enumerate(dataset.seeds)
+        }
+        return DemoDriver(actions)
