@@ -115,7 +115,8 @@ class FsdpConfig:
 @dataclass
 class WeightsConfig:
     name: str = MISSING
-    path: str | None = None
+    path: str | None = None  # a checkpoint's folder, or gs://BUCKET/FOLDER; None: fetched by name
+    url: str | None = None  # a mirror of https://storage.googleapis.com; None: $PIRIG_WEIGHTS_URL, else that address
     kind: str | None = None  # the model kind that the weights belong to; None: from scratch
 
 

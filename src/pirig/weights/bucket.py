@@ -21,8 +21,8 @@ from typing import Any
 from pirig.weights.crc32c import BLOCK_BYTES, Crc32c
 
 GOOGLE, SETTING = "https://storage.googleapis.com", "PIRIG_WEIGHTS_URL"
-CHUNK_BYTES, TIMEOUT_S = 1 << 20, 60.0
-TRIES, FIRST_PAUSE_S = 5, 1.0  # tries in a row that bring nothing; the pause doubles
+CHUNK_BYTES, TIMEOUT_S = 1 << 18, 60.0
+TRIES, FIRST_PAUSE_S = 5, 0.5  # tries in a row that bring nothing; the pause doubles
 PASSING = (408, 429, 500, 502, 503, 504)  # HTTP answers worth another try
 FIELDS = "nextPageToken,items(name,size,md5Hash,crc32c)"
 
@@ -91,10 +91,13 @@ def download(
     Raises FetchError after TRIES tries in a row that brought nothing, Stopped when `stop` is set.
     """
     url, tries = bucket.media_url(file), 0
-    while (had := _size(part)) != file.size or not part.exists():
-        if had > file.size:
-            part.unlink()
-            received(-had)
+    part.touch()
+    while (had := _size(part)) != file.size:
+        if stop.is_set():
+            raise Stopped
+        if had > file.size:  # of an older object
+            part.write_bytes(b"")
+            received(-file.size)
             continue
         try:
             _append(url, file, part, received, stop)
@@ -112,9 +115,6 @@ def _append(url: str, file: RemoteFile, part: Path, received: Callable[[int], No
     """One request: the rest of the file onto `part`."""
     had = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={had}-"} if had else {})
-    if file.size == 0:
-        part.write_bytes(b"")
-        return
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
         if had and reply.status != 206:  # a mirror without Range sends all of it
             received(-had)

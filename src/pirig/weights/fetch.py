@@ -12,7 +12,9 @@ import json
 import os
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -25,8 +27,10 @@ from pirig.weights.bucket import Bucket, FetchError, RemoteFile, Stopped, api_ba
 
 KNOWN = {
     name: f"gs://openpi-assets/checkpoints/{name}"
-    for name in ("pi05_base", "pi0_base", "pi05_libero", "pi05_droid", "pi0_libero", "pi0_droid")
-    + ("pi0_aloha_pen_uncap", "pi0_aloha_towel", "pi0_aloha_tupperware")
+    for name in (
+        *("pi05_base", "pi0_base", "pi05_libero", "pi05_droid", "pi0_droid"),
+        *("pi0_aloha_pen_uncap", "pi0_aloha_towel", "pi0_aloha_tupperware"),
+    )
 }
 CACHE_SETTING, RECORD = "PIRIG_CACHE", ".pirig_fetched.json"
 LEFT_OUT = ("train_state",)  # the optimizer's moments: as large as the weights, and nobody needs them
@@ -57,7 +61,7 @@ def cache_folder() -> Path:
 
 
 def address_of(name: str) -> str:
-    """"pi05_base" or a gs:// address -> the address without a closing slash. Raises FetchError for another name."""
+    """ "pi05_base" or a gs:// address -> the address without a closing slash. Raises FetchError for another name."""
     address = KNOWN.get(name, name).rstrip("/")
     bucket, _, prefix = address.removeprefix("gs://").partition("/")
     if not address.startswith("gs://") or not bucket or not prefix or {"", ".", ".."} & set(prefix.split("/")):
@@ -95,16 +99,18 @@ def damaged(folder: Path, *, checksums: bool = True) -> dict[str, str]:
     return {path: problem for path, problem in problems.items() if problem}
 
 
-def _locked(final: Path) -> FileLock:
+@contextmanager
+def _locked(final: Path) -> Iterator[None]:
     lock = FileLock(final.with_name(f".{final.name}.lock"), mode=FILE_MODE)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         print(f"another process is fetching {final.name}; waiting for it", flush=True)
-        return lock
-    lock_again = lock  # the lock counts: `with` takes it once more, and we give this first hold back there
-    lock_again.release()
-    return lock
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass
@@ -184,10 +190,8 @@ class _Meter:
             self.progress.advance(count, note=f"{done / 1e9:.2f} of {total / 1e9:.2f} GB")
 
 
-def _first_error(jobs: list) -> None:
+def _first_error(jobs: list[Future[None]]) -> None:
     """Wait for all; the first failure (not one that was only told to stop) is raised at once."""
-    from concurrent.futures import FIRST_EXCEPTION, wait
-
     done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
     errors = [error for job in done if (error := job.exception()) and not isinstance(error, Stopped)]
     if errors:

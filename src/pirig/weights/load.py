@@ -1,0 +1,198 @@
+"""Checkpoints of openpi, and ours, into the nested dict that the models read.
+
+Everything that can be wrong with given weights (another model, another size, a missing leaf) is said in one sentence
+before a byte of the arrays is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pirig.models.layout import Tree, flatten, init_params, leaf_specs, nest
+from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
+from pirig.weights.match import WeightsError, listed, require_fits, shapes_of
+
+ORBAX_FILES = ("_METADATA", "manifest.ocdbt")
+ROOT, WRAPPER = "params", "value"  # openpi's key above the tree, and its last path element of every leaf
+PART_BYTES = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """One leaf as the checkpoint holds it: its shape and dtype, and the keys that lead to it there."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    keys: tuple[str, ...]
+
+
+def load_params(path: Path, config: ModelConfig | None = None, dtype: Any = None) -> Tree:
+    """A checkpoint's weights as a nested dict of numpy arrays, in the types saved or all cast to `dtype`.
+
+    With `config` the tree must be that model's; only a LoRA model's low-rank leaves may be absent (see
+    `start_from`). Raises WeightsError.
+    """
+    folder = params_folder(Path(path))
+    stored = stored_leaves(folder)
+    if config is not None:
+        require_fits(shapes_of(stored), config, str(path))
+    return nest(_read(folder, stored, dtype))
+
+
+def params_folder(path: Path) -> Path:
+    """The Orbax folder of weights in: itself, a folder with params/, or a folder of steps (the newest; a run of ours).
+
+    Raises WeightsError.
+    """
+    if not path.is_dir():
+        raise WeightsError(f"{path}: there is no such folder; give a checkpoint's folder")
+    if _is_orbax(path):
+        return path
+    for folder in (path, path / "checkpoints"):
+        if _is_orbax(folder / ROOT):
+            return folder / ROOT
+        steps = [int(one.name) for one in folder.iterdir() if one.name.isdigit()] if folder.is_dir() else []
+        if steps and _is_orbax(newest := folder / str(max(steps)) / ROOT):
+            return newest
+    found = ", ".join(sorted(one.name for one in path.iterdir())[:6]) or "nothing"
+    raise WeightsError(
+        f"{path}: expected a checkpoint (params/ with _METADATA and manifest.ocdbt in it), found {found}"
+    )
+
+
+def stored_leaves(folder: Path) -> dict[str, Stored]:
+    """Our path -> what an Orbax folder of weights holds there; reads metadata only. Raises WeightsError."""
+    import orbax.checkpoint as ocp
+
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            tree = checkpointer.metadata(folder.absolute()).item_metadata.tree
+    except Exception as error:  # Orbax raises many kinds for a folder that was cut short
+        raise WeightsError(f"{folder}: not readable as an Orbax checkpoint ({_first_line(error)})") from error
+    if set(tree) != {ROOT}:
+        raise WeightsError(f"{folder}: expected the one root key {ROOT!r}, found {', '.join(sorted(tree)) or 'none'}")
+    leaves = dict(_walk(tree[ROOT], ()))
+    wrapped = all(keys[-1] == WRAPPER for keys in leaves)
+    return {
+        "/".join(keys[:-1] if wrapped else keys): Stored(tuple(leaf.shape), np.dtype(leaf.dtype).name, (ROOT, *keys))
+        for keys, leaf in leaves.items()
+    }
+
+
+def start_from(path: Path, config: ModelConfig, key: jax.Array, dtype: Any = None) -> tuple[Tree, frozenset[str]]:
+    """Parameters to fine-tune: the checkpoint's leaves, and fresh low-rank leaves where it has none.
+
+    Returns the whole tree and the paths that the checkpoint supplied (for `require_supplied`). Raises WeightsError.
+    """
+    return merge_lora(load_params(path, config, dtype), config, key)
+
+
+def merge_lora(loaded: Tree, config: ModelConfig, key: jax.Array) -> tuple[Tree, frozenset[str]]:
+    """`loaded` completed by fresh low-rank leaves, drawn as init_params(key, config) draws them (float32).
+
+    Returns the whole tree and the paths that were loaded. Raises WeightsError if another leaf is missing.
+    """
+    flat = flatten(loaded)
+    require_fits(shapes_of(loaded), config, "the loaded weights")
+    fresh = [path for path in leaf_specs(config) if path not in flat]
+
+    @jax.jit  # the leaves that are not returned are never drawn
+    def draw(key: jax.Array) -> dict[str, jax.Array]:
+        drawn = flatten(init_params(key, config))
+        return {path: drawn[path] for path in fresh}
+
+    return nest(dict(sorted((flat | dict(draw(key))).items()))), frozenset(flat)
+
+
+def require_supplied(supplied: Collection[str], trainable: Tree) -> None:
+    """Raises WeightsError if a leaf that is frozen (False in the tree `trainable`) came from no checkpoint."""
+    orphans = sorted(path for path, trained in flatten(trainable).items() if not trained and path not in supplied)
+    if orphans:
+        raise WeightsError(
+            f"{listed(orphans)} frozen and came from no checkpoint, so a random part of the model would stay random; "
+            "give weights=pi05_base (or pi0_base, or local with weights.path) or choose finetune=full"
+        )
+
+
+def arrays_in_parts(folder: Path, stored: Mapping[str, Stored]) -> Iterator[dict[str, np.ndarray]]:
+    """All arrays by our path, about a GB (or one leaf) at a time."""
+    part: dict[str, Stored] = {}
+    for path, leaf in stored.items():
+        part[path] = leaf
+        if sum(_bytes(one) for one in part.values()) >= PART_BYTES:
+            yield _read(folder, part)
+            part = {}
+    if part:
+        yield _read(folder, part)
+
+
+def config_from_record(record: Mapping[str, Any]) -> ModelConfig:
+    """The ModelConfig in a checkpoint's policy.json ("model_config": dataclasses.asdict of it)."""
+    fields = dict(record["model_config"])
+    stacks = {name: dict(fields[name]) for name in ("vlm", "expert")}
+    for stack in stacks.values():
+        stack["lora"] = LoraConfig(**stack["lora"]) if stack["lora"] else None
+    fields |= {name: TransformerConfig(**stack) for name, stack in stacks.items()}
+    return ModelConfig(**fields | {"image": VisionConfig(**fields["image"])})
+
+
+def policy_file(params: Path) -> Path | None:
+    """policy.json beside an Orbax folder of ours (<step>/assets/*/policy.json), or None."""
+    return next(iter(sorted(params.parent.glob("assets/*/policy.json"))), None)
+
+
+def recorded_config(params: Path) -> ModelConfig | None:
+    """What the checkpoint itself says its model is; None for openpi's, which say nothing."""
+    file = policy_file(params)
+    return config_from_record(json.loads(file.read_text())) if file else None
+
+
+def _read(folder: Path, wanted: Mapping[str, Stored], dtype: Any = None) -> dict[str, np.ndarray]:
+    """The wanted leaves only, flat by our path."""
+    import orbax.checkpoint as ocp
+
+    kind = None if dtype is None else jnp.dtype(dtype)
+    item = _nest_keys({leaf.keys: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in wanted.values()})
+    arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray, dtype=kind), item)
+    request = ocp.args.PyTreeRestore(item=item, restore_args=arguments, partial_restore=True)
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        arrays = dict(_walk(checkpointer.restore(folder.absolute(), args=request), ()))
+    return {path: arrays[leaf.keys] for path, leaf in wanted.items()}
+
+
+def _nest_keys(flat: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for (*folders, name), leaf in flat.items():
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[name] = leaf
+    return tree
+
+
+def _walk(node: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(node, Mapping):
+        for name, child in node.items():
+            yield from _walk(child, (*keys, str(name)))
+    else:
+        yield keys, node
+
+
+def _is_orbax(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ORBAX_FILES)
+
+
+def _bytes(leaf: Stored) -> int:
+    return int(np.prod(leaf.shape, dtype=np.int64)) * np.dtype(leaf.dtype).itemsize
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
