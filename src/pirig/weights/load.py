@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.models.layout import Tree, flatten, init_params, leaf_specs, nest
-from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
+from pirig.models.sizes import ModelConfig
 from pirig.weights.match import WeightsError, listed, require_fits, shapes_of
 
 ORBAX_FILES = ("_METADATA", "manifest.ocdbt")
@@ -134,16 +134,6 @@ def arrays_in_parts(folder: Path, stored: Mapping[str, Stored]) -> Iterator[dict
         yield _read(folder, part)
 
 
-def config_from_record(record: Mapping[str, Any]) -> ModelConfig:
-    """The ModelConfig in a checkpoint's policy.json ("model_config": dataclasses.asdict of it)."""
-    fields = dict(record["model_config"])
-    stacks = {name: dict(fields[name]) for name in ("vlm", "expert")}
-    for stack in stacks.values():
-        stack["lora"] = LoraConfig(**stack["lora"]) if stack["lora"] else None
-    fields |= {name: TransformerConfig(**stack) for name, stack in stacks.items()}
-    return ModelConfig(**fields | {"image": VisionConfig(**fields["image"])})
-
-
 def policy_file(params: Path) -> Path | None:
     """policy.json beside an Orbax folder of ours (<step>/assets/*/policy.json), or None."""
     return next(iter(sorted(params.parent.glob("assets/*/policy.json"))), None)
@@ -152,7 +142,7 @@ def policy_file(params: Path) -> Path | None:
 def recorded_config(params: Path) -> ModelConfig | None:
     """What the checkpoint itself says its model is; None for openpi's, which say nothing."""
     file = policy_file(params)
-    return config_from_record(json.loads(file.read_text())) if file else None
+    return ModelConfig.from_plain(json.loads(file.read_text())["model_config"]) if file else None
 
 
 def _read(folder: Path, wanted: Mapping[str, Stored], dtype: Any = None) -> dict[str, np.ndarray]:
@@ -163,8 +153,13 @@ def _read(folder: Path, wanted: Mapping[str, Stored], dtype: Any = None) -> dict
     item = _nest_keys({leaf.keys: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in wanted.values()})
     arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray, dtype=kind), item)
     request = ocp.args.PyTreeRestore(item=item, restore_args=arguments, partial_restore=True)
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        arrays = dict(_walk(checkpointer.restore(folder.absolute(), args=request), ()))
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            arrays = dict(_walk(checkpointer.restore(folder.absolute(), args=request), ()))
+    except Exception as error:
+        raise WeightsError(
+            f"{folder}: the arrays cannot be read ({_first_line(error)}); a file there is damaged: fetch or copy it again"
+        ) from error
     return {path: arrays[leaf.keys] for path, leaf in wanted.items()}
 
 

@@ -1,0 +1,71 @@
+"""The policy's inputs are the training batch's inputs, and its calls do not depend on their company."""
+
+import numpy as np
+import pytest
+
+from pirig.evaluation.drivers import PolicyDriver
+from pirig.evaluation.policy import Policy
+from pirig.evaluation.rollouts import Request
+from pirig.training.batches import Batches
+from pirig.transforms.images import resize_with_pad
+from pirig.transforms.state import build_state
+
+
+@pytest.fixture(scope="module")
+def observations(contract):
+    random = np.random.default_rng(0)
+    px = contract.cameras[0].height_px
+
+    def one():
+        image = random.integers(0, 256, (px, px, 3)).astype(np.uint8)
+        qpos = random.uniform(-1, 1, 9).astype(np.float32)
+        return {f"image/{contract.cameras[0].role}": image, "qpos": qpos}
+
+    return [one() for _ in range(4)]
+
+
+def test_inputs_equal_the_training_batch(contract, pipeline, params, observations):
+    role = contract.cameras[0].role
+    state_raw = build_state(contract.state, {"qpos": np.stack([found["qpos"] for found in observations])})
+    state, tokens, mask = pipeline.model_inputs(state_raw)
+    images = np.stack([resize_with_pad(found[f"image/{role}"], contract.image_px) for found in observations])
+    actions = np.zeros((4, 8), np.float32)
+    batches = Batches({role: images}, state, tokens, mask, actions, [4], horizon=8, batch_size=4, seed=0)
+    trained = batches.gather(np.arange(4))
+    fed = Policy(params, pipeline, flow_steps=1, batch_size=4).model_inputs(observations)
+    np.testing.assert_array_equal(fed.images[role], trained["images"][role])
+    np.testing.assert_array_equal(fed.state, trained["state"])
+    used = trained["tokens"].shape[1]
+    np.testing.assert_array_equal(fed.tokens[:, :used], trained["tokens"])
+    np.testing.assert_array_equal(fed.token_mask[:, :used], trained["token_mask"])
+    assert not fed.token_mask[:, used:].any()
+
+
+def test_a_row_does_not_depend_on_its_batch(pipeline, params, observations):
+    policy = Policy(params, pipeline, flow_steps=3, batch_size=4)
+    noise = np.random.default_rng(1).standard_normal((4, *policy.noise_shape)).astype(np.float32)
+    together = policy.infer(observations, noise)
+    for row in range(4):
+        alone = policy.infer([observations[row]], noise[row : row + 1])
+        np.testing.assert_array_equal(alone[0], together[row])
+
+
+def test_an_absent_camera_is_named(pipeline, params, observations):
+    policy = Policy(params, pipeline, flow_steps=1, batch_size=1)
+    blind = {name: value for name, value in observations[0].items() if not name.startswith("image/")}
+    with pytest.raises(ValueError, match=r"no image/base_0_rgb.*it has qpos"):
+        policy.infer([blind], np.zeros((1, *policy.noise_shape), np.float32))
+
+
+def test_noise_is_a_function_of_seed_and_chunk(pipeline, params, observations):
+    driver = PolicyDriver(Policy(params, pipeline, flow_steps=1, batch_size=2), execute=3, noise_seed=0)
+    first, second = driver.act([Request(5, 0, observations[0]), Request(5, 1, observations[0])])
+    (again,) = driver.act([Request(5, 1, observations[0])])
+    assert first.shape == (3, 7)
+    np.testing.assert_array_equal(second, again)
+    assert not np.array_equal(first, second)
+
+
+def test_more_steps_than_the_chunk_holds_are_refused(pipeline, params):
+    with pytest.raises(ValueError, match=r"eval\.execute=9: the policy predicts 8 steps"):
+        PolicyDriver(Policy(params, pipeline, flow_steps=1, batch_size=2), execute=9, noise_seed=0)
