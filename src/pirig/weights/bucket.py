@@ -148,6 +148,7 @@ def unreachable(url: str, error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
     if isinstance(error, urllib.error.HTTPError):
         reason = f"HTTP {error.code} {error.reason}"
+    reason = getattr(reason, "strerror", None) or reason
     address = url.split("?")[0]
     return (
         f"cannot read {address} ({reason}); without network, copy the checkpoint folder to this machine and give "

@@ -135,10 +135,8 @@ def _model_call(config: ModelConfig, record: Mapping[str, Any]) -> str:
     }
     if config.pi05:
         arguments["discrete_state_input"] = bool(record["state_in_prompt"])
-    lines = "".join(
-        f"        {name}={json.dumps(value) if isinstance(value, str) else value},\n"
-        for name, value in arguments.items()
-    )
+    quoted = {name: json.dumps(value) if isinstance(value, str) else value for name, value in arguments.items()}
+    lines = "".join(f"        {name}={value},\n" for name, value in quoted.items())
     return f"pi0_config.Pi0Config(\n{lines}    )"
 
 
