@@ -1,6 +1,7 @@
 """The environment is the contract's: rates, robot, cameras; and equal seeds give equal scenes."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,5 +84,5 @@ def test_the_wrist_camera_sees_and_its_mesh_is_gone():
     env.reset(0)
     frames = env.observe()
     assert frames["image/left_wrist_0_rgb"].std() > 5
-    assert "d415" not in open(env.base.agent.urdf_path).read()
+    assert "d415" not in Path(env.base.agent.urdf_path).read_text()
     env.close()

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pirig.config.agreement import STATE_DIMS
 from pirig.contract import Contract
-from pirig.transforms.state import STATE_ENTRIES
 
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
@@ -56,7 +56,7 @@ def _vector(dim: int, names: list[str]) -> dict[str, Any]:
 
 
 def _state_names(contract: Contract) -> list[str]:
-    return [f"{entry}_{i}" for entry in contract.state for i in range(STATE_ENTRIES[entry][0])]
+    return [f"{entry}_{i}" for entry in contract.state for i in range(STATE_DIMS[entry])]
 
 
 def schema(contract: Contract) -> pa.Schema:

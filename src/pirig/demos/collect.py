@@ -120,7 +120,8 @@ def _one(folder: str, seed: int) -> int:
 
 
 def _finish(folder: Path, source: Source, count: int, seeds: list[int], lengths: dict[int, int]) -> DemosManifest:
-    tried, kept = 0, []
+    tried = 0
+    kept: list[int] = []
     for seed in seeds:
         if len(kept) == count or seed not in lengths:
             break

@@ -68,15 +68,22 @@ class Policy:
         }
         state, tokens, mask = self.pipeline.model_inputs(build_state(contract.state, stacked))
         used = max(self.token_count, int(mask.sum(axis=1).max()))
-        masks = {role: np.ones(len(observations), bool) for role in images}
-        return Observation(images, masks, state, tokens[:, :used], mask[:, :used])
+        return Observation(
+            images={role: jnp.asarray(pixels) for role, pixels in images.items()},
+            image_masks={role: jnp.ones(len(observations), bool) for role in images},
+            state=jnp.asarray(state),
+            tokens=jnp.asarray(tokens[:, :used]),
+            token_mask=jnp.asarray(mask[:, :used]),
+        )
 
 
 def load_policy_record(checkpoint: Path) -> dict[str, Any]:
     """policy.json of a checkpoint folder: model config, normalization, demo seeds and lengths."""
     path = checkpoint / ASSETS / POLICY_FILE
     if not path.is_file():
-        raise ValueError(f"{checkpoint}: expected {ASSETS}/{POLICY_FILE}, found none; was this checkpoint made by pirig?")
+        raise ValueError(
+            f"{checkpoint}: expected {ASSETS}/{POLICY_FILE}, found none; was this checkpoint made by pirig?"
+        )
     return json.loads(path.read_text())
 
 

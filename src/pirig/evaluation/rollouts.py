@@ -65,18 +65,14 @@ def roll_out(
                         _start_next(pool, worker, todo, running, driver.looks)
 
 
-def _start_next(
-    pool: WorkerPool, worker: int, todo: Iterator[int], running: dict[int, _Running], looks: bool
-) -> None:
+def _start_next(pool: WorkerPool, worker: int, todo: Iterator[int], running: dict[int, _Running], looks: bool) -> None:
     seed = next(todo, None)
     if seed is not None:
         pool.start(worker, seed, look=looks)
         running[worker] = _Running(seed, time.monotonic(), [])
 
 
-def _split(
-    answers: list[tuple[int, Progressed]], size: int
-) -> Iterator[list[tuple[int, Progressed]]]:
+def _split(answers: list[tuple[int, Progressed]], size: int) -> Iterator[list[tuple[int, Progressed]]]:
     for start in range(0, len(answers), size):
         yield answers[start : start + size]
 
@@ -90,7 +86,9 @@ def _serve(
 ) -> None:
     """One driver call for the episodes that go on; an episode without further actions is marked done."""
     waiting = [(worker, episode) for worker, episode in batch if not episode.done]
-    requests = [Request(episode.seed, len(running[worker].executed), episode.observation) for worker, episode in waiting]
+    requests = [
+        Request(episode.seed, len(running[worker].executed), episode.observation) for worker, episode in waiting
+    ]
     for (worker, episode), actions in zip(waiting, driver.act(requests) if requests else [], strict=True):
         if len(actions) == 0:
             episode.done = True

@@ -40,7 +40,9 @@ def _name(result: EpisodeResult) -> str:
 
 
 def _replay(pool: WorkerPool, results: ResultsFile, chosen: list[EpisodeResult], every: int) -> list[list[np.ndarray]]:
-    todo, running, clips = list(chosen), {}, {}
+    todo = list(chosen)
+    running: dict[int, EpisodeResult] = {}
+    clips: dict[int, list[np.ndarray]] = {}
     idle = list(range(len(pool.pipes)))
     while todo or running:
         while todo and idle:

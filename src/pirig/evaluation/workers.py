@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -136,7 +137,8 @@ class _Simulator:
         self.episode = Progressed(-1)
 
     def answer(self, verb: str, *arguments: Any) -> Progressed:
-        return {"start": self._start, "run": self._run, "film": self._film}[verb](*arguments)
+        verbs: dict[str, Callable[..., Progressed]] = {"start": self._start, "run": self._run, "film": self._film}
+        return verbs[verb](*arguments)
 
     def _start(self, seed: int, look: bool) -> Progressed:
         self.sim.reset(seed)

@@ -43,7 +43,7 @@ def make_env(
     if contract.robot_uid == "panda_wristcam":
         strip_wrist_camera_mesh()
     cameras = {camera.sensor: _camera_settings(camera) for camera in contract.cameras} if render else {}
-    settings = {
+    settings: dict[str, Any] = {
         "obs_mode": "rgb" if render else "none",
         "control_mode": control_mode or contract.control_mode,
         "robot_uids": contract.robot_uid,
@@ -61,7 +61,8 @@ def make_env(
         except AttributeError as error:
             _raise_if_camera(contract, error)
             raise
-    env.unwrapped._obs_mode = "none"
+    base: Any = env.unwrapped
+    base._obs_mode = "none"
     return env
 
 

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from pirig.evaluation.workers import WorkerPool
 
 ROWS = ("oracle", "untrained", "policy")
-COUNT_KEYS = ("episodes", "oracle_episodes", "untrained_episodes", "workers", "videos", "video_every")  # change no episode
+COUNT_KEYS = (
+    "episodes",
+    "oracle_episodes",
+    "untrained_episodes",
+    "workers",
+    "videos",
+    "video_every",
+)  # change no episode
 
 
 def run(config: Config) -> int:
@@ -61,13 +68,20 @@ def _checkpoint(config: Config, folder: Path) -> Path:
 
     found = Path(config.run.checkpoint) if config.run.checkpoint else newest(folder)
     if found is None or not found.is_dir():
-        raise ValueError(f"{found or folder / 'checkpoints'}: no checkpoint there; train first, or give run.checkpoint=FOLDER.")
+        raise ValueError(
+            f"{found or folder / 'checkpoints'}: no checkpoint there; train first, or give run.checkpoint=FOLDER."
+        )
     return found
 
 
 def _target(config: Config, folder: Path, checkpoint: Path, limit: int) -> Path:
     """`<run>/eval/step<N>-<settings>`: one folder for what must not be mixed in one rate."""
-    settings = {"checkpoint": str(checkpoint), "limit": limit, "train_seed": config.train.seed, **_result_settings(config.eval)}
+    settings = {
+        "checkpoint": str(checkpoint),
+        "limit": limit,
+        "train_seed": config.train.seed,
+        **_result_settings(config.eval),
+    }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
     target = folder / "eval" / f"step{checkpoint.name}-{digest}"
     if target.exists() and config.run.mode == Mode.overwrite:
@@ -140,7 +154,9 @@ class _Measurement:
         from pirig.evaluation.drivers import PolicyDriver
         from pirig.evaluation.policy import load_policy
 
-        policy = load_policy(self.checkpoint, flow_steps=self.config.eval.flow_steps, batch_size=self.config.eval.batch_size)
+        policy = load_policy(
+            self.checkpoint, flow_steps=self.config.eval.flow_steps, batch_size=self.config.eval.batch_size
+        )
         return PolicyDriver(policy, execute=self.config.eval.execute, noise_seed=self.config.eval.seed)
 
     def _untrained(self) -> Driver:

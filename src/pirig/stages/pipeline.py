@@ -72,7 +72,13 @@ def _print(folder: Path, data_set: Path, summary: dict[str, Any]) -> None:
         table.add_column(name)
     for name, rate in summary["eval"].items():
         interval = f"{rate['low']:.1%} to {rate['high']:.1%}"
-        table.add_row(name, f"{rate['k'] / rate['n']:.1%}", interval, f"{rate['k_at_end']}/{rate['n']}", f"{rate['k']}/{rate['n']}")
+        table.add_row(
+            name,
+            f"{rate['k'] / rate['n']:.1%}",
+            interval,
+            f"{rate['k_at_end']}/{rate['n']}",
+            f"{rate['k']}/{rate['n']}",
+        )
     console = Console()
     console.print(table)
     trained = summary["train"]
