@@ -122,7 +122,7 @@ class WeightsConfig:
 
 @dataclass
 class DemosConfig:
-    path: str | None = None  # an existing trajectory .h5; None: plan them here
+    path: str | None = None  # an existing trajectory .h5, or "download" for ManiSkill's own; None: plan them here
     count: int = 64  # successful episodes wanted
     first_seed: int = 0
     max_tries: int = 0  # 0: four times count

@@ -23,10 +23,19 @@ def make(config: Config) -> Path:
     contract = contract_of(config)
     folder = data_folder(config, contract) / "demos"
     if config.demos.path:
-        manifest = trajectory.from_file(contract, Path(config.demos.path), config.demos, folder)
+        manifest = trajectory.from_file(contract, _file(config), config.demos, folder)
     else:
         manifest = generate.generate(contract, config.task, config.demos, folder)
     print(
         f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
     )
     return folder
+
+
+def _file(config: Config) -> Path:
+    """The trajectory file that demos.path names, downloaded if it says so."""
+    from pirig.demos import download
+
+    if config.demos.path == download.WORD:
+        return download.fetch(config.task.env_id, Path(config.run.root) / "data" / "maniskill")
+    return Path(config.demos.path or "")
