@@ -15,7 +15,7 @@ from pirig.weights import bucket as bucket_module
 from pirig.weights import fetch as fetch_module
 from pirig.weights.bucket import FetchError
 from pirig.weights.crc32c import Crc32c
-from pirig.weights.fetch import damaged, fetch, resolve
+from pirig.weights.fetch import damaged, fetch, fetch_file, resolve
 from tests.weights.bucket_server import BucketServer
 
 ADDRESS, PREFIX = "gs://assets/checkpoints/small", "checkpoints/small/"
@@ -86,6 +86,8 @@ def test_the_mirror_and_the_cache_are_settings(server, tmp_path, monkeypatch):
     assert folder == tmp_path / "shared" / "assets" / "checkpoints" / "small" and same(server, folder)
     assert resolve(WeightsConfig(name="scratch")) is None
     assert resolve(WeightsConfig(name="local", path=str(folder))) == folder
+    with pytest.raises(ValueError, match=r"weights=local: give weights\.path=FOLDER"):
+        resolve(WeightsConfig(name="local", kind="pi05"))
     with pytest.raises(ValueError, match="there is no such folder"):
         resolve(WeightsConfig(name="local", path=str(tmp_path / "nothing")))
 
@@ -140,6 +142,16 @@ def test_damage_in_the_cache_is_found_and_mended(server, tmp_path, capsys):
     assert list(damaged(folder)) == ["params/d/big"]
     fetch(ADDRESS, url=server.url, cache=tmp_path, recheck=True)
     assert same(server, folder) and server.requests[BIG] == 2
+
+
+def test_one_file_alone(server, tmp_path):
+    address = "gs://assets/" + BIG
+    server.faults = {BIG: ["corrupt", "cut"]}
+    path = fetch_file(address, url=server.url, cache=tmp_path)
+    assert path.read_bytes() == server.objects[BIG]
+    assert fetch_file(address, url="http://127.0.0.1:1", cache=tmp_path) == path
+    with pytest.raises(FetchError, match="the bucket has no such file"):
+        fetch_file(address[:-1], url=server.url, cache=tmp_path)
 
 
 def test_no_network_is_one_clear_sentence(tmp_path):

@@ -166,8 +166,8 @@ def test_what_is_no_checkpoint_is_said(tmp_path):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax's own threads, cut short
 def test_damaged_arrays_are_said(tmp_path):
     folder = write_like_openpi(tmp_path / "params", golden_params())
-    largest = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:-5000])
+    for path in folder.rglob("d/*"):  # where each array lies varies from write to write
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(WeightsError, match=r"cannot be read .*damaged|not readable as an Orbax"):
         load_params(tmp_path)
     gc.collect()

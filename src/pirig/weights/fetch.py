@@ -51,7 +51,11 @@ def resolve(weights: WeightsConfig) -> Path | None:
         return folder
     if weights.path:
         return fetch(weights.path, url=weights.url)
-    return fetch(weights.name, url=weights.url) if weights.kind else None
+    if not weights.kind:
+        return None
+    if weights.name not in KNOWN:
+        raise ValueError(f"weights={weights.name}: give weights.path=FOLDER, or choose one of {', '.join(KNOWN)}")
+    return fetch(weights.name, url=weights.url)
 
 
 def cache_folder() -> Path:
@@ -86,6 +90,24 @@ def fetch(name: str, *, url: str | None = None, cache: Path | None = None, reche
             for path, problem in bad.items() if final.exists() else ():
                 print(f"{final / path} {problem}; fetching it again", flush=True)
             _Job(address, final, Bucket(api_base(url), address.removeprefix("gs://").split("/")[0])).run()
+    return final
+
+
+def fetch_file(address: str, *, url: str | None = None, cache: Path | None = None) -> Path:
+    """One object (gs://BUCKET/NAME, as PaliGemma's tokenizer) into the cache; checked as `fetch` does."""
+    bucket_name, _, name = address_of(address).removeprefix("gs://").partition("/")
+    final = (cache or cache_folder()) / bucket_name / name
+    if final.is_file():
+        return final
+    _make_folders(final.parent)
+    with _locked(final):
+        if final.is_file():
+            return final
+        bucket = Bucket(api_base(url), bucket_name)
+        found = [file for file in bucket.files(name) if file.name == name]
+        if not found:
+            raise FetchError(f"{address}: the bucket has no such file")
+        _Job(address, final.parent, bucket).fetch_all(final.parent, {final.name: found[0]})
     return final
 
 
@@ -131,12 +153,12 @@ class _Job:
         folder = self.final if self.final.exists() else partial
         for path in files:
             _make_folders((folder / path).parent)
-        self._fetch_all(folder, files)
+        self.fetch_all(folder, files)
         self._record(folder, files)
         if folder is partial:
             os.rename(partial, self.final)
 
-    def _fetch_all(self, folder: Path, files: dict[str, RemoteFile]) -> None:
+    def fetch_all(self, folder: Path, files: dict[str, RemoteFile]) -> None:
         wanted = {path: file for path, file in files.items() if damage(folder / path, file)}
         total = sum(file.size for file in wanted.values())
         here = sum(min(_part_size(folder / path), file.size) for path, file in wanted.items())
