@@ -45,10 +45,10 @@ def test_another_layout_is_named(site, tmp_path):
 
 
 def test_no_archive_and_no_network_leave_nothing(site, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="cannot be reached.*plan the demos here"):
+    with pytest.raises(ValueError, match=r"cannot be reached.*plan the demos here"):
         fetch("PushCube-v1", tmp_path / "cache")  # 404
     monkeypatch.setattr(DATASET_SOURCES["PushCube-v1"], "raw_dataset_url", "http://127.0.0.1:9/PushCube-v1.zip")
-    with pytest.raises(ValueError, match="cannot be reached.*plan the demos here"):
+    with pytest.raises(ValueError, match=r"cannot be reached.*plan the demos here"):
         fetch("PushCube-v1", tmp_path / "cache")
     (site / "PushCube-v1.zip").write_bytes(b"<html>")
     monkeypatch.undo()

@@ -37,7 +37,7 @@ def batch_divides(config: Config) -> str | None:
 
 def horizon_fits(config: Config) -> str | None:
     steps, shortest = config.horizon.steps, config.task.min_episode_steps
-    if steps > shortest:
+    if 0 < shortest < steps:
         return (
             f"horizon={steps} with task={config.task.name}: its shortest demos have {shortest} steps, so a chunk would be "
             f"mostly padding; choose a horizon of at most {shortest}."

@@ -34,9 +34,9 @@ class TaskConfig:
     env_id: str = MISSING
     prompt: str = MISSING
     goal_visible: bool = MISSING  # a camera can see the goal
-    solver: str = MISSING  # function in ManiSkill's panda motion-planning solutions; "" if none
+    solver: str = ""  # function in ManiSkill's panda motion-planning solutions; "": demos.path is needed
     hold_steps: int = 0  # steps to hold the last target after the planner stops
-    min_episode_steps: int = MISSING  # the shortest demo seen
+    min_episode_steps: int = 0  # the shortest demo seen; 0: not known yet, the data set will tell
 
 
 @dataclass
