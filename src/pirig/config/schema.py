@@ -105,11 +105,13 @@ class SizeConfig:
 class FinetuneConfig:
     name: str = MISSING
     lora: bool = MISSING
+    freeze_vision: bool = False  # SigLIP too; openpi's LoRA trains all of it (412 M of 468 M parameters)
 
 
 @dataclass
 class FsdpConfig:
-    devices: int = MISSING
+    devices: int = MISSING  # each large array is split over so many; the other devices hold copies
+    min_mib: float = 4.0  # arrays below this are not split
 
 
 @dataclass
@@ -132,7 +134,9 @@ class DemosConfig:
 @dataclass
 class TrainConfig:
     steps: int = 1000
-    batch_size: int = 32
+    batch_size: int = 32  # of all devices and processes together
+    accumulate: int = 1  # each batch goes through in so many parts: less memory, the same gradient
+    remat: str = "size"  # compute layers again in the backward pass: size (only size=full does), always, never
     seed: int = 0
     peak_lr: float = 2.5e-5
     final_lr: float = 2.5e-6
@@ -147,6 +151,12 @@ class TrainConfig:
     log_every: int = 10
     save_every: int = 500
     keep_every: int = 0  # checkpoints at multiples of this are kept for ever; 0: newest only
+    validation_share: float = 0.0  # of the episodes, held out of training and of the norm stats; 0: none
+    validate_every: int = 500
+    validation_frames: int = 256  # spread over the held-out episodes
+    memory_limit_gb: float = 0.0  # per device; 0: what the device reports (a CPU reports nothing)
+    memory_fraction: float = 0.0  # of the device that XLA may take (XLA_PYTHON_CLIENT_MEM_FRACTION); 0: as set outside
+    preallocate: bool = True  # false: take the device's memory as needed (XLA_PYTHON_CLIENT_PREALLOCATE)
     wandb: str = "disabled"  # disabled, offline, online
     project: str = "pirig"
 
