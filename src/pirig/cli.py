@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pirig.config.command_line import rewrite
-from pirig.config.load import register_schema, typed
+from pirig.config.command_line import completes_verb, rewrite
+from pirig.config.load import of_run, register_schema, typed
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -20,15 +22,22 @@ VERBS = {
     "train": "train on the data set",
     "eval": "measure the success rate of a checkpoint",
     "pipeline": "demos, convert, stats, train, eval, summary",
+    "weights": "fetch, verify or export openpi weights",
     "inspect": "show what an h5, npz or LeRobot folder holds",
     "doctor": "check this machine",
 }
-CONFIG_FREE = ("inspect", "doctor")  # verbs that take paths instead of a config
+CONFIG_FREE = ("weights", "inspect", "doctor")  # verbs that take paths instead of a config
+RUN_VERBS = ("eval",)  # verbs that take a run folder, or a config
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0 on success, 1 on a user's error (one message, no traceback), 2 on a wrong call."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["-sc"] and arguments[1:] == ["query=bash"]:
+        verbs = completes_verb(os.environ, VERBS)
+        if verbs:
+            print("\n".join(verbs))
+            return 0
     verb = next((word for word in arguments if word in VERBS), None)
     if verb is None:
         wants_help = not arguments or arguments[0] in ("-h", "--help", "help")
@@ -40,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     else:
         arguments.remove(verb)
     if verb in CONFIG_FREE:
-        return _guarded(lambda: importlib.import_module(f"pirig.stages.{verb}").main(arguments))
+        return _guarded(lambda: _stage_of(verb).main(arguments))
+    if verb in RUN_VERBS and arguments and Path(arguments[0]).is_dir():
+        return _guarded(lambda: _stage_of(verb).run(of_run(Path(arguments[0]), ["run.mode=resume", *arguments[1:]])))
     return _run_hydra(verb or "pipeline", rewrite(arguments))
 
 
@@ -49,7 +60,9 @@ def usage() -> str:
     lines += ["  pirig VERB [group=option ...] [key=value ...]", ""]
     lines += [f"  {verb:9} {text}" for verb, text in VERBS.items()]
     lines += ["", "  pirig pipeline experiment=quickstart     the whole chain on push_cube, on a CPU"]
+    lines += ["  pirig eval RUN_FOLDER eval.episodes=100  more episodes of a run that is there"]
     lines += ["  pirig train --help                       every group, option and key"]
+    lines += ['  eval "$(pirig -sc install=bash)"         TAB completion']
     return "\n".join(lines)
 
 
@@ -71,7 +84,11 @@ def _run_hydra(verb: str, arguments: list[str]) -> int:
 
 def _stage(verb: str, composed: DictConfig) -> int | None:
     config = typed(composed)
-    return importlib.import_module(f"pirig.stages.{verb}").run(config)
+    return _stage_of(verb).run(config)
+
+
+def _stage_of(verb: str) -> Any:
+    return importlib.import_module(f"pirig.stages.{verb}")
 
 
 def _guarded(action: Callable[[], int | None]) -> int:

@@ -1,5 +1,6 @@
 """The config: what composes, what is refused, and what the message says."""
 
+import os
 import subprocess
 import sys
 
@@ -8,12 +9,14 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.checks import ConfigError
 from pirig.config.command_line import rewrite
-from pirig.config.load import compose
+from pirig.config.load import compose, of_run
 from pirig.contract import Contract, ContractError, require_equal
+from pirig.runs.record import open_run
 
 
 def test_numbers_become_option_names():
     assert rewrite(["horizon=20", "fsdp=1,8", "train.steps=3"]) == ["horizon=h20", "fsdp=fsdp1,fsdp8", "train.steps=3"]
+    assert rewrite(["weights=a/params"]) == ["weights=local", "weights.path=a/params"]
 
 
 def test_horizon_and_fsdp_compose_as_numbers():
@@ -77,3 +80,40 @@ def test_config_error_is_one_sentence_and_exit_status_1():
     done = subprocess.run([sys.executable, "-m", "pirig", "train", "horizon=50"], capture_output=True, text=True)
     assert done.returncode == 1
     assert "choose a horizon" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "absent"),
+    [
+        ("pirig tr", "train", "demos"),
+        ("pirig ", "pipeline", "task="),
+        ("pirig train task=push_cu", "task=push_cube", "task=pick_cube"),
+        ("pirig eval eval.epi", "eval.episodes=", "train"),
+    ],
+)
+def test_tab_completion_knows_verbs_groups_and_keys(line, expected, absent):
+    environ = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    command = [sys.executable, "-m", "pirig", "-sc", "query=bash"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ)
+    words = done.stdout.split()
+    assert expected in words and absent not in words, done.stdout + done.stderr
+
+
+def test_a_run_folder_gives_its_config_back(tmp_path):
+    folder = tmp_path / "outputs" / "mine" / "one"
+    config = compose([f"run.root={tmp_path / 'outputs'}", "run.experiment=mine", "run.name=one", "horizon=10"])
+    open_run(config, contract_of(config))
+    found = of_run(folder, ["eval.episodes=7"])
+    assert (found.horizon.steps, found.eval.episodes, found.run.name) == (10, 7, "one")
+    with pytest.raises(ConfigError, match=r"horizon=20: a finished run keeps the groups"):
+        of_run(folder, ["horizon=20"])
+    with pytest.raises(ConfigError, match="episods"):
+        of_run(folder, ["eval.episods=7"])
+    with pytest.raises(ConfigError, match=r"expected a run folder with a config\.yaml"):
+        of_run(tmp_path, [])
+
+
+def test_multirun_runs_each_point(tmp_path):
+    command = [sys.executable, "-m", "pirig", "convert", "-m", "horizon=10,20", f"run.root={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("run `pirig demos`") == 2  # both ran, both lack demos

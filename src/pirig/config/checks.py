@@ -65,7 +65,7 @@ def weights_match_model(config: Config) -> str | None:
 
 
 def weights_match_size(config: Config) -> str | None:
-    if config.weights.kind and config.size.name != "full":
+    if config.weights.kind and config.weights.path is None and config.size.name != "full":
         return (
             f"weights={config.weights.name} with size={config.size.name}: openpi's weights have the full size; "
             "choose size=full or weights=scratch."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from pirig.config.checks import ConfigError, check
 from pirig.config.schema import Config
@@ -39,6 +41,34 @@ def _unknown_keys(given: Any, known: Any, prefix: str) -> list[str]:
         elif isinstance(value, dict) and isinstance(known[key], dict) and known[key]:
             found += _unknown_keys(value, known[key], f"{prefix}{key}.")
     return found
+
+
+def of_run(folder: Path, overrides: list[str]) -> Config:
+    """The config that a run folder was made with, changed by `key=value` overrides (groups were resolved back then).
+
+    Raises ConfigError where the folder holds no config, or a key is unknown.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{folder}: expected a run folder with a config.yaml, found none")
+    saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+    groups = [word for word in overrides if "." not in word.split("=")[0] and "=" in word and _is_group(saved, word)]
+    if groups:
+        raise ConfigError(
+            f"{groups[0]}: a finished run keeps the groups that made it; change single keys (eval.episodes=100), "
+            "or give the whole configuration instead of the folder"
+        )
+    here = {"run": {"root": str(folder.parent.parent), "experiment": folder.parent.name, "name": folder.name}}
+    try:
+        merged = OmegaConf.merge(saved, here, OmegaConf.from_dotlist(overrides))
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    assert isinstance(merged, DictConfig)
+    return typed(merged)
+
+
+def _is_group(saved: Any, word: str) -> bool:
+    return OmegaConf.is_dict(saved.get(word.split("=")[0]))
 
 
 def compose(overrides: list[str]) -> Config:
