@@ -2,11 +2,11 @@
 
     python -m tests.golden.check --config VARIANT.json --inputs I.npz --params P.npz --outputs O.npz
 
-Prints each recorded array's largest difference and its tolerance; exits 1 where one is over. The
-tolerances: loss and samples 5e-5, as it stands; activations (and sums of a cache) 2e-5 times max(1, the array's largest
-recorded magnitude); with bfloat16 compute or parameters 3e-2 instead of either. Norms of gradients 1e-3 of the recorded
-norm (3e-2 with bfloat16 parameters) and 1e-6 of the global norm, since some true gradients are 0. Whole numbers and masks must
-be equal. A recorded array that is not known here is listed as "not checked"; one that is not recorded is not compared.
+Prints each recorded array's largest difference and its tolerance; exits 1 where one is over. The tolerances:
+loss and samples 5e-5, as it stands; activations (and sums of a cache) 2e-5 times max(1, the array's largest recorded
+magnitude); with bfloat16 compute or parameters 3e-2 instead of either. Norms of gradients 1e-3 of the recorded norm
+(3e-2 with bfloat16 parameters) and 1e-6 of the global norm, since some true gradients are 0. Whole numbers and masks
+must be equal. A recorded array that is not known here is listed as "not checked"; one that is not there is not compared.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ACTIVATION, RESULT, HALF, GRADIENT = 2e-5, 5e-5, 3e-2, 1e-3
 GRADIENT_FLOOR = 1e-6  # of the global norm
 BF16_PREFIXES = {"bf16compute_": False, "bf16params_": True}  # whether the parameters are bfloat16, too
 GLOBAL_NORM = "grad_global_norm"
+WHY_NOT = {"prefix_only_out_absdiff": "about openpi's padding rows, whose output nobody reads"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _compare(ours: Ours, name: str, prefix: str, expected: np.ndarray, *, in_hal
     plain = name.removeprefix(prefix)
     got = ours.value(plain)
     if got is None:
-        return Difference(name, None)
+        return Difference(name, None, note=WHY_NOT.get(name, "unknown name"))
     if got.shape != expected.shape:
         return Difference(name, np.inf, note=f"shape: expected {expected.shape}, got {got.shape}")
     got, expected, note = got.astype(np.float64), expected.astype(np.float64), ""
@@ -82,7 +83,7 @@ def _compare_gradient(ours: Ours, recorded: dict[str, np.ndarray], name: str, ha
     whole = ours.global_norm(known)
     got = whole if name == GLOBAL_NORM else ours.value(name)
     if got is None:
-        return Difference(name, None)
+        return Difference(name, None, note="no such parameter")
     expected = float(recorded[name])
     allowed = (HALF if half else GRADIENT) * expected + GRADIENT_FLOOR * float(whole)
     return Difference(name, largest(got, np.asarray(expected)), allowed)

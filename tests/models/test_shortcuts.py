@@ -1,0 +1,107 @@
+"""What pi0 leaves out changes nothing: absent cameras, padding, float images, a prefix per draw."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pirig.models import pi0
+from tests.golden.variant import read_arrays, read_batch, read_config, read_params
+
+HERE = Path(__file__).parents[1] / "golden"
+TOLERANCE = 2e-5
+BASE = "base_0_rgb"
+
+
+@pytest.fixture(scope="module", params=["pi0_ad32", "pi05_ad32"])
+def golden(request):
+    """(params, config, batch) of a recorded variant; the batch as openpi would feed it for one camera."""
+    config = read_config(HERE / "variants" / f"{request.param}.json", 224)
+    params = read_params(HERE / "data" / f"model_{request.param}_params.npz", config)
+    batch = read_batch(read_arrays(HERE / "data" / "model_inputs.npz"), config)
+    images = {
+        name: image if name == BASE else jnp.zeros_like(image) for name, image in batch.observation.images.items()
+    }
+    masks = {name: jnp.full(2, name == BASE) for name in images}
+    return params, config, batch._replace(observation=batch.observation._replace(images=images, image_masks=masks))
+
+
+def only_base(observation):
+    return observation._replace(
+        images={BASE: observation.images[BASE]}, image_masks={BASE: observation.image_masks[BASE]}
+    )
+
+
+def results(golden, observation):
+    """Loss [B, A] and actions [B, A, J] after three Euler steps."""
+    params, config, batch = golden
+
+    @jax.jit
+    def run(params, observation):
+        loss = pi0.compute_loss(
+            params, config, observation, batch.actions, noise=batch.noise, flow_time=batch.flow_time
+        )
+        return loss, pi0.sample_actions(params, config, observation, noise=batch.noise, steps=3)
+
+    return run(params, observation)
+
+
+def assert_same(golden, one, other):
+    for got, expected in zip(results(golden, one), results(golden, other), strict=True):
+        np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_absent_cameras_equal_black_masked_ones(golden):
+    observation = golden[2].observation
+    assert_same(golden, only_base(observation), observation)
+
+
+def test_no_camera_at_all_equals_three_masked_ones(golden):
+    observation = golden[2].observation
+    masks = {name: jnp.zeros(2, bool) for name in observation.image_masks}
+    assert_same(golden, observation._replace(images={}, image_masks={}), observation._replace(image_masks=masks))
+
+
+def test_shorter_padding_of_the_prompt_changes_nothing(golden):
+    observation = only_base(golden[2].observation)
+    longer = 48 - observation.tokens.shape[1]
+    padded = observation._replace(
+        tokens=jnp.pad(observation.tokens, ((0, 0), (0, longer))),
+        token_mask=jnp.pad(observation.token_mask, ((0, 0), (0, longer))),
+    )
+    assert_same(golden, observation, padded)
+
+
+def test_uint8_images_equal_floats(golden):
+    observation = only_base(golden[2].observation)
+    image = np.asarray(observation.images[BASE]).astype(np.float32) / 255.0 * 2.0 - 1.0
+    assert observation.images[BASE].dtype == jnp.uint8
+    assert_same(golden, observation, observation._replace(images={BASE: jnp.asarray(image)}))
+
+
+def test_draws_that_share_a_prefix_equal_separate_losses(golden):
+    params, config, batch = golden
+    observation = only_base(batch.observation)
+    noise, time = pi0.draw_noise_and_time(jax.random.key(5), (3, *batch.actions.shape))
+
+    @jax.jit
+    def loss(noise, time):
+        return pi0.compute_loss(params, config, observation, batch.actions, noise=noise, flow_time=time)
+
+    together = loss(noise, time)
+    apart = jnp.stack([loss(noise[draw], time[draw]) for draw in range(3)])
+    np.testing.assert_allclose(together, apart, atol=TOLERANCE, rtol=0)
+
+
+def test_remat_and_scan_change_nothing(golden, monkeypatch):
+    from pirig.models import layers
+
+    params, config, batch = golden
+    plain = results(golden, only_base(batch.observation))
+    monkeypatch.setattr(layers, "UNROLL_UP_TO", 0)
+    scanned = results((params, replace(config, remat=True), batch), only_base(batch.observation))
+    for got, expected in zip(scanned, plain, strict=True):
+        np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
