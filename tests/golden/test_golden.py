@@ -132,11 +132,10 @@ def test_other_widths_and_action_dims_run_through_the_checker(tmp_path):
     flat = {path: 0.2 * draw.normal(size=leaf.shape).astype(np.float32) for path, leaf in leaf_specs(config).items()}
     params = saved(tmp_path / "params.npz", flat)
     ours = Ours(read_params(params, config), config, read_batch(read_arrays(INPUTS), config))
-    names = [name for name in np.load(DATA / "model_pi05_ad32_outputs.npz").files if not name.startswith("bf16")]
-    names = [name for name in names if not name.startswith(("gradnorm/", "grad_", "prefix_only", "sample"))]
-    values = {name: ours.value(name) for name in [*names, "sample_steps1", "prefix_out"]}
+    elsewhere = ("bf16", "grad", "prefix_only", "sample", "rng")  # programs of their own: minutes on a small machine
+    names = [name for name in np.load(DATA / "model_pi05_ad32_outputs.npz").files if not name.startswith(elsewhere)]
+    values = {name: ours.value(name) for name in [*names, "prefix_out"]}
     assert not [name for name, value in values.items() if value is None]
     assert values["v_t"].shape == (2, 4, 7) and values["adarms_cond"].shape == (2, 32)
-    gradients = {f"gradnorm/{path}": norm for path, norm in ours.grad_norms.items()}
-    outputs = saved(tmp_path / "outputs.npz", values | gradients | {"grad_global_norm": ours.global_norm([])})
+    outputs = saved(tmp_path / "outputs.npz", values)
     assert check.main(arguments(config=tmp_path / "variant.json", params=params, outputs=outputs)) == 0

@@ -1,6 +1,7 @@
 """The real-size parameter trees are openpi's, path by path; nothing is allocated."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,8 +15,6 @@ RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "data" / "real_par
 
 
 def config_of(recorded):
-    from dataclasses import replace
-
     config = model_config(
         pi05=recorded["pi05"],
         size="full",

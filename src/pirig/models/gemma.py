@@ -57,7 +57,9 @@ def run_stack(
 
 def _stack_params(layers: Tree, suffix: str) -> Tree:
     """One stack's part of the shared tree, without the suffix in its names."""
-    names = [name for name in ("q_einsum", "kv_einsum", "qkv_einsum", "attn_vec_einsum") if name + suffix in layers["attn"]]
+    names = [
+        name for name in ("q_einsum", "kv_einsum", "qkv_einsum", "attn_vec_einsum") if name + suffix in layers["attn"]
+    ]
     params = {name: layers["attn"][name + suffix] for name in names}
     return params | {name: layers[name + suffix] for name in ("pre_attention_norm", "pre_ffw_norm", "mlp")}
 

@@ -60,7 +60,9 @@ def _attention(x: jax.Array, params: Tree) -> jax.Array:
     query, key, value = heads("query"), heads("key"), heads("value")
     logits = jnp.matmul(query * query.shape[-1] ** -0.5, key.swapaxes(-1, -2), preferred_element_type=jnp.float32)
     mixed = jnp.matmul(jax.nn.softmax(logits, axis=-1).astype(dtype), value)
-    return jnp.einsum("nhtk,hkd->ntd", mixed, params["out"]["kernel"].astype(dtype)) + params["out"]["bias"].astype(dtype)
+    return jnp.einsum("nhtk,hkd->ntd", mixed, params["out"]["kernel"].astype(dtype)) + params["out"]["bias"].astype(
+        dtype
+    )
 
 
 def _layer_norm(x: jax.Array, params: Tree) -> jax.Array:
