@@ -29,6 +29,7 @@ def policy_record(pipeline: Pipeline, dataset: Dataset) -> dict[str, Any]:
         "tokenizer": type(pipeline.tokenizer).__name__,
         "horizon": config.action_horizon,
         "demo_lengths": [int(length) for length in dataset.lengths],
+        "probe": pipeline.probe(dataset.state[0], dataset.actions[0]),
         "demo_seeds": [int(seed) for seed in dataset.seeds],
     }
 

@@ -24,19 +24,21 @@ class FlowModel(NamedTuple):
 
     init_params(key, model_config) -> tree; compute_loss(params, model_config, observation, actions, *, noise,
     flow_time) -> [B, A], or [K, B, A] for K draws; draw_noise_and_time(key, action_shape) -> (noise, flow_time);
-    observation: a NamedTuple type with images, image_masks, state, tokens, token_mask.
+    observation: a NamedTuple type with images, image_masks, state, tokens, token_mask;
+    sample_actions(params, model_config, observation, *, noise, steps) -> [B, A, J], None where a model has none.
     """
 
     init_params: Callable[..., Tree]
     compute_loss: Callable[..., jax.Array]
     draw_noise_and_time: Callable[..., tuple[jax.Array, jax.Array]]
     observation: Any
+    sample_actions: Callable[..., jax.Array] | None = None
 
 
 def flow_model() -> FlowModel:
     from pirig.models import pi0
 
-    return FlowModel(pi0.init_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.Observation)
+    return FlowModel(pi0.init_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.Observation, pi0.sample_actions)
 
 
 @jax.tree_util.register_dataclass
@@ -80,6 +82,25 @@ def weights_to_serve(state: TrainState, trainable: Tree | None = None) -> Tree:
     return merge(state.ema, select(state.params, trainable, keep=False)) if state.ema else state.params
 
 
+def make_inputs(
+    settings: TrainConfig, model: FlowModel
+) -> Callable[[Batch, jax.Array], tuple[Any, jax.Array, jax.Array, jax.Array]]:
+    """inputs(batch, key) -> (observation, actions, noise, flow time): augmentation and the draws of one step."""
+
+    def inputs(batch: Batch, key: jax.Array) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
+        augment_key = jax.random.split(key, 3)[0]  # openpi's split: preprocess, noise, time
+        if settings.augment:
+            images = augment(augment_key, batch["images"], settings.shift_px)
+        else:
+            images = {role: to_unit_range(image) for role, image in batch["images"].items()}
+        draws = () if settings.flow_samples == 1 else (settings.flow_samples,)
+        noise, flow_time = model.draw_noise_and_time(key, (*draws, *batch["actions"].shape))
+        others = {name: batch[name] for name in model.observation._fields if name != "images"}
+        return model.observation(images=images, **others), batch["actions"], noise, flow_time
+
+    return inputs
+
+
 def make_loss(
     model_config: Any, settings: TrainConfig, model: FlowModel | None = None
 ) -> Callable[[Tree, Batch, jax.Array], jax.Array]:
@@ -88,23 +109,58 @@ def make_loss(
     With `flow_samples` above 1 each observation meets that many draws and is encoded once.
     """
     model = model or flow_model()
+    inputs, compute_loss = make_inputs(settings, model), model.compute_loss
 
     def loss(params: Tree, batch: Batch, key: jax.Array) -> jax.Array:
-        augment_key = jax.random.split(key, 3)[0]  # openpi's split: preprocess, noise, time
-        if settings.augment:
-            images = augment(augment_key, batch["images"], settings.shift_px)
-        else:
-            images = {role: to_unit_range(image) for role, image in batch["images"].items()}
-        draws = () if settings.flow_samples == 1 else (settings.flow_samples,)
-        noise, flow_time = model.draw_noise_and_time(key, (*draws, *batch["actions"].shape))
-        inputs = {name: batch[name] for name in model.observation._fields if name != "images"}
-        observation = model.observation(images=images, **inputs)
-        losses = model.compute_loss(
-            params, model_config, observation, batch["actions"], noise=noise, flow_time=flow_time
-        )
+        observation, actions, noise, flow_time = inputs(batch, key)
+        losses = compute_loss(params, model_config, observation, actions, noise=noise, flow_time=flow_time)
         return losses.mean()
 
     return loss
+
+
+LossAndGradient = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Tree]]
+
+
+def make_gradient(model_config: Any, settings: TrainConfig, model: FlowModel | None = None) -> LossAndGradient:
+    """gradient(trained, frozen, batch, key) -> (loss, gradient of the trained leaves).
+
+    With settings.accumulate above 1 the batch goes through in so many parts, one after the other: part i is rows i,
+    i + N, ... (so every device works on each part), with the augmentation and draws of the whole batch. The result is
+    the large batch's but for the order of summation. The augmented images of the whole batch are held as float32.
+    """
+    model = model or flow_model()
+    if settings.accumulate == 1:
+        loss = make_loss(model_config, settings, model)
+        return lambda trained, frozen, batch, key: jax.value_and_grad(
+            lambda tree: loss(merge(tree, frozen), batch, key)
+        )(trained)
+    inputs, compute_loss, parts = make_inputs(settings, model), model.compute_loss, settings.accumulate
+
+    def gradient(trained: Tree, frozen: Tree, batch: Batch, key: jax.Array) -> tuple[jax.Array, Tree]:
+        observation, actions, noise, flow_time = inputs(batch, key)
+        draws_axis = noise.ndim - 3  # the batch axis: after that of several draws
+        per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), (observation, actions))
+        per_draw = jax.tree.map(lambda x: _in_parts(x, parts, draws_axis), (noise, flow_time))
+
+        def part_loss(tree: Tree, part: Any) -> jax.Array:
+            (seen, chunk), (noisy, time) = part
+            return compute_loss(merge(tree, frozen), model_config, seen, chunk, noise=noisy, flow_time=time).mean()
+
+        def add(sums: tuple[jax.Array, Tree], part: Any) -> tuple[tuple[jax.Array, Tree], None]:
+            return jax.tree.map(jnp.add, sums, jax.value_and_grad(part_loss)(trained, part)), None
+
+        zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, trained))
+        sums, _ = jax.lax.scan(add, zeros, (per_row, per_draw))
+        return jax.tree.map(lambda total: total / parts, sums)
+
+    return gradient
+
+
+def _in_parts(x: jax.Array, parts: int, axis: int) -> jax.Array:
+    """[..., B, ...] -> [parts, ..., B / parts, ...]; part i holds rows i, i + parts, ..."""
+    split = x.reshape(*x.shape[:axis], x.shape[axis] // parts, parts, *x.shape[axis + 1 :])
+    return jnp.moveaxis(split, axis + 1, 0)
 
 
 def make_train_step(
@@ -113,20 +169,21 @@ def make_train_step(
     *,
     trainable: Tree | None = None,
     model: FlowModel | None = None,
+    shardings: tuple[TrainState, Any] | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """step(state, batch) -> (state, metrics), jitted; the state given is donated.
 
     An update whose loss or gradient is not finite is not applied: the state comes back as it was, step number
     included, and the caller sees it in metrics["finite"]. Metrics: loss, grad_norm (before clipping), param_norm
-    (kernels after the update), lr, finite.
+    (kernels after the update), lr, finite. `shardings`: those of the state, and the one of the metrics.
     """
-    loss = make_loss(model_config, settings, model)
+    gradient = make_gradient(model_config, settings, model)
     optimizer, schedule = optimizer_of(settings), schedule_of(settings)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         trained, frozen = select(state.params, trainable), select(state.params, trainable, keep=False)
         key = jax.random.fold_in(state.rng, state.step)
-        value, grads = jax.value_and_grad(lambda tree: loss(merge(tree, frozen), batch, key))(trained)
+        value, grads = gradient(trained, frozen, batch, key)
         grad_norm = optax.global_norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, trained)
         moved = optax.apply_updates(trained, updates)
@@ -150,7 +207,9 @@ def make_train_step(
         }
         return TrainState(step, params, ema, opt_state, state.rng), metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    if shardings is None:
+        return jax.jit(train_step, donate_argnums=0)
+    return jax.jit(train_step, donate_argnums=0, out_shardings=shardings)
 
 
 def _moving(state: TrainState) -> tuple:

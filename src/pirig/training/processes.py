@@ -1,0 +1,89 @@
+"""Several processes as one training: who starts them (SLURM's srun, or three variables), and what they agree on.
+
+Each process drives its own devices and loads its own part of every batch; process 0 alone writes the run folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+
+
+@dataclass(frozen=True)
+class Group:
+    """How this process joins the others; all None: JAX reads SLURM's variables itself."""
+
+    address: str | None = None
+    count: int | None = None
+    index: int | None = None
+
+
+def find_group(environment: Mapping[str, str]) -> Group | None:
+    """The group that the variables speak of; None for a process on its own.
+
+    JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID go first, then SLURM's step with several
+    tasks (`srun`; a batch script's own shell is no such step). Raises ValueError where one of the three is missing.
+    """
+    given = {name: environment[name] for name in (ADDRESS, COUNT, INDEX) if environment.get(name)}
+    if given:
+        missing = [name for name in (ADDRESS, COUNT, INDEX) if name not in given]
+        if missing:
+            raise ValueError(
+                f"{', '.join(given)} set but not {', '.join(missing)}: several processes need all three (address host:port "
+                f"of process 0, how many, which one); unset {', '.join(given)} to train in one process"
+            )
+        count, index = _number(given, COUNT), _number(given, INDEX)
+        if not 0 <= index < count:
+            raise ValueError(f"{INDEX}={index} with {COUNT}={count}: expected 0 to {count - 1}")
+        return Group(given[ADDRESS], count, index) if count > 1 else None
+    in_step = environment.get("SLURM_STEP_NODELIST") and environment.get("SLURM_PROCID")
+    tasks = environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS") or "1"
+    return Group() if in_step and int(tasks) > 1 else None
+
+
+def _number(given: Mapping[str, str], name: str) -> int:
+    try:
+        return int(given[name])
+    except ValueError as error:
+        raise ValueError(f"{name}={given[name]!r}: expected a whole number") from error
+
+
+def join(environment: Mapping[str, str] | None = None) -> None:
+    """Connects to the other processes if there are any. Before any array is made; a second call does nothing."""
+    import jax
+
+    group = find_group(os.environ if environment is None else environment)
+    if group is not None and not jax.distributed.is_initialized():
+        jax.distributed.initialize(group.address, group.count, group.index)
+
+
+def is_first() -> bool:
+    """True for the one process that writes."""
+    import jax
+
+    return jax.process_index() == 0
+
+
+def wait_for_all(name: str) -> None:
+    """Returns when every process has come to the point of this name."""
+    import jax
+
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+def any_says(wish: bool) -> bool:
+    """True where any process says so: all of them stop at the same step."""
+    import jax
+
+    if jax.process_count() == 1:
+        return wish
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(np.asarray(wish)).any())
