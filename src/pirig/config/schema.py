@@ -179,6 +179,12 @@ class EvalConfig:
 
 
 @dataclass
+class GatesConfig:
+    skip: list[str] = field(default_factory=list)  # gates switched off, recorded with the results
+    replay_episodes: int = 5  # demos replayed before training
+
+
+@dataclass
 class RunConfig:
     root: str = "outputs"
     experiment: str = "default"
@@ -203,6 +209,7 @@ class Config:
     demos: DemosConfig = field(default_factory=DemosConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)
     allow_unobservable_goal: bool = False
 

@@ -29,7 +29,7 @@ VERSIONED = (
     "pyarrow",
     "hydra-core",
 )
-RESULT_FREE = ("run", "eval", "demos.workers", "train.wandb", "train.project", "train.log_every")
+RESULT_FREE = ("run", "eval", "gates", "demos.workers", "train.wandb", "train.project", "train.log_every")
 
 
 def run_folder(config: Config) -> Path:

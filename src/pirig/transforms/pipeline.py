@@ -44,6 +44,22 @@ class Pipeline:
         mask = np.stack([row for _, row in encoded])
         return pad_last(state, self.model_config.action_dim), tokens, mask
 
+    def probe(self, state_raw: np.ndarray, action_raw: np.ndarray) -> dict[str, list]:
+        """One frame's numbers on every side of the pipeline: [state_dim], [action_dim] -> lists for JSON.
+
+        Kept with the weights, so that whoever serves them can show that the transforms are still the same.
+        """
+        state, tokens, mask = self.model_inputs(state_raw[None])
+        action = self.model_actions(action_raw[None, None])
+        return {
+            "state_raw": state_raw.tolist(),
+            "action_raw": action_raw.tolist(),
+            "state": state[0].tolist(),
+            "tokens": tokens[0][mask[0]].tolist(),
+            "action": action[0, 0].tolist(),
+            "env_action": self.env_actions(action)[0, 0].tolist(),
+        }
+
     def prompt_length(self) -> int:
         """Tokens [L] that the contract's prompt needs with any state: the longest of the states -2, -1, ... 2."""
         if not self.state_in_prompt:

@@ -1,0 +1,53 @@
+"""The gates of a data set, in the order of their cost; run before training and by `pirig doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pirig.config.schema import GatesConfig
+from pirig.datasets.lerobot_read import Dataset
+from pirig.evaluation.workers import WorkerPool
+from pirig.gates import images, numbers, simulated
+from pirig.gates.finding import Report, run_gates
+from pirig.transforms.normalize import NormStats
+from pirig.transforms.pipeline import Pipeline
+
+Gates = dict[str, Callable[[], list[str]]]
+
+
+def cheap(dataset: Dataset, stats: dict[str, NormStats], normalization: str) -> Gates:
+    """Gates without a simulator: seconds."""
+    return {
+        "finite": lambda: numbers.finite(dataset),
+        "seeds": lambda: numbers.seeds(dataset),
+        "episodes": lambda: numbers.episodes(dataset),
+        "actions": lambda: numbers.actions(dataset),
+        "gripper": lambda: numbers.gripper(dataset),
+        "gripper_state": lambda: numbers.state_has_gripper(dataset),
+        "statistics": lambda: numbers.statistics(dataset, stats, normalization),
+        "image_size": lambda: images.sizes(dataset),
+        "images": lambda: images.shown(dataset),
+    }
+
+
+def check(
+    dataset: Dataset,
+    stats: dict[str, NormStats],
+    normalization: str,
+    settings: GatesConfig,
+    pipeline: Pipeline | None = None,
+) -> Report:
+    """Every gate of a data set; those that ask the simulator run where ManiSkill is installed and has the task."""
+    gates = cheap(dataset, stats, normalization)
+    if not simulated.available(dataset) or {"first_frame", "demo_replay"} <= set(settings.skip):
+        return run_gates(gates, settings.skip)
+    report = run_gates(gates, settings.skip)
+    if not report.good:
+        return report  # what is wrong already would only be found again, at a higher price
+    with WorkerPool(dataset.contract, 1) as pool:
+        asked: Gates = {
+            "first_frame": lambda: simulated.first_frame(dataset, pool),
+            "demo_replay": lambda: simulated.replay(dataset, pipeline, pool, settings.replay_episodes),
+        }
+        more = run_gates(asked, settings.skip)
+    return Report(report.found | more.found, report.skipped + more.skipped)

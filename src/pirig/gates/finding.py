@@ -1,0 +1,57 @@
+"""What a gate says, and how a stage acts on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pirig.files.atomic import write_text
+
+FILE_NAME = "gates.json"
+
+
+class GateError(ValueError):
+    """Gates found what would waste the stage that comes next."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """`found`: the sentences of each gate that ran (none: it passed); `skipped`: switched off by gates.skip."""
+
+    found: dict[str, list[str]]
+    skipped: list[str]
+
+    @property
+    def good(self) -> bool:
+        return not any(self.found.values())
+
+    def lines(self) -> list[str]:
+        result = []
+        for name, sentences in self.found.items():
+            result += [f"WRONG {name}: {sentence}" for sentence in sentences] or [f"ok    {name}"]
+        return result + [f"skip  {name}: switched off by gates.skip" for name in self.skipped]
+
+
+def run_gates(gates: Mapping[str, Callable[[], list[str]]], skip: Iterable[str]) -> Report:
+    """Runs each gate that is not switched off. Raises ValueError where `skip` names none of the known gates."""
+    off = [name for name in gates if name in set(skip)]
+    return Report({name: gate() for name, gate in gates.items() if name not in off}, off)
+
+
+def require_good(report: Report, before: str) -> None:
+    """Raises GateError with every sentence and the switch that lets a stage start all the same."""
+    if report.good:
+        return
+    sentences = [f"{name}: {sentence}" for name, found in report.found.items() for sentence in found]
+    names = ",".join(name for name, found in report.found.items() if found)
+    raise GateError(
+        f"the gates before {before} found what would waste it:\n  "
+        + "\n  ".join(sentences)
+        + f"\nRepair it, or start all the same with gates.skip=[{names}], which is recorded in the results."
+    )
+
+
+def save(report: Report, folder: Path) -> None:
+    write_text(folder / FILE_NAME, json.dumps(asdict(report), indent=2) + "\n")

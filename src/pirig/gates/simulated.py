@@ -1,0 +1,95 @@
+"""Gates that ask the simulator: does it show what the data set shows, and do the data set's actions succeed in it?"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from pirig.datasets.lerobot_read import Dataset
+from pirig.evaluation.drivers import DemoDriver
+from pirig.evaluation.results import ResultsFile
+from pirig.evaluation.rollouts import roll_out
+from pirig.evaluation.workers import Observation, WorkerPool
+from pirig.transforms.pipeline import Pipeline
+from pirig.transforms.state import build_state
+
+PIXELS = 3.0  # mean absolute difference of 0..255 between the recorded and the rendered first frame
+STATE = 1e-2  # rad, m
+
+
+def available(dataset: Dataset) -> bool:
+    return bool(dataset.contract.env_id) and importlib.util.find_spec("mani_skill") is not None
+
+
+def first_frame(dataset: Dataset, pool: WorkerPool, episode: int = 0) -> list[str]:
+    """The first frame of an episode is what the contract's simulator shows after a reset with that seed."""
+    pool.start(0, dataset.seeds[episode], look=True)
+    ((_, answer),) = pool.next_ready([0])
+    assert answer.observation is not None
+    row = dataset.offsets[episode]
+    return [*_pixels(dataset, answer.observation, row), *_state(dataset, answer.observation, row)]
+
+
+def _pixels(dataset: Dataset, observation: Observation, row: int) -> list[str]:
+    recorded = {role: dataset.image(role, row).astype(np.float32) for role in dataset.roles}
+    rendered = {role: observation[f"image/{role}"].astype(np.float32) for role in dataset.roles}
+    found = []
+    for role, image in recorded.items():
+        if image.shape != rendered[role].shape:
+            found.append(f"{role}: {image.shape} in the data set, {rendered[role].shape} in the simulator")
+            continue
+        apart = np.abs(image - rendered[role]).mean()
+        if apart > PIXELS:
+            found.append(
+                f"{role}: the first frame differs from the simulator's by {apart:.0f} of 255 on average; {_guess(role, image, rendered)}"
+            )
+    return found
+
+
+def _guess(role: str, image: np.ndarray, rendered: dict[str, np.ndarray]) -> str:
+    if np.abs(image[..., ::-1] - rendered[role]).mean() < PIXELS:
+        return "its colours are in the order BGR"
+    for other, theirs in rendered.items():
+        if other != role and theirs.shape == image.shape and np.abs(image - theirs).mean() < PIXELS:
+            return f"it is the picture of {other}: the cameras are swapped"
+    if image.max() <= 1 or image.std() < 2:
+        return "it shows nothing"
+    return "another camera pose, shader, renderer, robot or scene recorded it"
+
+
+def _state(dataset: Dataset, observation: Observation, row: int) -> list[str]:
+    now = build_state(dataset.contract.state, observation)
+    apart = np.abs(now - dataset.state[row])
+    if apart.max() <= STATE:
+        return []
+    worst = int(apart.argmax())
+    return [
+        f"state number {worst} starts at {dataset.state[row][worst]:.3f} in the data set and at {now[worst]:.3f} in the "
+        f"simulator (robot {dataset.contract.robot_uid}): another robot, state recipe or unit recorded it"
+    ]
+
+
+def replay(dataset: Dataset, pipeline: Pipeline | None, pool: WorkerPool, count: int) -> list[str]:
+    """The data set's own actions, through the evaluation's path, succeed from the seeds that they were recorded on."""
+    chosen = np.unique(np.linspace(0, len(dataset.seeds) - 1, count).astype(int)).tolist()
+    seeds = [dataset.seeds[episode] for episode in chosen]
+    actions = {dataset.seeds[episode]: demo_actions(dataset, pipeline, episode) for episode in chosen}
+    with tempfile.TemporaryDirectory() as folder:
+        results = ResultsFile(Path(folder))
+        roll_out(pool, DemoDriver(actions), seeds, max_steps=max(dataset.lengths), results=results, label="demo replay")
+        rate = results.rate(seeds)
+    if rate.k >= 0.9 * rate.n:
+        return []
+    return [
+        f"{rate.k} of {rate.n} episodes succeed when their own actions are replayed (expected about all): the actions are "
+        "of another control mode, rate, robot or seed, or the episodes are damaged"
+    ]
+
+
+def demo_actions(dataset: Dataset, pipeline: Pipeline | None, episode: int) -> np.ndarray:
+    """f32 [T, action_dim]; with a pipeline, normalised and back as a policy's are."""
+    found = dataset.actions[dataset.episode_rows(episode)]
+    return found if pipeline is None else pipeline.env_actions(pipeline.model_actions(found))
