@@ -30,10 +30,11 @@ def first_frame(dataset: Dataset, pool: WorkerPool, episode: int = 0) -> list[st
     ((_, answer),) = pool.next_ready([0])
     assert answer.observation is not None
     row = dataset.offsets[episode]
-    return [*_pixels(dataset, answer.observation, row), *_state(dataset, answer.observation, row)]
+    return [*pixels(dataset, answer.observation, row), *_state(dataset, answer.observation, row)]
 
 
-def _pixels(dataset: Dataset, observation: Observation, row: int) -> list[str]:
+def pixels(dataset: Dataset, observation: Observation, row: int) -> list[str]:
+    """Compares the frame `row` of every camera with an observation, and guesses the reason where they differ."""
     recorded = {role: dataset.image(role, row).astype(np.float32) for role in dataset.roles}
     rendered = {role: observation[f"image/{role}"].astype(np.float32) for role in dataset.roles}
     found = []
@@ -43,9 +44,8 @@ def _pixels(dataset: Dataset, observation: Observation, row: int) -> list[str]:
             continue
         apart = np.abs(image - rendered[role]).mean()
         if apart > PIXELS:
-            found.append(
-                f"{role}: the first frame differs from the simulator's by {apart:.0f} of 255 on average; {_guess(role, image, rendered)}"
-            )
+            reason = _guess(role, image, rendered)
+            found.append(f"{role}: the first frame is {apart:.0f} of 255 off the simulator's on average; {reason}")
     return found
 
 

@@ -14,6 +14,8 @@ from pirig.config.agreement import contract_of
 from pirig.config.schema import Config, EvalConfig, Mode
 from pirig.contract import Contract, require_equal
 from pirig.files.atomic import write_text
+from pirig.gates import policy
+from pirig.gates.finding import Report, require_good, run_gates, save
 from pirig.runs.record import data_folder, run_folder, set_status
 
 if TYPE_CHECKING:
@@ -55,12 +57,27 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
     require_equal(contract_of(config), contract, our_name="this run", their_name=f"checkpoint {checkpoint}")
     record = load_policy_record(checkpoint)
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, record["demo_lengths"])
+    report = _gates(config, checkpoint, record)
     target = _target(config, folder, checkpoint, limit)
+    save(report, target)
     set_status(folder, "eval", "running", checkpoint=str(checkpoint))
     rates = _Measurement(config, checkpoint, contract, record, limit, target).rows()
     write_text(target / "rates.json", json.dumps(rates, indent=2) + "\n")
     set_status(folder, "eval", "done", checkpoint=str(checkpoint))
     return {name: rates[name] for name in ("policy", "oracle", "untrained")}
+
+
+def _gates(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
+    """Raises GateError where the checkpoint would not be served as it was trained."""
+    from pirig.evaluation.policy import load_pipeline
+
+    if record["horizon"] != config.horizon.steps:
+        raise ValueError(
+            f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {record['horizon']}; give that one."
+        )
+    report = run_gates(policy.gates(load_pipeline(checkpoint), record), config.gates.skip)
+    require_good(report, "evaluation")
+    return report
 
 
 def _checkpoint(config: Config, folder: Path) -> Path:
@@ -146,6 +163,7 @@ class _Measurement:
             "mean_steps": sum(result.steps for result in found) / len(found),
             "max_steps": max_steps,
             "first_seed": seeds[0],
+            "gates_skipped": list(self.config.gates.skip),
             "episodes": str(results.path),
             "videos": [str(path) for path in videos],
         }

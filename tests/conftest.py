@@ -1,0 +1,15 @@
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """One real run of the whole chain (experiment=smoke): `root` of its outputs, its `folder`, its screen output."""
+    root = tmp_path_factory.mktemp("outputs")
+    command = [sys.executable, "-m", "pirig", "pipeline", "experiment=smoke", f"run.root={root}", "run.name=one"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return SimpleNamespace(root=root, folder=root / "smoke" / "one", command=command, screen=done.stdout)

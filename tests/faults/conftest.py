@@ -1,0 +1,36 @@
+from types import SimpleNamespace
+
+import pytest
+
+from pirig.config.load import of_run
+from pirig.datasets.lerobot_read import Dataset
+from pirig.evaluation.policy import load_pipeline, load_policy_record
+from pirig.evaluation.workers import WorkerPool
+from pirig.runs.record import data_folder
+from pirig.training.checkpoints import newest
+from pirig.transforms.normalize import load_norm_stats
+
+
+@pytest.fixture(scope="session")
+def good(smoke_run):
+    """The parts of a healthy run; a fault changes a copy of one of them."""
+    config = of_run(smoke_run.folder, [])
+    checkpoint = newest(smoke_run.folder)
+    pipeline = load_pipeline(checkpoint)
+    folder = data_folder(config, pipeline.contract) / "lerobot"
+    return SimpleNamespace(
+        folder=smoke_run.folder,
+        config=config,
+        checkpoint=checkpoint,
+        contract=pipeline.contract,
+        pipeline=pipeline,
+        record=load_policy_record(checkpoint),
+        stats=load_norm_stats(folder / "meta" / "pirig" / "norm_stats.json"),
+        open_dataset=lambda: Dataset(folder),
+    )
+
+
+@pytest.fixture(scope="session")
+def pool(good):
+    with WorkerPool(good.contract, 1) as pool:
+        yield pool
