@@ -171,6 +171,7 @@ def main() -> None:
         "prompt_tokens": {"on": needed, "off": padded},
         "sampling_steps": STEPS,
         "repeats": chosen.repeats,
+        "load_average": os.getloadavg(),  # above the number of cores: others were working, trust the ratios less
         "rows": rows,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "optax")},

@@ -53,7 +53,8 @@ class Difference:
 
 def compare_all(ours: Ours, recorded: dict[str, np.ndarray], half: list[str]) -> Iterator[Difference]:
     """One difference per recorded array; `half` are the paths of bfloat16 parameters."""
-    models = {"": ours} | {prefix: ours.in_bf16(params=cast) for prefix, cast in BF16_PREFIXES.items()}
+    asked = {prefix for prefix in BF16_PREFIXES if any(name.startswith(prefix) for name in recorded)}
+    models = {"": ours} | {prefix: ours.in_bf16(params=BF16_PREFIXES[prefix]) for prefix in asked}
     for name, expected in recorded.items():
         prefix = next((prefix for prefix in BF16_PREFIXES if name.startswith(prefix)), "")
         if name == GLOBAL_NORM or name.startswith("gradnorm/"):
