@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pirig.config.agreement import contract_of
 from pirig.config.schema import Config, Mode
 from pirig.contract import Contract, require_equal
-from pirig.runs.record import open_run, set_status
+from pirig.runs.record import open_run, run_folder, set_status
 from pirig.stages import stats
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pirig.datasets.lerobot_read import Dataset
     from pirig.models.sizes import ModelConfig
     from pirig.training.loop import TrainResult
@@ -19,32 +25,42 @@ if TYPE_CHECKING:
 
 
 def run(config: Config) -> int:
-    folder = open_run(config, contract_of(config))
+    folder = _enter(config)
     result = make(config, folder)
-    print(f"trained {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}: {folder}")
+    if _is_first():
+        print(f"trained {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}: {folder}")
     return 0
 
 
 def make(config: Config, folder: Path) -> TrainResult:
     """Trains into an opened run folder, going on from its newest checkpoint if it has one."""
-    from pirig.datasets.frame_cache import frame_cache
+    _set_device_memory(config)
+    _warn(config)
     from pirig.datasets.lerobot_read import Dataset
+    from pirig.training import processes, start
     from pirig.training.loop import train
+    from pirig.training.validation import held_out_episodes
 
-    if config.weights.kind or config.finetune.lora:
-        raise ValueError(
-            f"weights={config.weights.name} finetune={config.finetune.name}: training from given weights is not in this "
-            "version; choose weights=scratch finetune=full."
+    processes.join()
+    with processes.first_then_others("data"):
+        stats_path = stats.make(config)
+        dataset = Dataset(stats.dataset_folder(config))
+        require_equal(
+            contract_of(config), dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}"
         )
-    if config.fsdp.devices > 1:
-        raise ValueError(f"fsdp={config.fsdp.devices}: several devices are not in this version; choose fsdp=1.")
-    stats_path = stats.make(config)
-    dataset = Dataset(stats.dataset_folder(config))
-    require_equal(contract_of(config), dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
-    require_long_enough(config, dataset)
-    pipeline = pipeline_of(config, dataset.contract, stats_path)
-    frames = frame_cache(dataset, config.size.image_px, dataset.folder.parent)
-    set_status(folder, "train", "running")
+        require_long_enough(config, dataset)
+        held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
+        pipeline = pipeline_of(config, dataset.contract, _stats_without(held_out, dataset, folder, stats_path))
+        model = pipeline.model_config
+        trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
+        placement = start.placement_of(config)
+        start.require_memory(
+            config, model, trainable, cameras=len(dataset.contract.cameras), tokens=pipeline.prompt_length()
+        )
+        frames = _frames(config, dataset)
+    params = start.start_params(config, model, trainable, folder)
+    if _is_first():
+        set_status(folder, "train", "running")
     result = train(
         folder,
         config.train,
@@ -52,10 +68,71 @@ def make(config: Config, folder: Path) -> TrainResult:
         dataset,
         frames,
         resume=config.run.mode == Mode.resume,
+        params=params,
+        trainable=trainable,
         experiment=config.run.name,
+        placement=placement,
+        held_out=held_out,
     )
-    set_status(folder, "train", "done", steps=result.steps, loss=result.loss)
+    if _is_first():
+        set_status(folder, "train", "done", steps=result.steps, loss=result.loss)
     return result
+
+
+def _enter(config: Config) -> Path:
+    """The run folder, opened by the first of several processes."""
+    _set_device_memory(config)
+    from pirig.training import processes
+
+    processes.join()
+    with processes.first_then_others("run folder"):
+        return open_run(config, contract_of(config)) if processes.is_first() else run_folder(config)
+
+
+def _is_first() -> bool:
+    from pirig.training import processes
+
+    return processes.is_first()
+
+
+def _set_device_memory(config: Config) -> None:
+    """XLA reads these when the first array is made."""
+    if config.train.memory_fraction:
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(config.train.memory_fraction)
+    if not config.train.preallocate:
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+
+
+def _warn(config: Config) -> None:
+    if config.model.pi05 and not config.model.state_in_prompt:
+        print(
+            "warning: model.state_in_prompt=false: pi0.5 reads its joints from the prompt only, so this policy cannot feel "
+            "them",
+            file=sys.stderr,
+        )
+
+
+def _stats_without(held_out: Sequence[int], dataset: Dataset, folder: Path, stats_path: Path) -> Path:
+    """The statistics of the episodes that train: the data set's own, or the run's where some are held out."""
+    if not held_out:
+        return stats_path
+    import numpy as np
+
+    from pirig.datasets.norm_stats import of_rows
+    from pirig.training.validation import frames_of
+    from pirig.transforms.normalize import save_norm_stats
+
+    path = folder / "norm_stats.json"
+    rows = np.setdiff1d(np.arange(dataset.frame_count), frames_of(held_out, dataset.lengths))
+    if _is_first():
+        save_norm_stats(path, {"state": of_rows(dataset.state[rows]), "actions": of_rows(dataset.actions[rows])})
+    return path
+
+
+def _frames(config: Config, dataset: Dataset) -> dict[str, np.ndarray]:
+    from pirig.datasets.frame_cache import frame_cache
+
+    return frame_cache(dataset, config.size.image_px, dataset.folder.parent)
 
 
 def require_long_enough(config: Config, dataset: Dataset) -> None:
@@ -71,7 +148,10 @@ def require_long_enough(config: Config, dataset: Dataset) -> None:
 def model_of(config: Config) -> ModelConfig:
     from pirig.models.sizes import model_config
 
-    return model_config(
+    known = {"size": None, "always": True, "never": False}
+    if config.train.remat not in known:
+        raise ValueError(f"train.remat={config.train.remat}: expected one of {', '.join(known)}.")
+    model = model_config(
         pi05=config.model.pi05,
         size=config.size.name,
         lora=config.finetune.lora,
@@ -82,20 +162,20 @@ def model_of(config: Config) -> ModelConfig:
         patch_px=config.size.patch_px,
         compute_dtype=config.size.compute_dtype,
     )
+    remat = known[config.train.remat]
+    return model if remat is None else dataclasses.replace(model, remat=remat)
 
 
 def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipeline:
-    from pirig.models.tokenizer import BuiltinTokenizer
+    from pirig.training.assets import load_tokenizer
     from pirig.transforms.normalize import load_norm_stats
     from pirig.transforms.pipeline import Pipeline
 
-    if config.size.tokenizer != "builtin":
-        raise ValueError(f"size.tokenizer={config.size.tokenizer}: only builtin is in this version.")
     return Pipeline(
         contract=contract,
         model_config=model_of(config),
         normalization=config.model.normalization,
         state_in_prompt=config.model.state_in_prompt,
         stats=load_norm_stats(stats_path),
-        tokenizer=BuiltinTokenizer(config.size.max_token_len),
+        tokenizer=load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url),
     )

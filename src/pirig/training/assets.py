@@ -15,8 +15,26 @@ from pirig.transforms.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
+    from pirig.models.tokenizer import Tokenizer
 
 POLICY_FILE, STATS_FILE = "policy.json", "norm_stats.json"
+PALIGEMMA_TOKENIZER = "gs://big_vision/paligemma_tokenizer.model"
+
+
+def load_tokenizer(name: str, max_token_len: int, url: str | None = None) -> Tokenizer:
+    """By the config's name ("builtin", "paligemma") or by the class name that policy.json records.
+
+    PaliGemma's file is fetched into the weights' cache once; `url` is a mirror of the bucket's host.
+    """
+    from pirig.models.tokenizer import BuiltinTokenizer, SentencePieceTokenizer
+
+    if name in ("builtin", BuiltinTokenizer.__name__):
+        return BuiltinTokenizer(max_token_len)
+    if name not in ("paligemma", SentencePieceTokenizer.__name__):
+        raise ValueError(f"tokenizer {name!r}: expected builtin or paligemma")
+    from pirig.weights.fetch import fetch_file
+
+    return SentencePieceTokenizer(fetch_file(PALIGEMMA_TOKENIZER, url=url), max_token_len)
 
 
 def policy_record(pipeline: Pipeline, dataset: Dataset) -> dict[str, Any]:

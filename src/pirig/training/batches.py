@@ -29,6 +29,7 @@ class Batches:
     images {role: u8 [N, px, px, 3]} (memory-mapped is fine), state [N, J], tokens i32 [N, L], token_mask bool [N, L],
     actions [N, J] (normalised, padded), lengths: frames per episode, in order, summing to N. A chunk that runs over
     the end of its episode repeats the last action. Columns of tokens that no frame uses are dropped.
+    `held_out`: numbers of frames that no batch holds. `rows`: the part of every batch that this process loads.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class Batches:
         horizon: int,
         batch_size: int,
         seed: int,
+        held_out: np.ndarray | None = None,
+        rows: slice | None = None,
     ):
         self.images, self.state, self.actions = dict(images), state, actions
         used = int(np.flatnonzero(token_mask.any(axis=0)).max(initial=0)) + 1
         self.tokens, self.token_mask = tokens[:, :used], token_mask[:, :used]
         self.horizon, self.batch_size, self.seed = horizon, batch_size, seed
-        self.frame_count = len(actions)
+        self.frame_count, self.rows = len(actions), rows or slice(None)
+        self.used = np.setdiff1d(np.arange(len(actions)), held_out if held_out is not None else [])
         self._check(np.asarray(lengths))
         self.last_frame = np.repeat(np.cumsum(lengths) - 1, lengths)
         self._order = lru_cache(maxsize=2)(self._permutation)
@@ -70,16 +74,16 @@ class Batches:
                 )
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, epoch]).permutation(self.frame_count)
+        return self.used[np.random.default_rng([self.seed, epoch]).permutation(len(self.used))]
 
     def indices(self, position: int) -> np.ndarray:
         """Frame numbers [batch_size] of the batch that starts at `position` of the endless stream."""
         places = np.arange(position, position + self.batch_size)
-        epochs, offsets = np.divmod(places, self.frame_count)
+        epochs, offsets = np.divmod(places, len(self.used))
         return np.array([self._order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
 
     def batch(self, position: int) -> dict[str, Any]:
-        return self.gather(self.indices(position))
+        return self.gather(self.indices(position)[self.rows])
 
     def gather(self, frames: np.ndarray) -> dict[str, Any]:
         """The batch of these frame numbers [B]; images u8 [B, px, px, 3], actions f32 [B, horizon, J]."""
@@ -95,7 +99,14 @@ class Batches:
 
 
 def prepare(
-    pipeline: Pipeline, dataset: Dataset, frames: Mapping[str, np.ndarray], *, batch_size: int, seed: int
+    pipeline: Pipeline,
+    dataset: Dataset,
+    frames: Mapping[str, np.ndarray],
+    *,
+    batch_size: int,
+    seed: int,
+    held_out: np.ndarray | None = None,
+    rows: slice | None = None,
 ) -> Batches:
     """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once."""
     parts: list[tuple[np.ndarray, ...]] = []
@@ -116,6 +127,8 @@ def prepare(
         horizon=pipeline.model_config.action_horizon,
         batch_size=batch_size,
         seed=seed,
+        held_out=held_out,
+        rows=rows,
     )
 
 

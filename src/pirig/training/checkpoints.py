@@ -14,7 +14,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 
 from pirig.files.atomic import staging_folder
 from pirig.training.optimizer import Tree, merge, select
+from pirig.training.processes import is_first, wait_for_all
 from pirig.training.step import TrainState, weights_to_serve
 
 FOLDER, ASSETS = "checkpoints", "assets/pirig"
@@ -58,16 +60,38 @@ def save(
     step = int(state.step)
     final = run_folder / FOLDER / str(step)
     if not final.exists():
-        with staging_folder(final) as folder:
+        with _staging(final) as folder:
             _write(folder, state, progress, write_assets, trainable)
-    remove_old(run_folder, keep_every)
+    if is_first():
+        remove_old(run_folder, keep_every)
     return final
+
+
+@contextmanager
+def _staging(final: Path) -> Iterator[Path]:
+    """As `staging_folder`; with several processes one folder for all of them, which the first one renames."""
+    if jax.process_count() == 1:
+        with staging_folder(final) as folder:
+            yield folder
+        return
+    folder = final.with_name(f".{final.name}.partial")
+    if is_first():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    wait_for_all(f"staged {final.name}")
+    yield folder
+    wait_for_all(f"written {final.name}")
+    if is_first():
+        os.rename(folder, final)
+    wait_for_all(f"saved {final.name}")
 
 
 def _write(folder: Path, state: TrainState, progress: dict, write_assets: WriteAssets, trainable: Tree | None) -> None:
     started_ns = time.time_ns()
     _save_tree(folder / "params", {"params": weights_to_serve(state, trainable)})
     _save_tree(folder / "train_state", _rest(state, trainable))
+    if not is_first():
+        return
     (folder / ASSETS).mkdir(parents=True)
     write_assets(folder / ASSETS)
     (folder / "resume.json").write_text(json.dumps({"step": int(state.step), **progress}, indent=2) + "\n")

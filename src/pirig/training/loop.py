@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,16 @@ import jax
 import numpy as np
 
 from pirig.config.schema import TrainConfig
-from pirig.training import checkpoints
+from pirig.training import checkpoints, processes
 from pirig.training.assets import asset_writer
 from pirig.training.augment import augment
 from pirig.training.batches import Batches, Prefetch, prepare
 from pirig.training.curve import draw_curve
+from pirig.training.memory import GB, compiled_bytes, device_limit, require_fits
+from pirig.training.meter import Meter
 from pirig.training.metrics import MetricsFile, Screen, Wandb, sample_sheet, save_sheets
 from pirig.training.optimizer import Tree
+from pirig.training.sharding import Placement
 from pirig.training.step import (
     Batch,
     FlowModel,
@@ -30,8 +33,10 @@ from pirig.training.step import (
     init_state,
     make_loss,
     make_train_step,
+    weights_to_serve,
 )
 from pirig.training.stopping import StopWish
+from pirig.training.validation import Validation, frames_of
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
@@ -61,7 +66,12 @@ class TrainResult:
 
 def initial_params(settings: TrainConfig, model_config: Any, model: FlowModel | None = None) -> Tree:
     """The untrained parameters that a run with this seed starts from."""
-    return (model or flow_model()).init_params(_keys(settings)[1], model_config)
+    return (model or flow_model()).init_params(initial_key(settings), model_config)
+
+
+def initial_key(settings: TrainConfig) -> jax.Array:
+    """What fresh parameters are drawn from."""
+    return _keys(settings)[1]
 
 
 def _keys(settings: TrainConfig) -> tuple[jax.Array, jax.Array]:
@@ -83,31 +93,63 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     model: FlowModel | None = None,
     experiment: str = "",
+    placement: Placement | None = None,
+    held_out: Sequence[int] = (),
 ) -> TrainResult:
     """Train into `run_folder` up to `settings.steps`; with `resume`, from its newest checkpoint if it has one.
 
     `params`: weights to start from (None: fresh from the seed). `trainable`: tree of bool, False leaves are frozen.
     `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
+    `placement`: several devices (None: one). `held_out`: episodes that only validation sees.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
     _check(run_folder, settings, resume)
-    batches = prepare(pipeline, dataset, frames, batch_size=settings.batch_size, seed=settings.seed)
-    params = initial_params(settings, pipeline.model_config, model) if params is None else params
-    state = init_state(params, settings, _keys(settings)[0], trainable)
+    held_out_frames = frames_of(held_out, dataset.lengths)
+    rows = placement.own_rows(settings.batch_size) if placement else None
+    numbers: dict[str, Any] = {"batch_size": settings.batch_size, "seed": settings.seed}
+    numbers |= {"held_out": held_out_frames, "rows": rows}
+    batches = prepare(pipeline, dataset, frames, **numbers)
+    if params is None:
+        params = initial_params(settings, pipeline.model_config, model)
+    state = init_state(params, settings, _keys(settings)[0], trainable, placement)
+    del params  # or the device would hold the weights twice
     position, seconds = 0, 0.0
     found = checkpoints.newest(run_folder) if resume else None
     if found:
         state, progress = checkpoints.restore(found, state, trainable)
         position, seconds = _resume_point(found, progress, batches)
-        print(f"resumed from {found} at step {int(state.step)}", file=sys.stderr)
-    run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, model, experiment or run_folder.name)
+        _say(f"resumed from {found} at step {int(state.step)}")
+    title = experiment or run_folder.name
+    run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, model, title, placement)
+    if held_out:
+        seen = (pipeline, dataset.actions, held_out_frames, settings, model or flow_model(), placement)
+        run.validation, run.held_out = Validation(batches, *seen), list(held_out)
     return run.train(state, position, seconds, should_stop or (lambda: False))
 
 
+def _say(text: str) -> None:
+    if processes.is_first():
+        print(text, file=sys.stderr, flush=True)
+
+
 def _check(run_folder: Path, settings: TrainConfig, resume: bool) -> None:
-    for name, least in (("steps", 1), ("batch_size", 1), ("flow_samples", 1), ("save_every", 1), ("shift_px", 0)):
+    for name, least in (
+        ("steps", 1),
+        ("batch_size", 1),
+        ("flow_samples", 1),
+        ("save_every", 1),
+        ("shift_px", 0),
+        ("accumulate", 1),
+        ("validate_every", 1),
+        ("validation_frames", 1),
+    ):
         if getattr(settings, name) < least:
             raise ValueError(f"train.{name} is {getattr(settings, name)}; expected at least {least}")
+    if settings.batch_size % settings.accumulate:
+        raise ValueError(
+            f"train.batch_size={settings.batch_size} does not divide into train.accumulate={settings.accumulate} parts; "
+            f"choose train.batch_size={max(settings.batch_size // settings.accumulate, 1) * settings.accumulate}"
+        )
     if not 0 <= settings.ema < 1:
         raise ValueError(f"train.ema is {settings.ema}; expected 0 (off) or a decay below 1, such as 0.99")
     found = checkpoints.newest(run_folder)
@@ -116,7 +158,7 @@ def _check(run_folder: Path, settings: TrainConfig, resume: bool) -> None:
 
 
 def _resume_point(folder: Path, progress: dict[str, Any], batches: Batches) -> tuple[int, float]:
-    now = {"seed": batches.seed, "frames": batches.frame_count}
+    now = {"seed": batches.seed, "frames": len(batches.used)}
     for name, value in now.items():
         if progress[name] != value:
             raise ValueError(
@@ -138,20 +180,29 @@ class _Run:
     trainable: Tree | None
     model: FlowModel | None
     title: str
+    placement: Placement | None = None
+    validation: Validation | None = None
+    held_out: list[int] = dataclasses.field(default_factory=list)
 
     def train(self, state: TrainState, position: int, seconds: float, should_stop: Callable[[], bool]) -> TrainResult:
-        first = int(state.step)
-        self.metrics = MetricsFile(self.folder, first)
-        self.screen = Screen(self.settings.steps, self.settings.log_every)
+        first, writes = int(state.step), processes.is_first()
+        draws = self.settings.flow_samples
+        self.meter = Meter(self.pipeline.model_config, self.batches, draws, self.trainable)
+        self.metrics = MetricsFile(self.folder, first, writes)
+        more = ("mfu",) if self.meter.knows_peak else ()
+        self.screen = Screen(self.settings.steps, self.settings.log_every, more) if writes else None
         config = {**dataclasses.asdict(self.settings), "model": dataclasses.asdict(self.pipeline.model_config)}
-        self.wandb = Wandb(self.settings.wandb, self.settings.project, self.folder, config)
-        self.write_assets = asset_writer(self.pipeline, self.dataset)
+        self.wandb = Wandb(self.settings.wandb if writes else "disabled", self.settings.project, self.folder, config)
+        more_assets = {"held_out_episodes": self.held_out} if self.held_out else None
+        self.write_assets = asset_writer(self.pipeline, self.dataset, more_assets)
         self.started_s = time.monotonic() - seconds
         try:
-            if first == 0:
-                self._show_samples(state, position)
+            if first == 0 and writes:
+                self._show_samples(position)
             with StopWish() as wish:
-                state, position = self._steps(state, position, lambda: bool(wish.name) or should_stop())
+                state, position = self._steps(
+                    state, position, lambda: processes.any_says(bool(wish.name) or should_stop())
+                )
             saved = self._save(state, position)
         finally:
             self.metrics.close()
@@ -159,28 +210,27 @@ class _Run:
         losses = [row["loss"] for row in self.metrics.rows[-LOSS_WINDOW:]]
         stopped = (wish.name or "should_stop") if int(state.step) < self.settings.steps else ""
         if stopped:
-            print(f"stopped by {stopped} at step {int(state.step)}; go on with run.mode=resume", file=sys.stderr)
+            _say(f"stopped by {stopped} at step {int(state.step)}; go on with run.mode=resume")
         loss = float(np.mean(losses)) if losses else float("nan")
         return TrainResult(int(state.step), self._elapsed_s(), loss, saved, stopped)
 
     def _steps(self, state: TrainState, position: int, stop: Callable[[], bool]) -> tuple[TrainState, int]:
-        settings = self.settings
-        train_step = make_train_step(self.pipeline.model_config, settings, trainable=self.trainable, model=self.model)
+        settings, train_step = self.settings, None
         done = int(state.step)
-        if done < settings.steps:
-            print(f"training {settings.steps - done} steps; the first one compiles", file=sys.stderr, flush=True)
         with Prefetch(self.batches, position) as stream:
             while done < settings.steps:
                 asked_s = time.monotonic()
-                batch = next(stream)
+                rows = next(stream)
+                batch = self.placement.put_batch(rows) if self.placement else rows
                 loaded_s = time.monotonic()
+                train_step = train_step or self._compiled(state, batch)
                 state, result = train_step(state, batch)
                 values = {name: float(value) for name, value in jax.device_get(result).items()}
                 if not values["finite"]:
-                    self._diverged(state, batch)
+                    self._diverged(state, batch, rows)
                 done += 1
                 position += settings.batch_size
-                self._record(done, values, loaded_s - asked_s, time.monotonic() - asked_s)
+                self._record(done, values, loaded_s - asked_s, time.monotonic() - asked_s, self._validate(done, state))
                 stopping = stop()
                 if stopping:
                     break
@@ -188,7 +238,29 @@ class _Run:
                     self._save(state, position)
         return state, position
 
-    def _record(self, done: int, values: dict[str, float], loader_s: float, step_s: float) -> None:
+    def _compiled(self, state: TrainState, batch: Batch) -> Callable[[TrainState, Batch], tuple[TrainState, Any]]:
+        """The step as a program for these shapes. Raises ValueError where the device has too little memory for it."""
+        _say(f"training {self.settings.steps - int(state.step)} steps; the first one compiles")
+        shardings = (self.placement.tree(state), self.placement.copied) if self.placement else None
+        options: dict[str, Any] = {"trainable": self.trainable, "model": self.model, "shardings": shardings}
+        step = make_train_step(self.pipeline.model_config, self.settings, **options)
+        compiled = step.lower(state, batch).compile()
+        needed = compiled_bytes(compiled)
+        if needed is not None:
+            _say(f"the compiled step needs {needed / GB:.2f} GB per device")
+            require_fits(needed, device_limit(self.settings), {})
+        return compiled
+
+    def _validate(self, done: int, state: TrainState) -> dict[str, float]:
+        """The held-out numbers at every train.validate_every-th step and at the last; else {}."""
+        if self.validation is None or (done % self.settings.validate_every and done < self.settings.steps):
+            return {}
+        found = self.validation.measure(weights_to_serve(state, self.trainable))
+        error = f", actions off by {found['action_error']:.4f}" if "action_error" in found else ""
+        _say(f"step {done}: held-out loss {found['validation_loss']:.4f}{error}")
+        return found
+
+    def _record(self, done: int, values: dict[str, float], loader_s: float, step_s: float, more: dict) -> None:
         row = {
             "step": done,
             **{name: values[name] for name in ("loss", "grad_norm", "param_norm", "lr")},
@@ -197,10 +269,13 @@ class _Run:
             "loader_s": round(loader_s, 6),
             "loader_share": round(loader_s / step_s, 5),
             "elapsed_s": round(self._elapsed_s(), 3),
+            **self.meter.row(self.settings.batch_size / step_s),
+            **more,
         }
         self.metrics.add(row)
         self.wandb.log(row)
-        self.screen.add(row)
+        if self.screen:
+            self.screen.add(row)
         if done % max(1, self.settings.log_every) == 0:
             self.metrics.flush()
 
@@ -213,7 +288,7 @@ class _Run:
             "position": position,
             "seconds": self._elapsed_s(),
             "seed": self.batches.seed,
-            "frames": self.batches.frame_count,
+            "frames": len(self.batches.used),
             "batch_size": self.settings.batch_size,
         }
         saved = checkpoints.save(
@@ -224,27 +299,28 @@ class _Run:
             trainable=self.trainable,
             keep_every=self.settings.keep_every,
         )
-        if self.metrics.rows:
+        if self.metrics.rows and processes.is_first():
             draw_curve(self.metrics.rows, self.folder / CURVE_FILE, self.title)
         return saved
 
-    def _show_samples(self, state: TrainState, position: int) -> None:
+    def _show_samples(self, position: int) -> None:
         """samples/step0_<role>.png and wandb: the first images of every camera, and below them as augmented."""
         images = self.batches.batch(position)["images"]
         few = {role: pixels[:8] for role, pixels in images.items()}
-        seen = augment(state.rng, few, self.settings.shift_px) if self.settings.augment else {}
+        seen = augment(_keys(self.settings)[0], few, self.settings.shift_px) if self.settings.augment else {}
         sheets = {role: sample_sheet(few[role], np.asarray(seen[role]) if seen else None) for role in few}
         save_sheets(self.folder / "samples", sheets)
         self.wandb.log_images(sheets)
 
-    def _diverged(self, state: TrainState, batch: Batch) -> None:
-        """The update was not applied, so `state` is the one that met the bad batch."""
+    def _diverged(self, state: TrainState, batch: Batch, rows: Batch) -> None:
+        """The update was not applied, so `state` is the one that met the bad batch; `rows` are this process's of it."""
         step = int(state.step)
         where = first_bad_leaf(
             state, batch, make_loss(self.pipeline.model_config, self.settings, self.model), self.trainable
         )
-        dump = self.folder / "diverged" / f"batch_{step}.npz"
-        checkpoints.dump_batch(dump, batch)
+        part = f"_{jax.process_index()}" if jax.process_count() > 1 else ""
+        dump = self.folder / "diverged" / f"batch_{step}{part}.npz"
+        checkpoints.dump_batch(dump, rows)
         raise TrainingDiverged(
             f"step {step + 1}: not a finite number; the first is in {where}. The batch is in {dump}. "
             "Look at the data there, or lower train.peak_lr and go on from the last checkpoint with run.mode=resume"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,17 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 class MetricsFile:
-    """Appends one JSON line per step; on resume the rows after `first_step` (made again now) are left out."""
+    """Appends one JSON line per step; on resume the rows after `first_step` (made again now) are left out.
 
-    def __init__(self, folder: Path, first_step: int):
+    `write` False keeps the rows in memory only: another process writes them.
+    """
+
+    def __init__(self, folder: Path, first_step: int, write: bool = True):
         self.path = folder / FILE_NAME
         self.rows = [row for row in read_rows(self.path) if row["step"] <= first_step]
-        atomic.write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
-        self._file = open(self.path, "a")  # noqa: SIM115 - lives as long as the run
+        if write:
+            atomic.write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
+        self._file = open(self.path if write else os.devnull, "a")  # noqa: SIM115 - lives as long as the run
 
     def add(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
@@ -54,8 +59,9 @@ class Screen:
 
     columns = ("step", "loss", "grad norm", "lr", "samples/s", "loader", "elapsed", "ETA")
 
-    def __init__(self, steps: int, log_every: int):
-        self.steps, self.log_every = steps, max(1, log_every)
+    def __init__(self, steps: int, log_every: int, more: Sequence[str] = ()):
+        """`more`: names of shares in the rows to show as well, such as "mfu"."""
+        self.steps, self.log_every, self.more = steps, max(1, log_every), tuple(more)
         self._pending: list[dict[str, Any]] = []
         self._lines = 0
 
@@ -67,7 +73,7 @@ class Screen:
 
     def _print(self, rows: list[dict[str, Any]]) -> None:
         if self._lines % HEADER_EVERY == 0:
-            print("  ".join(f"{name:>11}" for name in self.columns), file=sys.stderr)
+            print("  ".join(f"{name:>11}" for name in (*self.columns, *self.more)), file=sys.stderr)
         self._lines += 1
         last = rows[-1]
         timed = rows[1:] if last["step"] == len(rows) and len(rows) > 1 else rows  # the first step compiles
@@ -82,6 +88,7 @@ class Screen:
             f"{loader:.1%}",
             clock(last["elapsed_s"]),
             clock(step_s * (self.steps - last["step"])),
+            *(f"{np.mean([row[name] for row in timed]):.1%}" for name in self.more),
         )
         print("  ".join(f"{cell:>11}" for cell in cells), file=sys.stderr, flush=True)
 

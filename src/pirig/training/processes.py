@@ -6,7 +6,8 @@ Each process drives its own devices and loads its own part of every batch; proce
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
@@ -75,6 +76,16 @@ def wait_for_all(name: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(name)
+
+
+@contextmanager
+def first_then_others(name: str) -> Iterator[None]:
+    """The block runs in process 0 first (it makes files), then in the others (they find them)."""
+    if not is_first():
+        wait_for_all(name)
+    yield
+    if is_first():
+        wait_for_all(name)
 
 
 def any_says(wish: bool) -> bool:

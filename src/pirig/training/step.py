@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from pirig.config.schema import TrainConfig
 from pirig.training.augment import augment, to_unit_range
 from pirig.training.optimizer import Tree, kernel_norm, make_optimizer, merge, select
 from pirig.training.schedules import Schedule, make_schedule
+from pirig.training.sharding import Placement
 
 Batch = dict[str, Any]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions
 Metrics = dict[str, jax.Array]
@@ -69,12 +71,30 @@ def optimizer_of(settings: TrainConfig) -> optax.GradientTransformation:
     return make_optimizer(schedule_of(settings), clip_norm=settings.clip_norm, weight_decay=settings.weight_decay)
 
 
-def init_state(params: Tree, settings: TrainConfig, rng: jax.Array, trainable: Tree | None = None) -> TrainState:
+def init_state(
+    params: Tree,
+    settings: TrainConfig,
+    rng: jax.Array,
+    trainable: Tree | None = None,
+    placement: Placement | None = None,
+) -> TrainState:
     """The state before the first step. The arrays are copied: the step donates its state."""
-    params = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
+    if placement is None:
+        params = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
+        return _first_state(params, settings, jnp.copy(rng), trainable)
+    kind, key = jax.random.key_impl(rng), np.asarray(jax.random.key_data(rng))
+
+    def build(params: Tree, key: jax.Array) -> TrainState:
+        return _first_state(params, settings, jax.random.wrap_key_data(key, impl=kind), trainable)
+
+    like = jax.eval_shape(build, params, key)
+    return jax.jit(build, out_shardings=placement.tree(like))(placement.put(params), key)
+
+
+def _first_state(params: Tree, settings: TrainConfig, rng: jax.Array, trainable: Tree | None) -> TrainState:
     trained = select(params, trainable)
     ema = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), trained) if settings.ema else {}
-    return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer_of(settings).init(trained), jnp.copy(rng))
+    return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer_of(settings).init(trained), rng)
 
 
 def weights_to_serve(state: TrainState, trainable: Tree | None = None) -> Tree:
@@ -170,7 +190,7 @@ def make_train_step(
     trainable: Tree | None = None,
     model: FlowModel | None = None,
     shardings: tuple[TrainState, Any] | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+) -> Any:
     """step(state, batch) -> (state, metrics), jitted; the state given is donated.
 
     An update whose loss or gradient is not finite is not applied: the state comes back as it was, step number
