@@ -6,7 +6,7 @@ Prints each recorded array's largest difference and its tolerance; exits 1 where
 loss and samples 5e-5, as it stands; activations (and sums of a cache) 2e-5 times max(1, the array's largest recorded
 magnitude); with bfloat16 compute or parameters 3e-2 instead of either. Norms of gradients 1e-3 of the recorded norm
 (3e-2 with bfloat16 parameters) and 1e-6 of the global norm, since some true gradients are 0. Whole numbers and masks
-must be equal. A recorded array that is not known here is listed as "not checked"; one that is not there is not compared.
+must be equal. A recorded array that is not known here is listed as "not checked".
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def _places(config: ModelConfig, prefix_mask: jax.Array, length: int) -> dict[st
 
 
 def _caches_with_padding(params: Tree, config: ModelConfig, tokens: jax.Array, mask: jax.Array) -> dict[str, jax.Array]:
-    """The prefix's cache where padding rows see nothing valid, so everything alike: openpi's sums include those rows."""
+    """The prefix's cache where padding rows see everything alike, as openpi's do: its sums include those rows."""
     _, cache = run_stack(
         params["PaliGemma"]["llm"],
         config.vlm,

@@ -120,7 +120,7 @@ def test_frozen_bf16_base_is_near_the_float32_one(tmp_path, capsys):
 
 
 def test_other_widths_and_action_dims_run_through_the_checker(tmp_path):
-    """Ours against ours: that every name has a value in another shape (expert narrower, LoRA on it, 7 actions, pi0.5)."""
+    """Ours against ours: every name has a value in another shape (a narrower expert with LoRA, 7 actions, pi0.5)."""
     variant = json.loads((VARIANTS / "pi05_ad32.json").read_text())
     variant |= {"action_dim": 7, "expert": variant["expert"] | {"width": 32, "mlp_dim": 48, "depth": 2}}
     variant["vlm"]["depth"] = 2

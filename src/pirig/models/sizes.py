@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """A low-rank branch beside each frozen matrix; attention adds it times alpha / rank, the MLP unscaled (openpi's)."""
+    """A low-rank branch beside each frozen matrix; attention scales it by alpha / rank, the MLP not (openpi's)."""
 
     rank: int
     alpha: float
@@ -66,7 +66,7 @@ class ModelConfig:
                 raise ValueError(f"{name}: the VLM has {ours}, the action expert {other}; both must be the same.")
         if self.image.image_px % self.image.patch_px:
             raise ValueError(
-                f"image_px={self.image.image_px} is not a multiple of patch_px={self.image.patch_px}; change one of them."
+                f"image_px={self.image.image_px} is not a multiple of patch_px={self.image.patch_px}; change one."
             )
         if self.image.width % self.image.num_heads:
             raise ValueError(f"image width {self.image.width} does not divide into {self.image.num_heads} heads.")
