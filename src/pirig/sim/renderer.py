@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,27 @@ def configure() -> None:
     own = next((root / OWN_DRIVER for root in (Path.cwd(), project) if (root / OWN_DRIVER).is_file()), None)
     if own and not {"VK_ICD_FILENAMES", "VK_DRIVER_FILES"} & set(os.environ):
         os.environ["VK_ICD_FILENAMES"] = os.environ["VK_DRIVER_FILES"] = str(own.resolve())
+        driver = json.loads(own.read_text())["ICD"]["library_path"]
+        _load(Path(driver), own.resolve().parent)
+
+
+def _load(library: Path, root: Path) -> None:
+    """Loads a library, first those of its dependencies that the system lacks, from below `root`.
+
+    The loader looks for them in the system's folders only; a library that is loaded already is found by its name.
+    """
+    tried: set[str] = set()
+    while True:
+        try:
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+            return
+        except OSError as error:
+            missing = str(error).split(":")[0]
+            found = next(root.rglob(missing), None)
+            if found is None or missing in tried:
+                return  # the probe will say that nothing renders
+            tried.add(missing)
+            _load(found, root)
 
 
 def limit_threads() -> None:
@@ -57,7 +80,7 @@ def _frame(sapien) -> np.ndarray:
     scene.set_ambient_light([0.5, 0.5, 0.5])
     scene.add_directional_light([0, 1, -1], [0.5, 0.5, 0.5])
     builder = scene.create_actor_builder()
-    builder.add_box_visual(half_size=[0.1, 0.1, 0.1])
+    builder.add_box_visual(half_size=[0.1, 0.1, 0.1], material=[1.0, 0.2, 0.1])
     builder.build_static(name="box")
     camera = scene.add_camera("probe", 32, 32, fovy=1.0, near=0.1, far=10.0)
     camera.set_entity_pose(sapien.Pose([-1, 0, 0]))

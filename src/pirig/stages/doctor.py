@@ -1,14 +1,25 @@
-"""`pirig doctor`: can this machine plan, render and train? Each line says what was found and, if wrong, what to do."""
+"""`pirig doctor [RUN | DATASET]`: what would waste your time, before it does.
+
+Without a path: can this machine plan, render and train? With a LeRobot folder or a run folder: every gate, on the data
+set and on the newest checkpoint. Each line says what was found and, if wrong, what to do; exit status 1 if anything is.
+"""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pirig.config.schema import GatesConfig
 
 
 def main(arguments: list[str]) -> int:
     if arguments:
-        print(f"{__doc__}\n\n  pirig doctor")
-        return 0 if arguments[0] in ("-h", "--help") else 2
+        if arguments[0] in ("-h", "--help"):
+            print(__doc__)
+            return 0
+        return max(_folder(Path(argument)) for argument in arguments)
     lines = [_python(), _numpy(), _jax(), _renderer()]
     for good, text in lines:
         print(("ok    " if good else "WRONG ") + text)
@@ -43,3 +54,52 @@ def _renderer() -> tuple[bool, str]:
     renderer.configure()
     report = renderer.probe()
     return report.ok, f"renderer {report.name}" + ("" if report.ok else f": {report.error}")
+
+
+def _folder(folder: Path) -> int:
+    """All gates of a data set, and of a checkpoint where the folder is a run."""
+    from pirig.config.load import of_run
+    from pirig.config.schema import GatesConfig
+    from pirig.runs.record import data_folder
+
+    if (folder / "meta" / "info.json").is_file():
+        return _data_set(folder, "quantile", GatesConfig())
+    config = of_run(folder, [])
+    from pirig.config.agreement import contract_of
+
+    wrong = _checkpoint(folder)
+    return max(
+        wrong, _data_set(data_folder(config, contract_of(config)) / "lerobot", config.model.normalization, config.gates)
+    )
+
+
+def _data_set(folder: Path, normalization: str, settings: GatesConfig) -> int:
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.gates.data import check
+    from pirig.transforms.normalize import load_norm_stats
+
+    path = folder / "meta" / "pirig" / "norm_stats.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: no norm stats there; run `pirig stats` with the settings that made this data set first."
+        )
+    print(f"data set {folder}")
+    report = check(Dataset(folder), load_norm_stats(path), normalization, settings)
+    print("\n".join(report.lines()))
+    return 0 if report.good else 1
+
+
+def _checkpoint(folder: Path) -> int:
+    from pirig.evaluation.policy import load_pipeline, load_policy_record
+    from pirig.gates import policy
+    from pirig.gates.finding import run_gates
+    from pirig.training.checkpoints import newest
+
+    checkpoint = newest(folder)
+    if checkpoint is None:
+        print(f"run {folder}: no checkpoint yet")
+        return 0
+    print(f"checkpoint {checkpoint}")
+    report = run_gates(policy.gates(load_pipeline(checkpoint), load_policy_record(checkpoint)), [])
+    print("\n".join(report.lines()))
+    return 0 if report.good else 1
