@@ -32,7 +32,8 @@ def test_inputs_equal_the_training_batch(contract, pipeline, params, observation
     actions = np.zeros((4, 8), np.float32)
     batches = Batches({role: images}, state, tokens, mask, actions, [4], horizon=8, batch_size=4, seed=0)
     trained = batches.gather(np.arange(4))
-    fed = Policy(params, pipeline, flow_steps=1, batch_size=4).model_inputs(observations)
+    fed = Policy(params, pipeline, flow_steps=1, batch_size=4)
+    fed = fed.model_inputs(*fed.raw_inputs(observations))
     np.testing.assert_array_equal(fed.images[role], trained["images"][role])
     np.testing.assert_array_equal(fed.state, trained["state"])
     used = trained["tokens"].shape[1]

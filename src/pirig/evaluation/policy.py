@@ -44,37 +44,54 @@ class Policy:
 
         Raises ValueError where a camera of the contract is not in the observation.
         """
-        count = len(observations)
-        padded = [*observations, *[observations[0]] * (self.batch_size - count)]
-        filler = np.zeros((self.batch_size - count, *self.noise_shape), np.float32)
-        inputs = self.model_inputs(padded)
-        chunk = self._sample(self._params, inputs, np.concatenate([noise, filler]))
+        return self.predict(*self.raw_inputs(observations), noise)
+
+    def predict(self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Images u8 [n, H, W, 3] of any size per role, state in the contract's units [n, state_dim] -> as `infer`."""
+        count, missing = len(state_raw), self.batch_size - len(state_raw)
+        images, state_raw = (
+            {role: _padded(pixels, missing) for role, pixels in images.items()},
+            _padded(state_raw, missing),
+        )
+        chunk = self._sample(
+            self._params, self.model_inputs(images, state_raw), _padded(noise.astype(np.float32), missing)
+        )
         return self.pipeline.env_actions(np.asarray(chunk)[:count])
 
-    def model_inputs(self, observations: Sequence[dict[str, np.ndarray]]) -> Observation:
-        """The tensors that the model is fed."""
-        contract, px = self.pipeline.contract, self.pipeline.contract.image_px
+    def raw_inputs(self, observations: Sequence[dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim]."""
+        contract = self.pipeline.contract
         images = {}
         for camera in contract.cameras:
             name = f"image/{camera.role}"
             missing = next((found for found in observations if name not in found), None)
             if missing is not None:
                 raise ValueError(f"the observation has no {name}, the policy looks at it; it has {', '.join(missing)}")
-            images[camera.role] = np.stack([resize_with_pad(found[name], px) for found in observations])
+            images[camera.role] = np.stack([found[name] for found in observations])
         stacked = {
             name: np.stack([found[name] for found in observations])
             for name in observations[0]
             if not name.startswith("image/")
         }
-        state, tokens, mask = self.pipeline.model_inputs(build_state(contract.state, stacked))
+        return images, build_state(contract.state, stacked)
+
+    def model_inputs(self, images: dict[str, np.ndarray], state_raw: np.ndarray) -> Observation:
+        """The tensors that the model is fed."""
+        px = self.pipeline.contract.image_px
+        state, tokens, mask = self.pipeline.model_inputs(state_raw)
         used = max(self.token_count, int(mask.sum(axis=1).max()))
         return Observation(
-            images={role: jnp.asarray(pixels) for role, pixels in images.items()},
-            image_masks={role: jnp.ones(len(observations), bool) for role in images},
+            images={role: jnp.asarray(resize_with_pad(pixels, px)) for role, pixels in images.items()},
+            image_masks={role: jnp.ones(len(state), bool) for role in images},
             state=jnp.asarray(state),
             tokens=jnp.asarray(tokens[:, :used]),
             token_mask=jnp.asarray(mask[:, :used]),
         )
+
+
+def _padded(rows: np.ndarray, count: int) -> np.ndarray:
+    """The first row repeated `count` times at the end."""
+    return np.concatenate([rows, np.repeat(rows[:1], count, axis=0)])
 
 
 def load_policy_record(checkpoint: Path) -> dict[str, Any]:
