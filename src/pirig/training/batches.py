@@ -112,10 +112,10 @@ def prepare(
     parts: list[tuple[np.ndarray, ...]] = []
     with Progress("prepare frames", dataset.frame_count) as progress:
         for start in range(0, dataset.frame_count, PREPARE_ROWS):
-            rows = slice(start, min(start + PREPARE_ROWS, dataset.frame_count))
-            actions = pipeline.model_actions(dataset.actions[rows][:, None])[:, 0]
-            parts.append((*pipeline.model_inputs(dataset.state[rows]), actions))
-            progress.advance(rows.stop - rows.start)
+            block = slice(start, min(start + PREPARE_ROWS, dataset.frame_count))
+            actions = pipeline.model_actions(dataset.actions[block][:, None])[:, 0]
+            parts.append((*pipeline.model_inputs(dataset.state[block]), actions))
+            progress.advance(block.stop - block.start)
     state, tokens, token_mask, actions = (np.concatenate([part[i] for part in parts]) for i in range(4))
     return Batches(
         frames,
