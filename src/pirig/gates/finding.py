@@ -55,3 +55,9 @@ def require_good(report: Report, before: str) -> None:
 
 def save(report: Report, folder: Path) -> None:
     write_text(folder / FILE_NAME, json.dumps(asdict(report), indent=2) + "\n")
+
+
+def load(folder: Path) -> Report | None:
+    """The report saved there; None where there is none."""
+    path = folder / FILE_NAME
+    return Report(**json.loads(path.read_text())) if path.is_file() else None

@@ -57,6 +57,8 @@ def make(config: Config, folder: Path) -> TrainResult:
         start.require_memory(
             config, model, trainable, cameras=len(dataset.contract.cameras), tokens=pipeline.prompt_length()
         )
+        if _is_first():
+            _pass_gates(config, dataset, pipeline, folder)
         frames = _frames(config, dataset)
     params = start.start_params(config, model, trainable, folder)
     if _is_first():
@@ -127,6 +129,22 @@ def _stats_without(held_out: Sequence[int], dataset: Dataset, folder: Path, stat
     if _is_first():
         save_norm_stats(path, {"state": of_rows(dataset.state[rows]), "actions": of_rows(dataset.actions[rows])})
     return path
+
+
+def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, folder: Path) -> None:
+    """Raises GateError where the data set would waste the training; the report is the run's gates.json.
+
+    A run that goes on has passed them: they are not asked again.
+    """
+    from pirig.gates.data import check
+    from pirig.gates.finding import load, require_good, save
+    from pirig.training.checkpoints import newest
+
+    if newest(folder) and load(folder) is not None:
+        return
+    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, pipeline)
+    save(report, folder)
+    require_good(report, "training")
 
 
 def _frames(config: Config, dataset: Dataset) -> dict[str, np.ndarray]:
