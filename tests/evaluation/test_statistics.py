@@ -7,7 +7,7 @@ import pytest
 
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
 from pirig.evaluation.seeds import held_out_seeds, step_limit
-from pirig.evaluation.statistics import wilson
+from pirig.runs.statistics import wilson
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pirig.evaluation.statistics import Rate, rate
+from pirig.runs.statistics import Rate, rate
 
 
 @dataclass(frozen=True)
