@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pirig.config.agreement import contract_of
-from pirig.config.schema import Config, EvalConfig, Mode
+from pirig.config.schema import Config, Mode
 from pirig.contract import Contract, require_equal
+from pirig.evaluation.target import result_settings, results_folder
 from pirig.files.atomic import write_text
 from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, run_gates, save
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
     from pirig.evaluation.workers import WorkerPool
 
 ROWS = ("oracle", "untrained", "policy")
-COUNT_KEYS = (
-    "episodes",
-    "oracle_episodes",
-    "untrained_episodes",
-    "workers",
-    "videos",
-    "video_every",
-)  # change no episode
 
 
 def run(config: Config) -> int:
@@ -92,25 +84,14 @@ def _checkpoint(config: Config, folder: Path) -> Path:
 
 
 def _target(config: Config, folder: Path, checkpoint: Path, limit: int) -> Path:
-    """`<run>/eval/step<N>-<settings>`: one folder for what must not be mixed in one rate."""
-    settings = {
-        "checkpoint": str(checkpoint),
-        "limit": limit,
-        "train_seed": config.train.seed,
-        **_result_settings(config.eval),
-    }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
-    target = folder / "eval" / f"step{checkpoint.name}-{digest}"
+    settings = result_settings(config, checkpoint, limit)
+    target = results_folder(folder, checkpoint, settings)
     if target.exists() and config.run.mode == Mode.overwrite:
         from pirig.files.atomic import move_aside
 
         print(f"moved the older results to {move_aside(target)}", file=sys.stderr)
     write_text(target / "settings.json", json.dumps(settings, indent=2) + "\n")
     return target
-
-
-def _result_settings(settings: EvalConfig) -> dict[str, Any]:
-    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in COUNT_KEYS}
 
 
 @dataclasses.dataclass

@@ -1,0 +1,52 @@
+"""Where the results of an evaluation lie, and whether they are complete; imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pirig.config.schema import Config
+from pirig.evaluation.seeds import step_limit
+from pirig.runs.progress import is_trained, newest_checkpoint
+
+COUNT_KEYS = (
+    "episodes",
+    "oracle_episodes",
+    "untrained_episodes",
+    "workers",
+    "videos",
+    "video_every",
+)  # change no episode
+
+
+def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
+    """What every episode's outcome depends on."""
+    settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in COUNT_KEYS}
+    return {"checkpoint": str(checkpoint), "limit": limit, "train_seed": config.train.seed, **settings}
+
+
+def results_folder(folder: Path, checkpoint: Path, settings: dict[str, Any]) -> Path:
+    """`<run>/eval/step<N>-<settings>`: one folder for what must not be mixed in one rate."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
+    return folder / "eval" / f"step{checkpoint.name}-{digest}"
+
+
+def is_measured(config: Config, folder: Path) -> bool:
+    """Every row of this config's evaluation of the finished checkpoint is there, with at least the episodes asked for."""
+    if not config.run.checkpoint and not is_trained(config):
+        return False
+    checkpoint = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(folder)
+    record = checkpoint / "assets" / "pirig" / "policy.json" if checkpoint else None
+    if checkpoint is None or record is None or not record.is_file():
+        return False
+    lengths = json.loads(record.read_text())["demo_lengths"]
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, lengths)
+    path = results_folder(folder, checkpoint, result_settings(config, checkpoint, limit)) / "rates.json"
+    if not path.is_file():
+        return False
+    rates, asked = json.loads(path.read_text()), config.eval
+    wanted = {"policy": asked.episodes, "untrained": asked.untrained_episodes, "oracle": 1}
+    return all(rates[row]["n"] >= count for row, count in wanted.items())

@@ -1,0 +1,148 @@
+"""One writer per folder, across processes and nodes: a file that names its owner and is touched while the owner lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from pirig.files.atomic import write_text
+
+FILE_NAME = ".lock"
+HEARTBEAT_S = 15.0
+STALE_S = 180.0  # no heartbeat for so long: the owner is gone
+
+
+class RunLocked(ValueError):
+    """Another living process writes the folder."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """`job` is SLURM's id ("" outside a job), `token` is drawn anew by each process."""
+
+    host: str
+    pid: int
+    job: str
+    since: str
+    token: str
+
+    def __str__(self) -> str:
+        return (f"job {self.job} " if self.job else "") + f"process {self.pid} on {self.host} since {self.since}"
+
+
+def this_process(environment: Mapping[str, str] | None = None) -> Owner:
+    job = job_id(os.environ if environment is None else environment)
+    return Owner(socket.gethostname(), os.getpid(), job, time.strftime("%Y-%m-%dT%H:%M:%S%z"), uuid.uuid4().hex)
+
+
+def job_id(environment: Mapping[str, str]) -> str:
+    """SLURM's id of the job that this process runs in, as squeue prints it (12 or 12_3); "" outside one."""
+    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID", "")
+
+
+def owner_of(folder: Path, stale_s: float = STALE_S) -> Owner | None:
+    """Who writes the folder now; None if nobody, or if its owner is known or presumed dead."""
+    found = _read(folder / FILE_NAME)
+    return found if found and _alive(found, folder / FILE_NAME, stale_s) else None
+
+
+@contextmanager
+def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_S) -> Iterator[None]:
+    """The folder is this process's alone inside the block. Raises RunLocked where another living process has it.
+
+    A dead owner's lock is taken over: a process of this host that is gone, this same SLURM job before it was requeued,
+    or one without a heartbeat for `stale_s`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, me = folder / FILE_NAME, this_process()
+    _take(path, me, stale_s)
+    done = threading.Event()
+    beat = threading.Thread(target=_beat, args=(path, me, done, heartbeat_s), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        done.set()
+        beat.join()
+        with _guard(path):
+            if _read(path) == me:
+                path.unlink()
+
+
+def _take(path: Path, me: Owner, stale_s: float) -> None:
+    with _guard(path):
+        found = _read(path)
+        same_job = found is not None and found.job != "" and found.job == me.job and found.pid != me.pid
+        if found and not same_job and _alive(found, path, stale_s):
+            raise RunLocked(
+                f"{path.parent} is being written by {found}. Wait for it, or stop it "
+                f"({'scancel ' + found.job if found.job else f'kill {found.pid}'}); "
+                f"a lock without a heartbeat for {stale_s:.0f} s is taken over."
+            )
+        if found:
+            print(f"{path.parent}: taken over from {found}, which is gone", file=sys.stderr)
+        write_text(path, json.dumps(asdict(me)) + "\n")
+
+
+def _guard(path: Path) -> FileLock:
+    """Held for the moment in which the lock is looked at and changed."""
+    return FileLock(path.with_name(f"{FILE_NAME}.guard"), timeout=60)
+
+
+def _read(path: Path) -> Owner | None:
+    try:
+        return Owner(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _alive(owner: Owner, path: Path, stale_s: float) -> bool:
+    if owner.host == socket.gethostname() and not _runs_here(owner.pid):
+        return False
+    return _silent_s(path) < stale_s
+
+
+def _runs_here(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _silent_s(path: Path) -> float:
+    """Seconds since the last heartbeat by the file server's own clock, which both owners share."""
+    probe = path.with_name(f"{path.name}.clock-{os.getpid()}-{uuid.uuid4().hex[:6]}")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - path.stat().st_mtime
+    except PermissionError:  # a reader of someone else's runs
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _beat(path: Path, me: Owner, done: threading.Event, every_s: float) -> None:
+    while not done.wait(every_s):
+        found = _read(path)
+        if found is None or found.token != me.token:
+            print(f"{path.parent} was taken over by {found}: this process stops at once, or two would write one run")
+            sys.stdout.flush()
+            os._exit(1)
+        os.utime(path)
