@@ -25,8 +25,9 @@ VERBS = {
     "weights": "fetch, verify or export openpi weights",
     "inspect": "show what an h5, npz or LeRobot folder holds",
     "doctor": "check this machine",
+    "verify": "infer once with a run's newest checkpoint",
 }
-CONFIG_FREE = ("weights", "inspect", "doctor")  # verbs that take paths instead of a config
+CONFIG_FREE = ("weights", "inspect", "doctor", "verify")  # verbs that take paths instead of a config
 RUN_VERBS = ("eval",)  # verbs that take a run folder, or a config
 
 
