@@ -194,6 +194,14 @@ class RunConfig:
 
 
 @dataclass
+class SweepConfig:
+    """Of `pirig VERB -m ...`; how jobs run is hydra.launcher."""
+
+    dry_run: bool = False  # print the points, what each needs and what is done already; start nothing
+    wait: bool = True  # until every job has ended; false: return after submission
+
+
+@dataclass
 class Config:
     robot: RobotConfig = field(default_factory=RobotConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
@@ -211,6 +219,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     allow_unobservable_goal: bool = False
 
 

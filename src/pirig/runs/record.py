@@ -29,7 +29,25 @@ VERSIONED = (
     "pyarrow",
     "hydra-core",
 )
-RESULT_FREE = ("run", "eval", "gates", "demos.workers", "train.wandb", "train.project", "train.log_every")
+SNAPSHOT_FILE = "snapshot.json"  # at the root of a copy of the code (pirig.sweeps.snapshot)
+RESULT_FREE = (
+    "run",
+    "eval",
+    "gates",
+    "sweep",
+    "demos.workers",
+    "weights.url",
+    "train.wandb",
+    "train.project",
+    "train.log_every",
+    "train.save_every",
+    "train.keep_every",
+    "train.validate_every",
+    "train.validation_frames",
+    "train.memory_limit_gb",
+    "train.memory_fraction",
+    "train.preallocate",
+)
 
 
 def run_folder(config: Config) -> Path:
@@ -120,8 +138,13 @@ def environment() -> dict[str, Any]:
 
 
 def code_version() -> dict[str, str]:
-    """The commit that this package runs from and whether files differ from it; empty outside a checkout."""
+    """The commit that this package runs from and whether files differ from it; empty outside a checkout.
+
+    A copy of the code that a sweep's jobs run says what it was copied from, and where it lies.
+    """
     root = Path(__file__).resolve().parents[3]
+    if (root / SNAPSHOT_FILE).is_file():
+        return json.loads((root / SNAPSHOT_FILE).read_text())
     if not (root / ".git").exists():
         return {}
     git = ["git", "-C", str(root)]
