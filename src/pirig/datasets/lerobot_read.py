@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ class Dataset:
     def content_hash(self) -> str:
         """SHA-256 of what was converted, noted by the writer."""
         return self.provenance["content_sha256"]
+
+    def rows_without(self, episodes: Sequence[int]) -> np.ndarray:
+        """Frame numbers of all other episodes, ascending."""
+        kept = np.repeat(~np.isin(np.arange(self.episode_count), list(episodes)), self.lengths)
+        return np.flatnonzero(kept)
 
     def episode_rows(self, episode: int) -> slice:
         """The rows of an episode, for `state` and `actions`."""

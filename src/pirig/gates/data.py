@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pirig.config.schema import GatesConfig
 from pirig.datasets.lerobot_read import Dataset
@@ -15,7 +15,7 @@ from pirig.transforms.pipeline import Pipeline
 Gates = dict[str, Callable[[], list[str]]]
 
 
-def cheap(dataset: Dataset, stats: dict[str, NormStats], normalization: str) -> Gates:
+def cheap(dataset: Dataset, stats: dict[str, NormStats], normalization: str, held_out: Sequence[int] = ()) -> Gates:
     """Gates without a simulator: seconds."""
     return {
         "finite": lambda: numbers.finite(dataset),
@@ -24,7 +24,7 @@ def cheap(dataset: Dataset, stats: dict[str, NormStats], normalization: str) -> 
         "actions": lambda: numbers.actions(dataset),
         "gripper": lambda: numbers.gripper(dataset),
         "gripper_state": lambda: numbers.state_has_gripper(dataset),
-        "statistics": lambda: numbers.statistics(dataset, stats, normalization),
+        "statistics": lambda: numbers.statistics(dataset, stats, normalization, held_out),
         "image_size": lambda: images.sizes(dataset),
         "images": lambda: images.shown(dataset),
     }
@@ -36,9 +36,13 @@ def check(
     normalization: str,
     settings: GatesConfig,
     pipeline: Pipeline | None = None,
+    held_out: Sequence[int] = (),
 ) -> Report:
-    """Every gate of a data set; those that ask the simulator run where ManiSkill is installed and has the task."""
-    gates = cheap(dataset, stats, normalization)
+    """Every gate of a data set whose `stats` leave out the episodes `held_out`.
+
+    Those that ask the simulator run where ManiSkill is installed and has the task.
+    """
+    gates = cheap(dataset, stats, normalization, held_out)
     if not simulated.available(dataset) or {"first_frame", "demo_replay"} <= set(settings.skip):
         return run_gates(gates, settings.skip)
     report = run_gates(gates, settings.skip)

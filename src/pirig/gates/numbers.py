@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from pirig.config.agreement import STATE_DIMS
 from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.norm_stats import compute
+from pirig.datasets.norm_stats import of_rows
 from pirig.transforms.normalize import NormStats, normalize
 
 JOINTS = 7
@@ -128,9 +128,13 @@ def state_has_gripper(dataset: Dataset) -> list[str]:
     ]
 
 
-def statistics(dataset: Dataset, stats: dict[str, NormStats], normalization: str) -> list[str]:
-    """The statistics are this data set's own, of its unpadded width, and make numbers that a model can read."""
+def statistics(
+    dataset: Dataset, stats: dict[str, NormStats], normalization: str, held_out: Sequence[int] = ()
+) -> list[str]:
+    """The statistics are this data set's own (without the episodes held out), of its unpadded width, and make numbers
+    that a model can read."""
     found = []
+    rows = dataset.rows_without(held_out)
     for name, values in (("state", dataset.state), ("actions", dataset.actions)):
         entry = stats.get(name)
         if entry is None:
@@ -142,7 +146,7 @@ def statistics(dataset: Dataset, stats: dict[str, NormStats], normalization: str
                 "after padding, or of another data set"
             )
             continue
-        found += _fits(name, values, entry, compute(dataset)[name], normalization)
+        found += _fits(name, values, entry, of_rows(values[rows]), normalization)
     return found
 
 

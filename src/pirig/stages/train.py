@@ -58,7 +58,7 @@ def make(config: Config, folder: Path) -> TrainResult:
             config, model, trainable, cameras=len(dataset.contract.cameras), tokens=pipeline.prompt_length()
         )
         if _is_first():
-            _pass_gates(config, dataset, pipeline, folder)
+            _pass_gates(config, dataset, pipeline, held_out, folder)
         frames = _frames(config, dataset)
     params = start.start_params(config, model, trainable, folder)
     if _is_first():
@@ -118,20 +118,17 @@ def _stats_without(held_out: Sequence[int], dataset: Dataset, folder: Path, stat
     """The statistics of the episodes that train: the data set's own, or the run's where some are held out."""
     if not held_out:
         return stats_path
-    import numpy as np
-
     from pirig.datasets.norm_stats import of_rows
-    from pirig.training.validation import frames_of
     from pirig.transforms.normalize import save_norm_stats
 
     path = folder / "norm_stats.json"
-    rows = np.setdiff1d(np.arange(dataset.frame_count), frames_of(held_out, dataset.lengths))
+    rows = dataset.rows_without(held_out)
     if _is_first():
         save_norm_stats(path, {"state": of_rows(dataset.state[rows]), "actions": of_rows(dataset.actions[rows])})
     return path
 
 
-def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, folder: Path) -> None:
+def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: Sequence[int], folder: Path) -> None:
     """Raises GateError where the data set would waste the training; the report is the run's gates.json.
 
     A run that goes on has passed them: they are not asked again.
@@ -142,7 +139,7 @@ def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, folder: Pa
 
     if newest(folder) and load(folder) is not None:
         return
-    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, pipeline)
+    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, pipeline, held_out)
     save(report, folder)
     require_good(report, "training")
 
@@ -163,8 +160,9 @@ def require_long_enough(config: Config, dataset: Dataset) -> None:
         )
 
 
-def model_of(config: Config) -> ModelConfig:
-    from pirig.models.sizes import model_config
+def model_of(config: Config, vocab_size: int) -> ModelConfig:
+    """`vocab_size`: the tokenizer's; the size's own vocabulary is kept where it is larger."""
+    from pirig.models.sizes import SIZES, model_config
 
     known = {"size": None, "always": True, "never": False}
     if config.train.remat not in known:
@@ -178,6 +176,7 @@ def model_of(config: Config) -> ModelConfig:
         max_token_len=config.size.max_token_len,
         image_px=config.size.image_px,
         patch_px=config.size.patch_px,
+        vocab_size=max(SIZES[config.size.name].vocab_size, vocab_size),
         compute_dtype=config.size.compute_dtype,
     )
     remat = known[config.train.remat]
@@ -189,11 +188,12 @@ def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipelin
     from pirig.transforms.normalize import load_norm_stats
     from pirig.transforms.pipeline import Pipeline
 
+    tokenizer = load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url)
     return Pipeline(
         contract=contract,
-        model_config=model_of(config),
+        model_config=model_of(config, tokenizer.vocab_size),
         normalization=config.model.normalization,
         state_in_prompt=config.model.state_in_prompt,
         stats=load_norm_stats(stats_path),
-        tokenizer=load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url),
+        tokenizer=tokenizer,
     )
