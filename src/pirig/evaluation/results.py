@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pirig.runs.statistics import Rate, rate
+from pirig.sim.sub_goals import ordered
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,6 @@ class ResultsFile:
 
 
 def sub_goals(results: list[EpisodeResult]) -> dict[str, int]:
-    """How many episodes reached each sub-goal of the task at some step."""
-    names = sorted({name for result in results for name in result.flags})
+    """How many episodes reached each sub-goal of the task at some step, in the order of an episode."""
+    names = ordered({name for result in results for name in result.flags})
     return {name: sum(result.flags.get(name, False) for result in results) for name in names}

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Camera, Contract
+from pirig.sim.sub_goals import SubGoals
 
 PLAIN_FLAGS = ("elapsed_steps", "success", "fail", "reconfigure")
 
 
 @dataclass(frozen=True)
 class StepInfo:
-    """`flags`: the task's own sub-goals (bool); `truncated`: the step limit is reached."""
+    """`flags`: the funnel's sub-goals and the task's own (bool); `truncated`: the step limit is reached."""
 
     success: bool
     flags: dict[str, bool]
@@ -99,6 +100,7 @@ class SimEnv:
     def reset(self, seed: int) -> None:
         """Rebuilds the scene, as recording does: a reused scene is not bit-equal to a fresh one."""
         self.env.reset(seed=seed, options={"reconfigure": True})
+        self.sub_goals = SubGoals(self.contract.env_id, self.base)
         self.steps = 0
 
     def step(self, action: np.ndarray) -> StepInfo:
@@ -108,7 +110,8 @@ class SimEnv:
             raise ValueError(f"action {action}: expected {self.contract.action_dim} finite numbers")
         _, _, _, _, info = self.env.step(action)
         self.steps += 1
-        return StepInfo(success_of(info), flags_of(info), self.steps, self.steps >= self.max_steps)
+        flags = {**flags_of(info), **self.sub_goals.flags(info)}
+        return StepInfo(success_of(info), flags, self.steps, self.steps >= self.max_steps)
 
     def observe(self) -> dict[str, np.ndarray]:
         """Proprioception and one freshly rendered u8 [H, W, 3] per camera under "image/<role>"."""
