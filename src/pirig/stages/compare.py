@@ -1,0 +1,88 @@
+"""`pirig compare RUN ... | DIR`: runs side by side, with what can and cannot be told from their numbers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pirig.runs.compare import Comparison
+
+ABOUT = """\
+Runs side by side: the settings that differ, the metrics, success counts with Wilson 95 % intervals, and for each pair
+whether the difference can be told from noise (Fisher's exact test). Takes run folders, or folders with runs in them;
+each evaluation of a run is a row. Reads only; a run may still be running.
+
+  pirig compare outputs/sweep                          a table on the terminal
+  pirig compare outputs/a/one outputs/a/two            of two runs
+  pirig compare outputs/sweep --html sweep.html        one page for a browser, works offline, can be sent to others
+  pirig compare outputs/sweep --markdown > report.md   the hand-over report
+  pirig compare outputs/sweep --json | jq ...          everything, for scripts; --csv: a line per row"""
+
+
+def main(arguments: list[str]) -> int:
+    """0, or 2 on a wrong call. Raises ValueError with the reason where a path holds no run."""
+    parser = _parser()
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
+        return int(stop.code or 0)
+    from pirig.runs.collect import collect
+    from pirig.runs.compare import Comparison
+
+    if options.html:
+        from pirig.runs.page.build import require_ours
+
+        require_ours(options.html)
+    comparison = Comparison(collect(options.paths))
+    printed = _text(comparison, options)
+    if printed is not None:
+        sys.stdout.write(printed if printed.endswith("\n") else printed + "\n")
+    elif not options.html:
+        _show(comparison, options.paths)
+    if options.html:
+        _write_page(comparison, options.html)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("pirig compare", description=ABOUT, formatter_class=raw)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN | DIR", help="run folders, or folders of runs")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that opens offline, with videos in it")
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument("--markdown", action="store_true", help="print the hand-over report")
+    text.add_argument("--json", action="store_true", help="print rows, settings, counts and pairs")
+    text.add_argument("--csv", action="store_true", help="print a line per row")
+    return parser
+
+
+def _text(comparison: Comparison, options: argparse.Namespace) -> str | None:
+    from pirig.runs.export import to_csv, to_json
+    from pirig.runs.report import to_markdown
+
+    if options.json:
+        return to_json(comparison)
+    if options.csv:
+        return to_csv(comparison)
+    return to_markdown(comparison) if options.markdown else None
+
+
+def _show(comparison: Comparison, paths: list[Path]) -> None:
+    from rich.console import Console
+
+    from pirig.runs.terminal import show
+
+    console = Console(highlight=False)
+    show(comparison, console)
+    folders = " ".join(str(path) for path in paths) if len(paths) < 4 else "..."
+    console.print(f"[dim]with curves and videos: pirig compare {folders} --html compare.html[/]", soft_wrap=True)
+
+
+def _write_page(comparison: Comparison, path: Path) -> None:
+    from pirig.runs.page.build import write_page
+
+    summary = write_page(comparison, path)
+    print(f"{path}: {summary}", file=sys.stderr)
