@@ -23,11 +23,12 @@ VERBS = {
     "eval": "measure the success rate of a checkpoint",
     "pipeline": "demos, convert, stats, train, eval, summary",
     "weights": "fetch, verify or export openpi weights",
+    "runs": "table of a sweep's runs; cancel, retry",
     "inspect": "show what an h5, npz or LeRobot folder holds",
     "doctor": "check this machine",
     "verify": "infer once with a run's newest checkpoint",
 }
-CONFIG_FREE = ("weights", "inspect", "doctor", "verify")  # verbs that take paths instead of a config
+CONFIG_FREE = ("weights", "runs", "inspect", "doctor", "verify")  # verbs that take paths instead of a config
 RUN_VERBS = ("eval",)  # verbs that take a run folder, or a config
 
 
@@ -73,18 +74,24 @@ def _run_hydra(verb: str, arguments: list[str]) -> int:
     register_schema()
     status = 0
 
-    @hydra.main(version_base="1.3", config_path="pkg://pirig.conf", config_name="config")
-    def job(composed: DictConfig) -> None:
+    def task(composed: DictConfig) -> None:
         nonlocal status
         status = max(status, _guarded(lambda: _stage(verb, composed)))
 
+    def launched(action: Callable[[str], int]) -> None:
+        nonlocal status
+        status = max(status, _guarded(lambda: action(verb)))
+
+    task.launched = launched  # type: ignore[attr-defined]
     sys.argv = ["pirig", *arguments]
-    job()
+    hydra.main(version_base="1.3", config_path="pkg://pirig.conf", config_name="config")(task)()
     return status
 
 
 def _stage(verb: str, composed: DictConfig) -> int | None:
     config = typed(composed)
+    if config.sweep.dry_run:
+        raise ValueError("sweep.dry_run=true shows the points of a sweep: give -m and values to sweep over.")
     return _stage_of(verb).run(config)
 
 

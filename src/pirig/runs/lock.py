@@ -21,6 +21,7 @@ from pirig.files.atomic import write_text
 FILE_NAME = ".lock"
 HEARTBEAT_S = 15.0
 STALE_S = 180.0  # no heartbeat for so long: the owner is gone
+_held_here: set[str] = set()  # tokens of the locks of this process
 
 
 class RunLocked(ValueError):
@@ -58,16 +59,28 @@ def owner_of(folder: Path, stale_s: float = STALE_S) -> Owner | None:
     return found if found and _alive(found, folder / FILE_NAME, stale_s) else None
 
 
+def require_free(folder: Path, stale_s: float = STALE_S) -> None:
+    """Raises RunLocked where another living process writes the folder."""
+    found = owner_of(folder, stale_s)
+    if found and found.token not in _held_here:
+        raise RunLocked(_locked(folder, found, stale_s))
+
+
 @contextmanager
 def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_S) -> Iterator[None]:
     """The folder is this process's alone inside the block. Raises RunLocked where another living process has it.
 
     A dead owner's lock is taken over: a process of this host that is gone, this same SLURM job before it was requeued,
-    or one without a heartbeat for `stale_s`.
+    or one without a heartbeat for `stale_s`. Inside a block of this process for the same folder it does nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, me = folder / FILE_NAME, this_process()
+    found = _read(path)
+    if found and found.token in _held_here:
+        yield
+        return
     _take(path, me, stale_s)
+    _held_here.add(me.token)
     done = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, me, done, heartbeat_s), daemon=True)
     beat.start()
@@ -76,6 +89,7 @@ def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_
     finally:
         done.set()
         beat.join()
+        _held_here.discard(me.token)
         with _guard(path):
             if _read(path) == me:
                 path.unlink()
@@ -86,14 +100,18 @@ def _take(path: Path, me: Owner, stale_s: float) -> None:
         found = _read(path)
         same_job = found is not None and found.job != "" and found.job == me.job and found.pid != me.pid
         if found and not same_job and _alive(found, path, stale_s):
-            raise RunLocked(
-                f"{path.parent} is being written by {found}. Wait for it, or stop it "
-                f"({'scancel ' + found.job if found.job else f'kill {found.pid}'}); "
-                f"a lock without a heartbeat for {stale_s:.0f} s is taken over."
-            )
+            raise RunLocked(_locked(path.parent, found, stale_s))
         if found:
             print(f"{path.parent}: taken over from {found}, which is gone", file=sys.stderr)
         write_text(path, json.dumps(asdict(me)) + "\n")
+
+
+def _locked(folder: Path, owner: Owner, stale_s: float) -> str:
+    stop = f"scancel {owner.job}" if owner.job else f"kill {owner.pid}"
+    return (
+        f"{folder} is being written by {owner}. Wait for it, or stop it ({stop}); "
+        f"a lock without a heartbeat for {stale_s:.0f} s is taken over."
+    )
 
 
 def _guard(path: Path) -> FileLock:
@@ -109,7 +127,9 @@ def _read(path: Path) -> Owner | None:
 
 
 def _alive(owner: Owner, path: Path, stale_s: float) -> bool:
-    if owner.host == socket.gethostname() and not _runs_here(owner.pid):
+    if owner.token in _held_here:
+        return True
+    if owner.host == socket.gethostname() and (owner.pid == os.getpid() or not _runs_here(owner.pid)):
         return False
     return _silent_s(path) < stale_s
 

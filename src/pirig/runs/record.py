@@ -16,6 +16,7 @@ import yaml
 from pirig.config.schema import Config, Mode, as_plain
 from pirig.contract import Contract
 from pirig.files.atomic import move_aside, write_text
+from pirig.runs.lock import require_free
 
 VERSIONED = (
     "pirig",
@@ -69,6 +70,7 @@ def open_run(config: Config, contract: Contract) -> Path:
     """Creates or re-enters the run folder by `run.mode`. Raises ValueError naming the remedy where it may not."""
     folder = run_folder(config)
     if folder.exists():
+        require_free(folder)
         _enter_existing(folder, config)
     if not folder.exists():
         folder.mkdir(parents=True)

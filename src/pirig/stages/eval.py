@@ -16,6 +16,7 @@ from pirig.evaluation.target import result_settings, results_folder
 from pirig.files.atomic import write_text
 from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, run_gates, save
+from pirig.runs.lock import held
 from pirig.runs.record import data_folder, run_folder, set_status
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def run(config: Config) -> int:
     folder = run_folder(config)
     if not (folder / "checkpoints").is_dir() and not config.run.checkpoint:
         raise ValueError(f"{folder}: no checkpoints there; run `pirig train` with the same settings first.")
-    rates = make(config, folder)
+    with held(folder):
+        rates = make(config, folder)
     for name, row in rates.items():
         print(f"{name:10} {row['k']}/{row['n']}  {row['low']:.1%} to {row['high']:.1%} (Wilson 95 %)")
     return 0

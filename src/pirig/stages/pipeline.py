@@ -11,16 +11,38 @@ from pirig.config.agreement import contract_of
 from pirig.config.schema import Config
 from pirig.contract import Contract
 from pirig.files.atomic import write_text
-from pirig.runs.record import open_run, set_status
+from pirig.runs.lock import held
+from pirig.runs.progress import newest_checkpoint
+from pirig.runs.record import data_folder, open_run, set_status
 from pirig.stages import convert, demos, eval, stats, train
+
+LOSS_WINDOW = 100  # as in training
 
 
 def run(config: Config) -> int:
     contract = contract_of(config)
     folder = open_run(config, contract)
+    with held(folder):
+        return _run(config, contract, folder)
+
+
+def finish(config: Config, folder: Path) -> None:
+    """Evaluation and summary of a run that other jobs trained."""
+    from pirig.training.metrics import read_rows
+
+    started_s, checkpoint = time.monotonic(), newest_checkpoint(folder)
+    rates = eval.make(config, folder)
+    assert checkpoint is not None  # or the evaluation had refused
+    made = json.loads((checkpoint / "resume.json").read_text())
+    losses = [row["loss"] for row in read_rows(folder / "metrics.jsonl")[-LOSS_WINDOW:]]
+    trained = {"steps": made["step"], "seconds": round(made["seconds"], 1), "loss": sum(losses) / max(len(losses), 1)}
+    _close(config, contract_of(config), folder, trained, rates, made["seconds"] + time.monotonic() - started_s)
+
+
+def _run(config: Config, contract: Contract, folder: Path) -> int:
     started_s = time.monotonic()
     try:
-        data_set = _data(config, folder)
+        _data(config, folder)
         result = train.make(config, folder)
         if result.stopped:
             set_status(folder, "train", "stopped", steps=result.steps)
@@ -31,21 +53,26 @@ def run(config: Config) -> int:
         set_status(folder, "pipeline", "failed", error=f"{type(error).__name__}: {error}")
         raise
     trained = {"steps": result.steps, "seconds": round(result.seconds, 1), "loss": result.loss}
-    summary = _summary(config, contract, trained, rates, time.monotonic() - started_s)
-    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-    set_status(folder, "pipeline", "done")
-    _print(folder, data_set, summary)
+    _close(config, contract, folder, trained, rates, time.monotonic() - started_s)
     return 0
 
 
-def _data(config: Config, folder: Path) -> Path:
+def _close(
+    config: Config, contract: Contract, folder: Path, trained: dict[str, Any], rates: dict[str, Any], seconds: float
+) -> None:
+    summary = _summary(config, contract, trained, rates, seconds)
+    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    set_status(folder, "pipeline", "done")
+    _print(folder, data_folder(config, contract) / "lerobot", summary)
+
+
+def _data(config: Config, folder: Path) -> None:
     steps = (("1/5 demos", demos.make), ("2/5 convert", convert.make), ("3/5 stats", stats.make))
     for name, make in steps:
         print(f"== {name}", flush=True)
         set_status(folder, name.split()[1], "running")
         make(config)
     print("== 4/5 train, 5/5 eval", flush=True)
-    return stats.dataset_folder(config)
 
 
 def _summary(

@@ -1,11 +1,11 @@
-"""SIGTERM, SIGUSR1 and ctrl-C as a wish that the loop reads between two steps."""
+"""SIGTERM, SIGUSR1, SIGUSR2 (of submitit) and ctrl-C as a wish that the loop reads between two steps."""
 
 from __future__ import annotations
 
 import signal
 import threading
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
 class StopWish:

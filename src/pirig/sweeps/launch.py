@@ -1,0 +1,117 @@
+"""A sweep from its points to its end: plan, show, snapshot of the code, submit, wait."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pirig.runs import lock
+from pirig.sweeps import local, record, slurm, snapshot, submit, watch
+from pirig.sweeps.plan import LiveJobs, Plan, folder_of, make_plan
+from pirig.sweeps.points import Compose, Point, read_points
+from pirig.sweeps.settings import LocalSettings, SlurmSettings, check, read, resources
+
+
+def launch(verb: str, overrides: Sequence[Sequence[str]], compose: Compose, kind: str, settings: dict[str, Any]) -> int:
+    """Exit status: 0, or 1 where a job that was waited for failed. `kind` is slurm or local."""
+    return launch_points(verb, read_points(overrides, compose), kind, settings)
+
+
+def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str, Any]) -> int:
+    typed = read(SlurmSettings, given) if kind == "slurm" else read(LocalSettings, given)
+    sweep, root = points[0].config.sweep, Path(points[0].config.run.root)
+    if isinstance(typed, SlurmSettings):
+        check(typed)
+        if not sweep.dry_run:
+            slurm.require()
+    plan = make_plan(verb, points, live_jobs(points, verb))
+    show(plan, typed)
+    if sweep.dry_run or not plan.tasks:
+        return 0
+    code, launcher = snapshot.take(root), {"kind": kind, "settings": given}
+    if isinstance(typed, LocalSettings):
+        return _ended(len(local.run(plan, typed.workers, launcher, code)), points)
+    return _through_slurm(plan, typed, launcher, code)
+
+
+def _through_slurm(plan: Plan, settings: SlurmSettings, launcher: dict[str, Any], code: Path) -> int:
+    run = plan.points[0].config.run
+    folder = (Path(run.root) / ".sweeps" / f"{run.experiment}-{time.strftime('%Y%m%d-%H%M%S')}").resolve()
+    started_s = time.monotonic()
+    jobs = submit.submit(plan, settings, launcher, code, folder)
+    arrays = sorted({job.array for job in jobs}, key=int)
+    print(f"submitted {len(jobs)} jobs in {time.monotonic() - started_s:.1f} s: {', '.join(arrays)}; logs in {folder}")
+    print(
+        f"pirig runs {Path(run.root) / run.experiment}    shows how they do; `pirig runs cancel` stops them", flush=True
+    )
+    if not plan.points[0].config.sweep.wait:
+        return 0
+    try:
+        return _ended(len(watch.wait(jobs, settings.poll_s)), plan.points)
+    except KeyboardInterrupt:
+        print("\nno longer waiting; the jobs go on")
+        return 130
+
+
+def _ended(failed: int, points: Sequence[Point]) -> int:
+    if failed:
+        print(f"{failed} jobs did not come to their end; the same command starts what is missing")
+    else:
+        print(f"all {len(points)} points are done")
+    return 1 if failed else 0
+
+
+def live_jobs(points: Iterable[Point], verb: str) -> LiveJobs:
+    """Asks SLURM once about every job that the points' folders name, and their locks about other processes."""
+    from pirig.sweeps.plan import CHAINS
+
+    wanted = {(folder_of(stage, point.config), stage) for point in points for stage in CHAINS.get(verb, (verb,))}
+    known = {one: record.newest(record.read(one[0]), one[1]).get("job", "") for one in wanted}
+    jobs = {job for job in known.values() if job}
+    found = slurm.states(jobs) if jobs else {}
+
+    def live(folder: Path, stage: str) -> str | None:
+        job = known.get((folder, stage), "")
+        if job in found and found[job].live:
+            return job
+        owner = lock.owner_of(folder)
+        return owner.job if owner else None
+
+    return live
+
+
+def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
+    """The points, what each asks for and what is done already."""
+    from rich.console import Console
+    from rich.table import Table
+
+    common = set.intersection(*(set(point.overrides) for point in plan.points)) if len(plan.points) > 1 else set()
+    columns: dict[str, Callable[[int], str]] = {
+        "run": lambda i: plan.points[i].config.run.name,
+        "point": lambda i: " ".join(word for word in plan.points[i].overrides if word not in common),
+        "state": lambda i: plan.states[i],
+        "to do": lambda i: " > ".join(plan.stages[i]) or "-",
+    }
+    if isinstance(settings, SlurmSettings):
+        columns["asks for"] = lambda i: _classes(plan, i, settings)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for index in range(len(plan.points)):
+        table.add_row(*(cell(index) for cell in columns.values()))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table, highlight=False)
+    counts = ", ".join(f"{count} {state}" for state, count in Counter(plan.states).items())
+    stages = ", ".join(f"{count} {stage}" for stage, count in Counter(t.stage for t in plan.tasks.values()).items())
+    console.print(f"{len(plan.points)} points: {counts}; jobs to run: {stages or 'none'}", highlight=False)
+
+
+def _classes(plan: Plan, index: int, settings: SlurmSettings) -> str:
+    config, stages = plan.points[index].config, plan.stages[index]
+    tasks = (plan.tasks[f"{stage} {folder_of(stage, config)}"] for stage in stages)
+    return " > ".join(str(resources(config, task.section, settings)) for task in tasks) or "-"

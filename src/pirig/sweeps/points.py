@@ -1,0 +1,87 @@
+"""The points of a sweep as typed configs, in milliseconds each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, open_dict
+
+from pirig.config.load import typed
+from pirig.config.schema import Config
+from pirig.runs.identity import named_by_id
+from pirig.runs.record import run_folder
+
+Compose = Callable[[Sequence[str]], DictConfig]
+
+
+@dataclass(frozen=True)
+class Point:
+    config: Config
+    overrides: tuple[str, ...]
+
+
+class Composer:
+    """Composes like Hydra, which reads every YAML again for each point: here once per choice of groups."""
+
+    def __init__(self, loader: Any, config: DictConfig):
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+
+        self.loader, self.master = loader, config
+        self.parser = OverridesParser.create(config_loader=loader)
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+        parsed = self.parser.parse_overrides(list(overrides))
+        groups = [item for item in parsed if self._is_group(item)]
+        key = tuple(item.input_line for item in groups)
+        if key not in self.composed:
+            found = self.loader.load_sweep_config(self.master, list(key))
+            with open_dict(found):
+                del found["hydra"]
+            self.composed[key] = found
+        config = copy.deepcopy(self.composed[key])
+        ConfigLoaderImpl._apply_overrides_to_config([item for item in parsed if item not in groups], config)
+        return config
+
+    def _is_group(self, override: Any) -> bool:
+        return override.package is not None or self.loader.repository.group_exists(override.key_or_group)
+
+
+def read_points(overrides: Sequence[Sequence[str]], compose: Compose) -> list[Point]:
+    """Every point, checked; runs that the user did not name are named by their ids.
+
+    Raises ValueError that lists the points whose config contradicts itself, or that would write one run.
+    """
+    points: list[Point] = []
+    broken: list[str] = []
+    for words in overrides:
+        try:
+            config = typed(compose(words))
+        except ValueError as error:
+            broken.append(f"  {' '.join(words)}\n    {error}")
+            continue
+        named = any(word.startswith("run.name=") for word in words)
+        points.append(Point(config if named else named_by_id(config), tuple(words)))
+    if broken:
+        raise ValueError(f"{len(broken)} of {len(overrides)} points contradict themselves:\n" + "\n".join(broken))
+    return _distinct(points)
+
+
+def _distinct(points: list[Point]) -> list[Point]:
+    """Raises ValueError where two points differ but have one folder; equal points are kept once."""
+    by_folder: dict[str, Point] = {}
+    for point in points:
+        other = by_folder.setdefault(str(run_folder(point.config)), point)
+        if other is not point and other.config != point.config:
+            raise ValueError(
+                f"{' '.join(other.overrides)} and {' '.join(point.overrides)} would both write {run_folder(point.config)}. "
+                "Leave run.name out (each run is then named by its id), or let it hold what differs: "
+                "'run.name=${task.name}-${train.seed}'. Points that differ in evaluation only are one run: "
+                "evaluate it with `pirig eval RUN_FOLDER ...`."
+            )
+    return list(by_folder.values())
