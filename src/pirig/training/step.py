@@ -39,8 +39,9 @@ class FlowModel(NamedTuple):
 
 def flow_model() -> FlowModel:
     from pirig.models import pi0
+    from pirig.models.scratch import fresh_params
 
-    return FlowModel(pi0.init_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.Observation, pi0.sample_actions)
+    return FlowModel(fresh_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.Observation, pi0.sample_actions)
 
 
 @jax.tree_util.register_dataclass
