@@ -108,7 +108,6 @@ def sizes_fit(config: Config) -> str | None:
 def names_known(config: Config) -> str | None:
     known = {
         "model.normalization": (config.model.normalization, ("zscore", "quantile")),
-        "size.tokenizer": (config.size.tokenizer, ("builtin", "paligemma")),
         "train.wandb": (config.train.wandb, ("disabled", "offline", "online")),
     }
     wrong = [
@@ -117,6 +116,13 @@ def names_known(config: Config) -> str | None:
         if value not in names
     ]
     return "\n".join(wrong) or None
+
+
+def tokenizer_known(config: Config) -> str | None:
+    name = config.size.tokenizer
+    if name in ("builtin", "paligemma") or "/" in name or name.endswith(".model"):
+        return None
+    return f"size.tokenizer={name}: expected builtin, paligemma (fetched once) or the path of PaliGemma's .model file."
 
 
 def counts_positive(config: Config) -> str | None:
@@ -150,6 +156,7 @@ def seeds_disjoint(config: Config) -> str | None:
 RULES = (
     counts_positive,
     names_known,
+    tokenizer_known,
     robot_is_simulated,
     batch_divides,
     horizon_fits,

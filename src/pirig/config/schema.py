@@ -97,7 +97,7 @@ class SizeConfig:
     patch_px: int = MISSING
     action_dim: int = MISSING  # padded
     max_token_len: int = MISSING
-    tokenizer: str = MISSING  # "builtin" or "paligemma"
+    tokenizer: str = MISSING  # builtin, paligemma (its file is fetched once) or the path of a SentencePiece file
     compute_dtype: str = "float32"
 
 

@@ -14,8 +14,7 @@ import numpy as np
 from pirig.contract import Contract
 from pirig.models.pi0 import Observation, sample_actions
 from pirig.models.sizes import ModelConfig
-from pirig.models.tokenizer import BuiltinTokenizer
-from pirig.training.assets import POLICY_FILE, STATS_FILE
+from pirig.training.assets import POLICY_FILE, STATS_FILE, saved_tokenizer
 from pirig.training.checkpoints import ASSETS, load_params
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import load_norm_stats
@@ -114,7 +113,7 @@ def load_pipeline(checkpoint: Path) -> Pipeline:
         normalization=record["normalization"],
         state_in_prompt=record["state_in_prompt"],
         stats=load_norm_stats(checkpoint / ASSETS / STATS_FILE),
-        tokenizer=BuiltinTokenizer(config.max_token_len),
+        tokenizer=saved_tokenizer(checkpoint / ASSETS, record),
     )
 
 

@@ -16,6 +16,7 @@ Encoded = tuple[np.ndarray, np.ndarray]  # tokens i32 [max_token_len], mask bool
 
 class Tokenizer(Protocol):
     max_token_len: int
+    vocab_size: int  # ids are below it
 
     def encode(self, prompt: str, state: np.ndarray | None) -> Encoded:
         """A prompt and, for pi0.5, the normalised unpadded state [n] -> tokens and mask, padded to max_token_len."""
@@ -51,8 +52,9 @@ class SentencePieceTokenizer:
 
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: expected a SentencePiece model (PaliGemma's tokenizer), found no file.")
-        self.max_token_len = max_token_len
+        self.path, self.max_token_len = Path(path), max_token_len
         self._pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        self.vocab_size = self._pieces.vocab_size()
 
     def encode(self, prompt: str, state: np.ndarray | None) -> Encoded:
         if state is None:

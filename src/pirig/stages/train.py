@@ -162,7 +162,7 @@ def require_long_enough(config: Config, dataset: Dataset) -> None:
 
 def model_of(config: Config, vocab_size: int) -> ModelConfig:
     """`vocab_size`: the tokenizer's; the size's own vocabulary is kept where it is larger."""
-    from pirig.models.sizes import SIZES, model_config
+    from pirig.models.sizes import model_config
 
     known = {"size": None, "always": True, "never": False}
     if config.train.remat not in known:
@@ -176,9 +176,9 @@ def model_of(config: Config, vocab_size: int) -> ModelConfig:
         max_token_len=config.size.max_token_len,
         image_px=config.size.image_px,
         patch_px=config.size.patch_px,
-        vocab_size=max(SIZES[config.size.name].vocab_size, vocab_size),
         compute_dtype=config.size.compute_dtype,
     )
+    model = dataclasses.replace(model, vocab_size=max(model.vocab_size, vocab_size))
     remat = known[config.train.remat]
     return model if remat is None else dataclasses.replace(model, remat=remat)
 

@@ -1,9 +1,13 @@
-"""What travels with the weights: the statistics, the contract, and what a policy needs to be rebuilt (policy.json)."""
+"""What travels with the weights: the statistics, the contract, the tokenizer's file, and policy.json.
+
+With them a policy is rebuilt without the run's config and without the network.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,24 +21,49 @@ if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.models.tokenizer import Tokenizer
 
-POLICY_FILE, STATS_FILE = "policy.json", "norm_stats.json"
+POLICY_FILE, STATS_FILE, TOKENIZER_FILE = "policy.json", "norm_stats.json", "tokenizer.model"
 PALIGEMMA_TOKENIZER = "gs://big_vision/paligemma_tokenizer.model"
 
 
 def load_tokenizer(name: str, max_token_len: int, url: str | None = None) -> Tokenizer:
-    """By the config's name ("builtin", "paligemma") or by the class name that policy.json records.
+    """By the config's name ("builtin", "paligemma" or a SentencePiece file) or by the class name in policy.json.
 
-    PaliGemma's file is fetched into the weights' cache once; `url` is a mirror of the bucket's host.
+    PaliGemma's file is fetched into the weights' cache once; `url` is a mirror of the bucket's host. Raises ValueError
+    where it cannot be fetched, or `name` is no file.
     """
     from pirig.models.tokenizer import BuiltinTokenizer, SentencePieceTokenizer
 
     if name in ("builtin", BuiltinTokenizer.__name__):
         return BuiltinTokenizer(max_token_len)
-    if name not in ("paligemma", SentencePieceTokenizer.__name__):
-        raise ValueError(f"tokenizer {name!r}: expected builtin or paligemma")
+    if name in ("paligemma", SentencePieceTokenizer.__name__):
+        return SentencePieceTokenizer(_paligemma_file(url), max_token_len)
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ValueError(
+            f"size.tokenizer={name}: expected builtin, paligemma or a SentencePiece file, found no such file"
+        )
+    return SentencePieceTokenizer(path, max_token_len)
+
+
+def _paligemma_file(url: str | None) -> Path:
+    from pirig.weights.bucket import FetchError
     from pirig.weights.fetch import fetch_file
 
-    return SentencePieceTokenizer(fetch_file(PALIGEMMA_TOKENIZER, url=url), max_token_len)
+    try:
+        return fetch_file(PALIGEMMA_TOKENIZER, url=url)
+    except FetchError as error:
+        reason = str(error).split("; ")[0]
+        raise ValueError(
+            f"PaliGemma's tokenizer ({PALIGEMMA_TOKENIZER}) could not be fetched: {reason}; fetch that one file (4 MB) "
+            "elsewhere and give size.tokenizer=/path/to/paligemma_tokenizer.model, or name a mirror with weights.url=URL"
+        ) from error
+
+
+def saved_tokenizer(assets: Path, record: dict[str, Any]) -> Tokenizer:
+    """The tokenizer that a checkpoint was trained with: its own copy of the file, where it needs one."""
+    kept = assets / TOKENIZER_FILE
+    name = str(kept) if kept.is_file() else record["tokenizer"]
+    return load_tokenizer(name, record["model_config"]["max_token_len"])
 
 
 def policy_record(pipeline: Pipeline, dataset: Dataset) -> dict[str, Any]:
@@ -53,12 +82,15 @@ def policy_record(pipeline: Pipeline, dataset: Dataset) -> dict[str, Any]:
 
 
 def asset_writer(pipeline: Pipeline, dataset: Dataset, extra: dict[str, Any] | None = None) -> Callable[[Path], None]:
-    """A function that writes the three files into a folder."""
+    """A function that writes the files into a folder."""
+    tokenizer_file = getattr(pipeline.tokenizer, "path", None)
     text = json.dumps({**policy_record(pipeline, dataset), **(extra or {})}, indent=2, default=_plain) + "\n"
 
     def write(folder: Path) -> None:
         save_norm_stats(folder / STATS_FILE, pipeline.stats)
         pipeline.contract.save(folder)
+        if tokenizer_file is not None:
+            shutil.copyfile(tokenizer_file, folder / TOKENIZER_FILE)
         (folder / POLICY_FILE).write_text(text)
 
     return write
