@@ -29,9 +29,11 @@ def _verb(stage: str, config: Config) -> str:
 def data(config: Config) -> str:
     from pirig.stages import convert, demos, stats
 
-    with _alone(data_folder(config, contract_of(config))):
+    folder = data_folder(config, contract_of(config))
+    with _alone(folder), _recorded(folder, "data"):
         for stage in (demos, convert, stats):
             stage.make(config)
+        set_status(folder, "data", "done")
     return ""
 
 

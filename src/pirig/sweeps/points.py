@@ -38,7 +38,7 @@ class Composer:
 
         parsed = self.parser.parse_overrides(list(overrides))
         groups = [item for item in parsed if self._is_group(item)]
-        key = tuple(item.input_line for item in groups)
+        key = tuple(str(item.input_line) for item in groups)
         if key not in self.composed:
             found = self.loader.load_sweep_config(self.master, list(key))
             with open_dict(found):

@@ -118,7 +118,6 @@ def _parameters(group: Group, tasks: list[Task], settings: SlurmSettings, code: 
         "dependency": group.after or None,
         "setup": [f"export PYTHONPATH={python_path(code)}${{PYTHONPATH:+:$PYTHONPATH}}", *settings.setup],
         "stderr_to_stdout": True,
-        "wckey": "",
         "additional_parameters": {"requeue": True, "kill-on-invalid-dep": "yes"},
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in found.items() if value is not None} | {"wckey": None}

@@ -44,6 +44,13 @@ def _tell(job: Submitted, state: JobState, told: dict[str, str]) -> None:
     told[job.job] = state.name
     line = f"{time.strftime('%H:%M:%S')}  {job.job:>10}  {state.name:10} {job.task.name}"
     if not state.live and state.name != "COMPLETED":
-        error = read_status(job.task.folder).get("error", "")
-        line += f"\n{'':22}{error.splitlines()[0] if error else ''}\n{'':22}log: {job.log}"
+        line += "".join(f"\n{'':22}{text}" for text in _why(job))
     print(line, flush=True)
+
+
+def _why(job: Submitted) -> list[str]:
+    if not job.log.is_file():
+        return ["never started: cancelled, or what it needs failed"]
+    status = read_status(job.task.folder)
+    error = str(status.get("error", "")) if status.get("state") == "failed" else ""
+    return [*error.splitlines()[:1], f"log: {job.log}"]

@@ -1,0 +1,126 @@
+"""`pirig runs`: how a sweep does; and `cancel` and `retry`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from pirig.runs.record import run_folder
+from pirig.sweeps import record, slurm
+from pirig.sweeps.table import RETRIED, Row, find_runs, render, rows
+
+REFRESH_S = 2.0
+HELP = """pirig runs [DIR]                      a row per run of an experiment's folder; on a terminal live until all have ended
+pirig runs cancel DIR|RUN...          takes the jobs of these runs out of SLURM; what they made stays
+pirig runs retry DIR|RUN... [KEY=VALUE ...]
+                                      submits again what failed, was cancelled or was cut off, each from its last
+                                      checkpoint; KEY=VALUE changes the launcher: train.memory_gb=128 train.time_min=2880
+
+DIR is outputs/EXPERIMENT (default: outputs). States: done, running, queued, stopped, interrupted (its process is gone),
+failed, cancelled, timeout, gone (never started and not in SLURM)."""
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] in (["-h"], ["--help"], ["help"]):
+        print(HELP)
+        return 0
+    if arguments[:1] == ["cancel"]:
+        return cancel(_folders(arguments[1:], "cancel"))
+    if arguments[:1] == ["retry"]:
+        changes = [word for word in arguments[1:] if "=" in word and not Path(word).is_dir()]
+        return retry(_folders([word for word in arguments[1:] if word not in changes], "retry"), changes)
+    if len(arguments) > 1:
+        raise ValueError(f"pirig runs {' '.join(arguments)}: expected one folder, or cancel or retry and folders")
+    return show(Path(arguments[0] if arguments else "outputs"))
+
+
+def show(folder: Path) -> int:
+    """On a terminal until every run has ended or ctrl-C; elsewhere once."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=220)
+    found = rows(find_runs(folder))
+    if not console.is_terminal or not _busy(found):
+        console.print(render(found))
+        console.print(_counts(found), highlight=False)
+        return 0
+    with Live(render(found), console=console, auto_refresh=False) as live:
+        while _busy(found):
+            time.sleep(REFRESH_S)
+            found = rows(find_runs(folder))
+            live.update(render(found), refresh=True)
+    console.print(_counts(found), highlight=False)
+    return 0
+
+
+def cancel(folders: list[Path]) -> int:
+    jobs = sorted({job for row in rows(folders) for job in row.jobs})
+    if not jobs:
+        print("no job of these runs is queued or running")
+        return 0
+    slurm.cancel(jobs)
+    print(f"cancelled {len(jobs)} jobs: {', '.join(jobs)}; `pirig runs retry` goes on with them")
+    return 0
+
+
+def retry(folders: list[Path], changes: list[str]) -> int:
+    """Runs of one verb and launcher go into one submission."""
+    from pirig.sweeps.launch import launch_points
+    from pirig.sweeps.points import Point
+
+    chosen = [row for row in rows(folders) if row.state in RETRIED]
+    batches: dict[str, list[Point]] = {}
+    launchers = {}
+    for row in chosen:
+        found = record.read(row.folder)
+        if not found:
+            print(f"{row.folder}: not launched by a sweep; go on with run.mode=resume")
+            continue
+        point = Point(record.config_of(found), tuple(found["overrides"]))
+        _require_here(row, point)
+        key = f"{found['verb']} {found['launcher']}"
+        batches.setdefault(key, []).append(point)
+        launchers[key] = (found["verb"], found["launcher"])
+    if not batches:
+        print("nothing to retry: " + _counts(rows(folders)))
+    status = 0
+    for key, points in batches.items():
+        verb, launcher = launchers[key]
+        settings = _changed(launcher["settings"], changes)
+        status = max(status, launch_points(verb, points, launcher["kind"], settings))
+    return status
+
+
+def _require_here(row: Row, point: object) -> None:
+    asked = run_folder(point.config)  # type: ignore[attr-defined]
+    if asked.resolve() != row.folder.resolve():
+        raise ValueError(
+            f"{row.folder}: it was launched as {asked}, which from here is {asked.resolve()}; "
+            "retry it from the folder that the sweep was launched in"
+        )
+
+
+def _changed(settings: dict, changes: list[str]) -> dict:
+    from omegaconf import OmegaConf
+
+    given = [word.removeprefix("hydra.launcher.") for word in changes]
+    merged = OmegaConf.merge(OmegaConf.create(settings), OmegaConf.from_dotlist(given))
+    return OmegaConf.to_container(merged)  # type: ignore[return-value]
+
+
+def _folders(words: list[str], verb: str) -> list[Path]:
+    if not words:
+        raise ValueError(f"pirig runs {verb}: of which? Give an experiment's folder or run folders")
+    return sorted({folder for word in words for folder in find_runs(Path(word))})
+
+
+def _busy(found: list[Row]) -> bool:
+    return any(row.state in ("running", "queued") for row in found)
+
+
+def _counts(found: list[Row]) -> str:
+    return f"{len(found)} runs: " + ", ".join(f"{n} {state}" for state, n in Counter(r.state for r in found).items())

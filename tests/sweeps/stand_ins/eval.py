@@ -1,0 +1,18 @@
+import json
+import time
+
+from pirig.evaluation.seeds import step_limit
+from pirig.evaluation.target import result_settings, results_folder
+from pirig.files.atomic import write_text
+from pirig.runs.progress import newest_checkpoint
+
+
+def make(config, folder):
+    checkpoint = newest_checkpoint(folder)
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, [10, 12])
+    target = results_folder(folder, checkpoint, result_settings(config, checkpoint, limit))
+    row = {"k": 1, "n": 40, "low": 0.0, "high": 0.2, "k_at_end": 1}
+    rates = {name: row for name in ("policy", "oracle", "untrained")}
+    write_text(target / "rates.json", json.dumps(rates))
+    write_text(folder / "measured.json", json.dumps({"time": time.time()}))
+    return rates

@@ -1,0 +1,43 @@
+"""Stands in for training: leaves a checkpoint at once. Seed 13 fails, seed 99 takes minutes."""
+
+import json
+import os
+import sys
+import time
+from types import SimpleNamespace
+
+from pirig.config.agreement import contract_of
+from pirig.files.atomic import write_text
+from pirig.runs.record import data_folder, set_status
+
+MARK = "as submitted"
+
+
+def make(config, folder):
+    seen = {name: value for name, value in os.environ.items() if name.startswith(("SLURM_", "CUDA_"))}
+    data = data_folder(config, contract_of(config))
+    made = {
+        "mark": MARK,
+        "code": __file__,
+        "time": time.time(),
+        "data": (data / "lerobot").is_dir(),
+        "environment": seen,
+    }
+    if os.environ.get("SLURM_PROCID", "0") == "0":
+        write_text(folder / "made.json", json.dumps(made))
+    if config.train.seed == 13:
+        raise ValueError("seed 13 brings bad luck")
+    if config.train.seed == 99:
+        time.sleep(300)
+    checkpoint = folder / "checkpoints" / str(config.train.steps)
+    write_text(checkpoint / "assets" / "pirig" / "policy.json", json.dumps({"demo_lengths": [10, 12]}))
+    write_text(checkpoint / "resume.json", json.dumps({"step": config.train.steps, "seconds": 1.0}))
+    rows = ({"step": step, "loss": 1 / step, "step_s": 0.01} for step in range(1, 11))
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    set_status(folder, "train", "done")
+    print("trained", file=sys.stderr)
+    return SimpleNamespace(steps=config.train.steps, stopped="")
+
+
+def run(config):
+    raise AssertionError("jobs call make")
