@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-lerobot lint setup bench clean-env
+.PHONY: demo test test-slow test-lerobot test-browser lint setup bench clean-env
 
 demo: setup  ## the quickstart experiment: demos, conversion, stats, training, evaluation, summary
 	$(PY) -m pirig pipeline experiment=quickstart run.mode=resume
@@ -19,6 +19,10 @@ test-slow: setup
 test-lerobot: setup  ## the real lerobot reads what we write
 	$(PY) -m pip install -q --no-deps lerobot==0.4.4 torchvision==0.28.0 && $(PY) -m pip install -q -c constraints.txt 'datasets<4.3' jsonlines einops accelerate huggingface-hub
 	$(PY) -m pytest -m lerobot
+
+test-browser: setup  ## the page of `pirig compare` in a real headless Chromium
+	bash launchers/chromium.sh && $(PY) -m pip install -q -c constraints.txt playwright
+	$(PY) -m pytest -m browser -s
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

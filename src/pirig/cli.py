@@ -24,11 +24,12 @@ VERBS = {
     "pipeline": "demos, convert, stats, train, eval, summary",
     "weights": "fetch, verify or export openpi weights",
     "runs": "table of a sweep's runs; cancel, retry",
+    "compare": "runs side by side: table, page, report; do they differ?",
     "inspect": "show what an h5, npz or LeRobot folder holds",
     "doctor": "check this machine",
     "verify": "infer once with a run's newest checkpoint",
 }
-CONFIG_FREE = ("weights", "runs", "inspect", "doctor", "verify")  # verbs that take paths instead of a config
+CONFIG_FREE = ("weights", "runs", "compare", "inspect", "doctor", "verify")  # verbs that take paths instead of a config
 RUN_VERBS = ("eval",)  # verbs that take a run folder, or a config
 
 

@@ -280,7 +280,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _yaml(path: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return _read(path, lambda text: yaml.load(text, loader))  # noqa: S506 - both loaders are safe
+    return _read(path, lambda text: yaml.load(text, loader))
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
