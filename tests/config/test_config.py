@@ -31,7 +31,7 @@ def test_horizon_and_fsdp_compose_as_numbers():
         (["horizon=50"], ["50", "33", "push_cube"]),
         (["size=full", "model=pi05", "weights=pi0_base"], ["pi0_base", "pi05", "choose"]),
         (["finetune=lora"], ["lora", "scratch", "choose"]),
-        (["task=pick_cube"], ["pick_cube", "joints_goal", "allow_unobservable_goal"]),
+        (["task=pick_cube", "state=joints"], ["pick_cube", "joints_goal", "allow_unobservable_goal"]),
         (["eval.execute=17"], ["17", "16"]),
         (["eval.first_seed=10"], ["training scenes", "choose eval.first_seed"]),
         (["train.batch_size=0"], ["train.batch_size=0", "at least 1"]),
@@ -50,6 +50,14 @@ def test_contradictions_are_refused_with_value_and_remedy(overrides, words):
 def test_unknown_keys_types_and_options_are_refused(override):
     with pytest.raises(Exception, match=r"nosuch|many"):
         compose([override])
+
+
+def test_a_task_with_a_hidden_goal_has_it_in_its_state():
+    assert compose(["task=pick_cube"]).state.name == "joints_goal"
+    assert compose(["experiment=quickstart", "task=pick_cube"]).state.name == "joints_goal"
+    forced = compose(["task=pick_cube", "state=joints", "allow_unobservable_goal=true"])
+    assert forced.state.entries == ["qpos8"]
+    assert compose(["task=stack_cube"]).state.name == "joints"
 
 
 def test_contract_round_trip_and_disagreement(tmp_path):
