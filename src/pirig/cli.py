@@ -28,8 +28,17 @@ VERBS = {
     "inspect": "show what an h5, npz or LeRobot folder holds",
     "doctor": "check this machine",
     "verify": "infer once with a run's newest checkpoint",
+    "diagnose": "why a run does not succeed: a page with ranked causes",
 }
-CONFIG_FREE = ("weights", "runs", "compare", "inspect", "doctor", "verify")  # verbs that take paths instead of a config
+CONFIG_FREE = (
+    "weights",
+    "runs",
+    "compare",
+    "inspect",
+    "doctor",
+    "verify",
+    "diagnose",
+)  # verbs that take paths instead of a config
 RUN_VERBS = ("eval",)  # verbs that take a run folder, or a config
 
 

@@ -1,0 +1,364 @@
+"""From measured numbers to ranked causes in plain words. Every rule is a pure function of the evidence.
+
+`weight` orders the list: 0.9 and above is broken for certain, 0.6 to 0.9 explains a low rate by itself, below that it
+takes part or tells where to look. Thresholds are named, and each cause carries the numbers that it rests on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pirig.diagnosis.evidence import Errors, Evidence, HandOver, Parity
+from pirig.evaluation.statistics import wilson
+
+GOOD_RATE = 0.9  # nothing is explained away at or above it
+UNTRAINED, HALF_TRAINED = 0.8, 0.5  # error on training frames, as a share of the mean action's
+BLIND = 1.03  # error grows by less than this when an input comes from another frame
+OVERFIT_FACTOR = 1.5
+PIXELS_MEAN, PIXELS_MEAN_LATER = 1.0, 4.0  # of 0..255; later frames have the simulator's own spread
+STATE = 1e-3  # rad, m, at the first frame
+STILL_FALLING = 0.05
+FEW_EPISODES = 20
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`says`: what is wrong; `numbers`: the evidence; `remedy`: what to do."""
+
+    name: str
+    weight: float
+    says: str
+    numbers: str
+    remedy: str
+
+
+def ranked(evidence: Evidence) -> list[Cause]:
+    """All causes that the evidence supports, the likeliest first."""
+    rules = HARD_RULES + (() if succeeds(evidence) else SOFT_RULES)
+    found = [cause for rule in rules for cause in rule(evidence)]
+    return sorted(found, key=lambda cause: -cause.weight)
+
+
+def succeeds(evidence: Evidence) -> bool:
+    outcome = evidence.outcome
+    return outcome is not None and outcome.k >= GOOD_RATE * outcome.n
+
+
+def contract(evidence: Evidence) -> list[Cause]:
+    if not evidence.contract_differences:
+        return []
+    return [
+        Cause(
+            "contract",
+            1.0,
+            "run, checkpoint and data set disagree about what is simulated",
+            "; ".join(evidence.contract_differences),
+            "evaluate with the settings that made the checkpoint, or train again",
+        )
+    ]
+
+
+def gates(evidence: Evidence) -> list[Cause]:
+    return [
+        Cause(f"gate {name}", 0.97, f"the gate {name} does not pass", "; ".join(sentences), "repair that first")
+        for name, sentences in evidence.gates.items()
+        if sentences
+    ]
+
+
+def oracle(evidence: Evidence) -> list[Cause]:
+    """The evaluation's own oracle."""
+    if evidence.outcome is None:
+        return []
+    k, n = evidence.outcome.oracle
+    if k >= GOOD_RATE * n:
+        return []
+    return [
+        Cause(
+            "oracle",
+            0.96,
+            "even the demos fail in this evaluation, so no policy can succeed",
+            f"{k} of {n} demos succeed when their own actions are replayed",
+            "see the gates first_frame and demo_replay; make demos and data set again with these settings",
+        )
+    ]
+
+
+def input_parity(evidence: Evidence) -> list[Cause]:
+    return [cause for one in evidence.parity for cause in (*_pixels(one), *_state(one))]
+
+
+def _pixels(parity: Parity) -> list[Cause]:
+    limit = PIXELS_MEAN if parity.step == 0 else PIXELS_MEAN_LATER
+    return [
+        Cause(
+            "input parity",
+            0.95,
+            f"evaluation feeds other pixels of {role} than training saw",
+            f"seed {parity.seed}, step {parity.step}: {mean:.1f} of 255 apart on average, {largest:.0f} at most",
+            "look at the pictures below; remove the frames-* folder beside the data set (training's cache) and train "
+            "again, or bring camera, shader and renderer back to the data set's",
+        )
+        for role, (largest, mean) in parity.pixels.items()
+        if mean > limit
+    ]
+
+
+def _state(parity: Parity) -> list[Cause]:
+    if parity.step or (parity.state <= STATE and parity.tokens == 0):
+        return []  # after a replay the simulator's own spread is in it
+    return [
+        Cause(
+            "input parity",
+            0.94,
+            "evaluation feeds another state than training saw: noise, another unit or another recipe in the data set",
+            f"seed {parity.seed}, step 0, a frame that both should know exactly: state number {parity.state_number} is "
+            f"{parity.state:.4f} apart ({parity.model_state:.3f} in the model's numbers), {parity.tokens} tokens of "
+            "the prompt differ",
+            "record the state from the simulator without noise, or add the same noise on both sides",
+        )
+    ]
+
+
+def step_limit(evidence: Evidence) -> list[Cause]:
+    late = evidence.late
+    if late is None or late.k == 0:
+        return []
+    share = late.k / late.n
+    assert evidence.outcome is not None
+    return [
+        Cause(
+            "step limit",
+            0.6 + 0.32 * share,
+            "the step limit ends episodes that would succeed: the policy is slower than the demos",
+            f"{late.k} of {late.n} failed episodes succeed when they go on to {late.limit} steps instead of "
+            f"{evidence.outcome.limit}",
+            f"pirig eval RUN eval.max_steps={late.limit}, or train on faster demos",
+        )
+    ]
+
+
+def under_trained(evidence: Evidence) -> list[Cause]:
+    errors, history = evidence.training, evidence.history
+    if errors is None or errors.relative() < HALF_TRAINED:
+        return []
+    ratio = errors.relative()
+    falling = history.fall is not None and history.fall > STILL_FALLING
+    trend = "" if history.fall is None else f", the loss fell by {history.fall:.0%} over the last fifth"
+    untrained = ratio >= UNTRAINED
+    return [
+        Cause(
+            "under-trained",
+            min(0.9, 0.85 + 0.05 * ratio) if untrained else 0.4 + 0.5 * ratio,
+            "the policy is under-trained: it has hardly learned its own training frames"
+            if untrained
+            else "the policy has learned its own training frames only in part",
+            f"action error on training frames is {ratio:.0%} of always predicting the mean action; {history.steps} steps, "
+            f"{history.epochs:.1f} passes over the data{trend}",
+            "train longer (train.steps=...)"
+            if untrained or falling
+            else "a larger model, images of more pixels, a closer camera, less augmentation, or longer training",
+        )
+    ]
+
+
+def unlearned_numbers(evidence: Evidence) -> list[Cause]:
+    """Single action numbers that stay at the mean while others are learned."""
+    errors = evidence.training
+    if errors is None or errors.relative() >= UNTRAINED:
+        return []
+    ratios = errors.relative_by_number()
+    used = np.where(errors.scale > 0.1 * errors.scale.max(), ratios, np.nan)
+    wrong = [number for number, ratio in enumerate(used) if ratio >= 0.85]
+    if not wrong:
+        return []
+    names = ", ".join(f"{_name(evidence, number)} ({ratios[number]:.0%})" for number in wrong)
+    return [
+        Cause(
+            "unlearned action",
+            0.75,
+            f"the policy cannot tell {' and '.join(_name(evidence, number) for number in wrong)} from what it sees",
+            f"their error as a share of the mean action's: {names}; all together {errors.relative():.0%}",
+            "what decides these numbers (where the object is, when to close the gripper) is too small or hidden in the "
+            "images or missing in the state: more pixels, a closer or second camera, more demos, longer training",
+        )
+    ]
+
+
+def ignored_inputs(evidence: Evidence) -> list[Cause]:
+    errors = evidence.training
+    if errors is None or errors.relative() >= UNTRAINED:
+        return []
+    return [
+        Cause(
+            "ignored input",
+            0.5 if name == "state" else 0.8,
+            f"the policy does not use {'its state' if name == 'state' else 'the camera ' + name}",
+            f"with {name} of another frame its error changes by a factor of {factor:.2f}",
+            "look whether that input reaches the model and tells anything (gates images, state_reaches_model)",
+        )
+        for name, factor in errors.without.items()
+        if factor < BLIND
+    ]
+
+
+def overfit(evidence: Evidence) -> list[Cause]:
+    training, held_out = evidence.training, evidence.held_out
+    if training is None or held_out is None:
+        return []
+    seen, unseen = training.relative(), held_out.relative()
+    if unseen < OVERFIT_FACTOR * seen or unseen < 0.25:
+        return []
+    return [
+        Cause(
+            "overfit",
+            min(0.88, 0.6 + 0.3 * (unseen - seen)),
+            "the policy is overfit: it knows its training episodes and not the task",
+            f"action error {seen:.0%} of the mean action's on training frames, {unseen:.0%} on {held_out.episodes} held-out "
+            "episodes",
+            "more demos (demos.count=...), augmentation (train.augment=true), fewer steps or a smaller model",
+        )
+    ]
+
+
+def scenes_not_shared(evidence: Evidence) -> list[Cause]:
+    """The rollout's own sign of overfitting: training scenes work, new ones do not."""
+    alone, outcome = _row(evidence, "demo", 0.0), evidence.outcome
+    if alone is None or outcome is None or wilson(alone.k, alone.n)[0] <= outcome.high:
+        return []
+    return [
+        Cause(
+            "training scenes only",
+            0.7,
+            "the policy solves the scenes that it was trained on and not new ones",
+            f"{alone.k} of {alone.n} on demo seeds, {outcome.k} of {outcome.n} on new seeds",
+            "more demos (demos.count=...) and augmentation",
+        )
+    ]
+
+
+def accumulating(evidence: Evidence) -> list[Cause]:
+    """Where the policy, alone, leaves the demo's path for good."""
+    rows = [one for one in evidence.hand_overs if one.first == "demo"]
+    helped = next((one for one in rows if one.share > 0 and one.k > 0.5 * one.n), None)
+    alone = _row(evidence, "demo", 0.0)
+    if helped is None or alone is None or alone.k > 0.5 * alone.n:
+        return []
+    return [
+        Cause(
+            "breaks early",
+            0.58,
+            f"the episode breaks in its first {helped.share:.0%}: from there on the policy finishes what a demo began",
+            f"policy alone {alone.k} of {alone.n}, after {helped.share:.0%} of the demo {helped.k} of {helped.n}",
+            "small errors add up before the object is reached: a better view of it, more demos, longer training",
+        )
+    ]
+
+
+def breaks_late(evidence: Evidence) -> list[Cause]:
+    """Even a demo that is nearly done is not finished by the policy."""
+    rows = [one for one in evidence.hand_overs if one.first == "demo"]
+    if not rows or any(one.k > 0.5 * one.n for one in rows):
+        return []
+    last = rows[-1]
+    return [
+        Cause(
+            "does not finish",
+            0.57,
+            f"the policy cannot finish even where a demo has done {last.share:.0%} of the work",
+            f"{last.k} of {last.n} succeed",
+            "look at the last part of the videos: the end of the task is not learned",
+        )
+    ]
+
+
+def executes_too_far(evidence: Evidence) -> list[Cause]:
+    errors, outcome = evidence.held_out or evidence.training, evidence.outcome
+    if errors is None or outcome is None or outcome.execute < 2:
+        return []
+    first, last = _at(errors, 0), _at(errors, outcome.execute - 1)
+    if last < 1.5 * first:
+        return []
+    fewer = max(1, outcome.execute // 2)
+    return [
+        Cause(
+            "chunk",
+            0.5,
+            "the later actions of a chunk are much worse than the first, and they are executed",
+            f"error {first:.0%} of the mean action's at its first step, {last:.0%} at step {outcome.execute}",
+            f"pirig eval RUN eval.execute={fewer}",
+        )
+    ]
+
+
+def funnel(evidence: Evidence) -> list[Cause]:
+    """The step of the funnel where most episodes are lost."""
+    outcome = evidence.outcome
+    if outcome is None or not outcome.sub_goals:
+        return []
+    steps = [
+        ("started", outcome.n),
+        *((name, k) for name, k in outcome.sub_goals.items() if not name.startswith("is_")),
+    ]
+    losses = [(before - k, name, k, previous, before) for (previous, before), (name, k) in itertools.pairwise(steps)]
+    lost, name, k, previous, before = max(losses)
+    if lost <= 0:
+        return []
+    return [
+        Cause(
+            "funnel",
+            0.45,
+            f"most episodes are lost between {previous} and {name}",
+            f"{before} {previous}, {k} {name}",
+            "look at the videos of failures at that moment",
+        )
+    ]
+
+
+def few_episodes(evidence: Evidence) -> list[Cause]:
+    outcome = evidence.outcome
+    if outcome is None or outcome.n >= FEW_EPISODES:
+        return []
+    return [
+        Cause(
+            "few episodes",
+            0.2,
+            "too few episodes to tell a bad policy from bad luck",
+            f"{outcome.k} of {outcome.n}: the true rate lies between {outcome.low:.0%} and {outcome.high:.0%}",
+            "pirig eval RUN eval.episodes=40",
+        )
+    ]
+
+
+def _row(evidence: Evidence, first: str, share: float) -> HandOver | None:
+    return next((one for one in evidence.hand_overs if (one.first, one.share) == (first, share)), None)
+
+
+def _at(errors: Errors, step: int) -> float:
+    return errors.relative(steps=slice(step, step + 1))
+
+
+def _name(evidence: Evidence, number: int) -> str:
+    names = evidence.action_names
+    return names[number] if number < len(names) else f"action number {number}"
+
+
+Rule = Callable[[Evidence], list[Cause]]
+HARD_RULES: tuple[Rule, ...] = (contract, gates, oracle, input_parity)
+SOFT_RULES: tuple[Rule, ...] = (
+    step_limit,
+    under_trained,
+    unlearned_numbers,
+    ignored_inputs,
+    overfit,
+    scenes_not_shared,
+    accumulating,
+    breaks_late,
+    executes_too_far,
+    funnel,
+    few_episodes,
+)

@@ -1,0 +1,90 @@
+"""Open-loop action error: the checkpoint's chunks against the demos' on recorded frames, beside two references."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from pirig.datasets.lerobot_read import Dataset
+from pirig.diagnosis.evidence import Errors
+from pirig.files.progress import Progress
+
+Images = Mapping[str, np.ndarray]
+Predict = Callable[[dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]  # evaluation.policy.Policy.predict
+SEED = 20261  # of the policy's noise and of the frames that are swapped in
+
+
+class OpenLoop:
+    """`images`: what training read, u8 [N, px, px, 3] by role; `noise_shape`: of one chunk."""
+
+    def __init__(
+        self, predict: Predict, dataset: Dataset, images: Images, *, noise_shape: tuple[int, int], batch_size: int
+    ):
+        self.predict, self.dataset, self.images = predict, dataset, images
+        self.noise_shape, self.batch_size = noise_shape, batch_size
+        self.last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)
+
+    def errors(self, episodes: Sequence[int], trained: np.ndarray, count: int, *, inputs: bool, label: str) -> Errors:
+        """On up to `count` frames spread over `episodes`; `trained`: the rows whose mean action is the reference.
+
+        With `inputs`, also how much the error grows when each camera, and the state, comes from another frame.
+        """
+        rows = rows_of(self.dataset, episodes, count)
+        demonstrated, real = self._chunks(rows)
+        weight = np.maximum(real.sum(axis=0), 1)[:, None]
+
+        def mean_error(predicted: np.ndarray) -> np.ndarray:
+            return (np.abs(predicted - demonstrated) * real[..., None]).sum(axis=0) / weight
+
+        names = [*self.images, "state"] if inputs else []
+        with Progress(label, len(rows) * (1 + len(names))) as progress:
+            policy = mean_error(self._predicted(rows, progress))
+            actions = self.dataset.actions[trained]
+            found = Errors(
+                frames=len(rows),
+                episodes=len(episodes),
+                policy=policy,
+                mean=mean_error(actions.mean(axis=0)),
+                repeat=mean_error(self.dataset.actions[rows - 1][:, None]),
+                scale=actions.std(axis=0),
+            )
+            for name in names:
+                blinded = mean_error(self._predicted(rows, progress, swapped=name))
+                found.without[name] = _total(blinded, found.scale) / max(_total(policy, found.scale), 1e-9)
+        return found
+
+    def _chunks(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Demonstrated chunks [n, A, action_dim] and which of their steps are inside the episode [n, A]."""
+        steps = rows[:, None] + np.arange(self.noise_shape[0])
+        last = self.last[rows][:, None]
+        return self.dataset.actions[np.minimum(steps, last)], steps <= last
+
+    def _predicted(self, rows: np.ndarray, progress: Progress, swapped: str | None = None) -> np.ndarray:
+        """With `swapped`, that input is another frame's: half the sample further on."""
+        others = np.roll(rows, len(rows) // 2)
+        chunks = []
+        for start in range(0, len(rows), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            images = {role: frames[(others if role == swapped else rows)[part]] for role, frames in self.images.items()}
+            state = self.dataset.state[(others if swapped == "state" else rows)[part]]
+            noise = np.stack([self._noise(int(row)) for row in rows[part]])
+            chunks.append(self.predict(images, state, noise))
+            progress.advance(len(state))
+        return np.concatenate(chunks)
+
+    def _noise(self, row: int) -> np.ndarray:
+        return np.random.default_rng([SEED, row]).standard_normal(self.noise_shape, np.float32)
+
+
+def rows_of(dataset: Dataset, episodes: Sequence[int], count: int) -> np.ndarray:
+    """Up to `count` frame numbers, evenly over these episodes without their first frames (no action came before)."""
+    rows = np.concatenate(
+        [np.arange(dataset.offsets[one] + 1, dataset.offsets[one] + dataset.lengths[one]) for one in episodes]
+    )
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
+
+
+def _total(error: np.ndarray, scale: np.ndarray) -> float:
+    used = scale > 0
+    return float((error[:, used] / scale[used]).mean())

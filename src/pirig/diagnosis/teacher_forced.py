@@ -1,0 +1,81 @@
+"""Where does an episode break? Policy and demo share it: one acts for some steps, the other goes on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pirig.diagnosis.evidence import HandOver, Late
+from pirig.evaluation.drivers import PolicyDriver
+from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
+from pirig.evaluation.rollouts import Driver, Request, roll_out
+from pirig.evaluation.workers import WorkerPool
+
+SHARES = (0.0, 0.25, 0.5, 0.75)  # of the demo's steps
+LATE_FACTOR = 2  # times the evaluation's limit
+
+
+class SharedDriver:
+    """`first` acts up to step `switch[seed]`, the other from there on. A demo that has ended ends the episode."""
+
+    looks = True
+
+    def __init__(
+        self, policy: PolicyDriver, demos: Mapping[int, np.ndarray], switch: Mapping[int, int], first: str
+    ) -> None:
+        self.policy, self.demos, self.switch, self.first = policy, demos, switch, first
+        self.max_requests = policy.max_requests
+
+    def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        asked = [request for request in requests if self._is_policys(request)]
+        answers = dict(zip((one.seed for one in asked), self.policy.act(asked) if asked else [], strict=True))
+        return [answers[one.seed] if one.seed in answers else self._demo(one) for one in requests]
+
+    def _is_policys(self, request: Request) -> bool:
+        switch = self.switch[request.seed]
+        if self.first == "demo":
+            return request.chunk > 0 or switch == 0
+        return request.chunk * self.policy.execute < switch
+
+    def _demo(self, request: Request) -> np.ndarray:
+        demo, switch = self.demos[request.seed], self.switch[request.seed]
+        if self.first == "demo":
+            return demo[:switch]
+        return demo[switch:] if request.chunk * self.policy.execute == switch else demo[:0]
+
+
+def hand_overs(
+    pool: WorkerPool, policy: PolicyDriver, demos: Mapping[int, np.ndarray], *, max_steps: int
+) -> list[HandOver]:
+    """Each share of SHARES, both ways, on the demos' own seeds. Share 0 is the other one alone."""
+    found = []
+    for first in ("policy", "demo"):
+        for share in SHARES:
+            switch = {seed: _rounded(share * len(demo), policy.execute) for seed, demo in demos.items()}
+            driver = SharedDriver(policy, demos, switch, first)
+            label = f"{first} for {share:.0%}"
+            results = _run(pool, driver, list(demos), max_steps=max_steps, label=label)
+            k = sum(result.success for result in results)
+            found.append(HandOver(first, share, k, len(results), sub_goals(results)))
+    return found
+
+
+def late(pool: WorkerPool, driver: Driver, failed_seeds: Sequence[int], limit: int) -> Late:
+    """Failed episodes again, with LATE_FACTOR times the steps."""
+    longer = LATE_FACTOR * limit
+    results = _run(pool, driver, failed_seeds, max_steps=longer, label="failures, twice as long")
+    return Late(sum(result.success for result in results), len(results), longer)
+
+
+def _run(pool: WorkerPool, driver: Driver, seeds: Sequence[int], *, max_steps: int, label: str) -> list[EpisodeResult]:
+    with tempfile.TemporaryDirectory() as folder:
+        results = ResultsFile(Path(folder))
+        roll_out(pool, driver, seeds, max_steps=max_steps, results=results, label=label)
+        return results.results(list(seeds))
+
+
+def _rounded(steps: float, multiple: int) -> int:
+    return round(steps / multiple) * multiple

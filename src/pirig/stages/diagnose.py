@@ -1,0 +1,238 @@
+"""`pirig diagnose RUN [key=value ...]`: why does this run not succeed?
+
+Measures the newest checkpoint of a run and writes RUN/diagnosis/diagnosis.html (and the numbers as diagnosis.json):
+the contract and every gate; the open-loop action error on training and held-out frames, by action number and by step
+of the chunk, beside always predicting the mean action and repeating the last one; episodes that policy and demo share
+(one acts for a while, the other goes on); the funnel of sub-goals; the input that evaluation feeds against the one
+that training saw; and a ranked list of causes with what to do. Some minutes on a CPU.
+
+  pirig diagnose outputs/quickstart/one
+  pirig diagnose RUN run.checkpoint=RUN/checkpoints/500    another checkpoint than the newest
+  pirig diagnose RUN gates.skip=[demo_replay]              without a gate
+  pirig diagnose RUN train.validation_frames=64            fewer frames for the open-loop error (256 of each set)
+  pirig diagnose RUN gates.replay_episodes=2               fewer episodes that policy and demo share (5)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pirig.config.schema import Config
+    from pirig.contract import Contract
+    from pirig.diagnosis.causes import Cause
+    from pirig.diagnosis.evidence import Evidence, Outcome
+    from pirig.evaluation.policy import Policy
+    from pirig.evaluation.workers import WorkerPool
+    from pirig.gates.finding import Report
+
+FOLDER = "diagnosis"
+T = TypeVar("T")
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if arguments else 2
+    from pirig.config.load import of_run
+    from pirig.diagnosis.page import nothing_found, verdict
+
+    folder = Path(arguments[0])
+    evidence, causes = make(of_run(folder, arguments[1:]), folder)
+    print(verdict(evidence))
+    for place, cause in enumerate(causes, 1):
+        print(f"{place:2}. {cause.says}\n    {cause.numbers}\n    do: {cause.remedy}")
+    if not causes:
+        print(nothing_found(evidence))
+    for note in evidence.notes:
+        print(f"note: {note}")
+    print(f"page: {folder / FOLDER / 'diagnosis.html'}")
+    return 0
+
+
+def make(config: Config, folder: Path) -> tuple[Evidence, list[Cause]]:
+    """Measures, ranks and writes the page."""
+    from pirig.diagnosis import page
+    from pirig.diagnosis.causes import ranked
+    from pirig.files.atomic import write_text
+
+    evidence = _Measurement(config, folder).evidence()
+    causes = ranked(evidence)
+    write_text(folder / FOLDER / "diagnosis.html", page.build(folder.name, evidence, causes))
+    numbers = {"causes": [dataclasses.asdict(one) for one in causes], "evidence": json.loads(evidence.to_json())}
+    write_text(folder / FOLDER / "diagnosis.json", json.dumps(numbers, indent=2) + "\n")
+    return evidence, causes
+
+
+class _Measurement:
+    """One measurement that fails is a note on the page; the others go on."""
+
+    def __init__(self, config: Config, folder: Path):
+        from pirig.contract import Contract
+        from pirig.datasets.frame_cache import frame_cache
+        from pirig.datasets.lerobot_read import Dataset
+        from pirig.diagnosis import outcome
+        from pirig.evaluation.policy import load_policy_record
+        from pirig.runs.record import data_folder
+        from pirig.training.checkpoints import ASSETS
+
+        self.config, self.folder, self.notes = config, folder, list[str]()
+        self.checkpoint = _checkpoint(config, folder)
+        self.record = load_policy_record(self.checkpoint)
+        self.contract = Contract.load(self.checkpoint / ASSETS)
+        self.dataset = Dataset(data_folder(config, self.contract) / "lerobot")
+        self.images = frame_cache(self.dataset, self.contract.image_px, self.dataset.folder.parent)
+        self.held_out: list[int] = list(self.record.get("held_out_episodes", []))
+        self.trained = [one for one in range(self.dataset.episode_count) if one not in set(self.held_out)]
+        found = outcome.newest_evaluation(folder, self.checkpoint)
+        self.outcome: Outcome | None = outcome.read(found) if found else None
+        self.settings = self._settings(found)
+        self.policy = self._policy()
+
+    def evidence(self) -> Evidence:
+        from pirig.diagnosis import outcome
+        from pirig.diagnosis.evidence import Evidence
+
+        report = self._tried("gates", self._gates)
+        steps = int(self.checkpoint.name) if self.checkpoint.name.isdigit() else self.config.train.steps
+        rows = self._rows(self.trained)
+        found = Evidence(
+            checkpoint=str(self.checkpoint),
+            history=outcome.history(self.folder, steps, self.config.train.batch_size, len(rows)),
+            action_names=self.contract.action_layout.split(),
+            contract=dataclasses.asdict(self.contract),
+            contract_differences=self._contract_differences(),
+            gates=report.found if report else {},
+            gates_skipped=report.skipped if report else [],
+            outcome=self.outcome,
+            demo_lengths=list(self.dataset.lengths),
+            **self._open_loop(rows),
+            **self._closed_loop(),
+        )
+        return dataclasses.replace(found, notes=self.notes)
+
+    def _tried(self, name: str, measure: Callable[[], T]) -> T | None:
+        try:
+            return measure()
+        except (ValueError, RuntimeError) as error:
+            self.notes.append(f"{name} could not be measured: {error}")
+            return None
+
+    def _settings(self, evaluation: Path | None) -> dict[str, Any]:
+        """What the evaluation used: execute, flow_steps, batch_size, seed, limit; the config's own without one."""
+        from pirig.evaluation.seeds import step_limit
+
+        settings = self.config.eval
+        if evaluation is not None:
+            return json.loads((evaluation / "settings.json").read_text())
+        self.notes.append("no evaluation of this checkpoint: `pirig eval RUN` measures the success rate and the funnel")
+        limit = step_limit(settings.max_steps, settings.step_margin, self.record["demo_lengths"])
+        return {**dataclasses.asdict(settings), "limit": limit}
+
+    def _policy(self) -> Policy:
+        from pirig.evaluation.policy import load_policy
+
+        return load_policy(
+            self.checkpoint, flow_steps=self.settings["flow_steps"], batch_size=self.settings["batch_size"]
+        )
+
+    def _contract_differences(self) -> list[str]:
+        from pirig.config.agreement import contract_of
+        from pirig.contract import differences
+
+        others: dict[str, Contract] = {"run": contract_of(self.config), "data set": self.dataset.contract}
+        return [
+            f"{name} and checkpoint: {text}"
+            for name, other in others.items()
+            for text in differences(other, self.contract)
+        ]
+
+    def _gates(self) -> Report:
+        from pirig.gates import policy
+        from pirig.gates.data import check
+        from pirig.gates.finding import Report, run_gates
+
+        settings, pipeline = self.config.gates, self.policy.pipeline
+        served = run_gates(policy.gates(pipeline, self.record), settings.skip)
+        data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, pipeline, self.held_out)
+        return Report({**data.found, **served.found}, data.skipped + served.skipped)
+
+    def _rows(self, episodes: list[int]) -> np.ndarray:
+        import numpy as np
+
+        return np.concatenate([np.arange(self.dataset.frame_count)[self.dataset.episode_rows(one)] for one in episodes])
+
+    def _open_loop(self, rows: np.ndarray) -> dict[str, Any]:
+        from pirig.diagnosis.open_loop import OpenLoop
+
+        loop = OpenLoop(
+            self.policy.predict,
+            self.dataset,
+            self.images,
+            noise_shape=self.policy.noise_shape,
+            batch_size=self.policy.batch_size,
+        )
+        count = self.config.train.validation_frames
+        training = self._tried(
+            "the error on training frames",
+            lambda: loop.errors(self.trained, rows, count, inputs=True, label="training frames"),
+        )
+        if not self.held_out:
+            self.notes.append(
+                "the run held no episodes out, so overfitting could not be measured open loop; train with "
+                "train.validation_share=0.05 to have some"
+            )
+            return {"training": training}
+        held_out = self._tried(
+            "the error on held-out frames",
+            lambda: loop.errors(self.held_out, rows, count, inputs=False, label="held-out frames"),
+        )
+        return {"training": training, "held_out": held_out}
+
+    def _closed_loop(self) -> dict[str, Any]:
+        from pirig.evaluation.workers import WorkerPool
+        from pirig.gates.simulated import available
+
+        if not available(self.dataset):
+            self.notes.append("no simulator for this data set here: no shared episodes, no input parity")
+            return {}
+        with WorkerPool(self.contract, self.config.eval.workers) as pool:
+            return self._in_simulator(pool)
+
+    def _in_simulator(self, pool: WorkerPool) -> dict[str, Any]:
+        from pirig.diagnosis import parity, teacher_forced
+        from pirig.evaluation.drivers import PolicyDriver
+        from pirig.gates.simulated import demo_actions
+
+        driver = PolicyDriver(self.policy, execute=self.settings["execute"], noise_seed=self.settings["seed"])
+        count, limit = self.config.gates.replay_episodes, self.settings["limit"]
+        chosen = self.trained[:: max(1, len(self.trained) // count)][:count]
+        demos = {self.dataset.seeds[one]: demo_actions(self.dataset, self.policy.pipeline, one) for one in chosen}
+        failed = self.outcome.failed_seeds[:count] if self.outcome else []
+        found = {
+            "parity": self._tried(
+                "input parity", lambda: parity.measure(pool, self.policy, self.dataset, self.images, chosen[0])
+            ),
+            "hand_overs": self._tried(
+                "shared episodes", lambda: teacher_forced.hand_overs(pool, driver, demos, max_steps=limit)
+            ),
+            "late": self._tried("longer episodes", lambda: teacher_forced.late(pool, driver, failed, limit))
+            if failed
+            else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _checkpoint(config: Config, folder: Path) -> Path:
+    from pirig.training.checkpoints import newest
+
+    found = Path(config.run.checkpoint) if config.run.checkpoint else newest(folder)
+    if found is None or not found.is_dir():
+        raise ValueError(f"{found or folder / 'checkpoints'}: no checkpoint there; run `pirig train` first")
+    return found
