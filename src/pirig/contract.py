@@ -41,7 +41,8 @@ class Contract:
     """The agreement. Rates in Hz, sizes in pixels; `action_dim` and `state_dim` count unpadded numbers.
 
     `state` names the observation entries that are concatenated, in order (for example ``("qpos8", "goal_pos")``).
-    `gripper_open` is the value of the last action number that opens the gripper.
+    `gripper_open` is the value of the last action number that opens the gripper. `goal_shown`: the cameras see the goal
+    site that ManiSkill hides from them.
     """
 
     env_id: str
@@ -60,10 +61,14 @@ class Contract:
     prompt: str
     image_px: int
     fps: int
+    goal_shown: bool = False
     version: int = CONTRACT_VERSION
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+        fields = dataclasses.asdict(self)
+        if not self.goal_shown:
+            del fields["goal_shown"]  # so that contracts from before this field keep their hash
+        return json.dumps(fields, indent=2, sort_keys=True)
 
     @staticmethod
     def from_json(text: str, source: str = "contract") -> Contract:

@@ -86,3 +86,19 @@ def test_the_wrist_camera_sees_and_its_mesh_is_gone():
     assert frames["image/left_wrist_0_rgb"].std() > 5
     assert "d415" not in Path(env.base.agent.urdf_path).read_text()
     env.close()
+
+
+def test_pick_cubes_goal_is_hidden_unless_it_is_shown():
+    def frame(*overrides):
+        contract = contract_of(compose(["task=pick_cube", "camera=close", *overrides]))
+        env = SimEnv(contract, max_steps=5)
+        env.reset(1)
+        env.observe()
+        seen = env.observe()["image/base_0_rgb"].astype(int)
+        env.close()
+        return contract, seen
+
+    (hidden_contract, hidden), (shown_contract, shown) = frame(), frame("camera.show_goal=true")
+    red, green, blue = np.moveaxis(shown - hidden, -1, 0)
+    assert 10 < ((green > 20) & (green > red) & (green > blue)).sum() < 1000  # a green ball
+    assert hidden_contract.hash != shown_contract.hash and "goal_shown" not in hidden_contract.to_json()

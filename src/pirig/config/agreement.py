@@ -33,6 +33,7 @@ def contract_of(config: Config) -> Contract:
         prompt=config.task.prompt,
         image_px=config.size.image_px,
         fps=control.control_hz,
+        goal_shown=config.camera.show_goal,
     )
 
 

@@ -83,10 +83,12 @@ def lora_needs_weights(config: Config) -> str | None:
 
 
 def goal_is_observable(config: Config) -> str | None:
-    if not config.task.goal_visible and not config.state.includes_goal and not config.allow_unobservable_goal:
+    seen = config.task.goal_visible or config.camera.show_goal or config.state.includes_goal
+    if not seen and not config.allow_unobservable_goal:
         return (
             f"state={config.state.name} with task={config.task.name}: no camera shows this task's goal and the state does "
-            "not hold it, so no policy can succeed; choose state=joints_goal, or allow_unobservable_goal=true."
+            "not hold it, so no policy can succeed; choose state=joints_goal, or camera.show_goal=true for pixels alone, or "
+            "allow_unobservable_goal=true, which marks every result."
         )
     return None
 
@@ -108,12 +110,32 @@ def sizes_fit(config: Config) -> str | None:
 def names_known(config: Config) -> str | None:
     known = {
         "model.normalization": (config.model.normalization, ("zscore", "quantile")),
+        "trainer": (config.trainer, ("pirig", "openpi")),
         "train.wandb": (config.train.wandb, ("disabled", "offline", "online")),
     }
     wrong = [
         f"{key}={value}: expected one of {', '.join(names)}."
         for key, (value, names) in known.items()
         if value not in names
+    ]
+    return "\n".join(wrong) or None
+
+
+def openpi_can_train(config: Config) -> str | None:
+    """openpi has one size and no accumulation; what it lacks is refused, since another training would be compared."""
+    if config.trainer != "openpi":
+        return None
+    lacking = {
+        f"size={config.size.name}": (config.size.name != "full", "size=full"),
+        f"finetune={config.finetune.name}": (config.finetune.freeze_vision, "finetune=lora"),
+        f"train.accumulate={config.train.accumulate}": (config.train.accumulate != 1, "train.accumulate=1"),
+        f"train.flow_samples={config.train.flow_samples}": (config.train.flow_samples != 1, "train.flow_samples=1"),
+        "train.augment=false": (not config.train.augment, "train.augment=true"),
+    }
+    wrong = [
+        f"trainer=openpi with {given}: openpi has no such thing; choose {instead} or trainer=pirig."
+        for given, (lacks, instead) in lacking.items()
+        if lacks
     ]
     return "\n".join(wrong) or None
 
@@ -157,6 +179,7 @@ RULES = (
     counts_positive,
     names_known,
     tokenizer_known,
+    openpi_can_train,
     robot_is_simulated,
     batch_divides,
     horizon_fits,

@@ -56,6 +56,7 @@ class CameraConfig:
     wrist: bool = MISSING
     entries: dict[str, CameraEntry] = field(default_factory=dict)
     resolution_px: int = 256  # both sides of every entry
+    show_goal: bool = False  # draw the goal site that ManiSkill hides from cameras
 
 
 @dataclass
@@ -220,6 +221,7 @@ class Config:
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    trainer: str = "pirig"  # or openpi: an installed openpi trains on the same batches (a reference run)
     allow_unobservable_goal: bool = False
 
 
