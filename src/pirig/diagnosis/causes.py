@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pirig.diagnosis.evidence import Errors, Evidence, HandOver, Parity
-from pirig.evaluation.statistics import wilson
+from pirig.runs.statistics import wilson
 
 GOOD_RATE = 0.9  # nothing is explained away at or above it
 UNTRAINED, HALF_TRAINED = 0.8, 0.5  # error on training frames, as a share of the mean action's
