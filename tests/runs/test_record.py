@@ -48,3 +48,16 @@ def test_resume_accepts_other_evaluation_settings(tmp_path):
 def test_data_of_other_control_rate_lives_elsewhere(tmp_path):
     one, two = config_at(tmp_path), config_at(tmp_path, "control.control_hz=10")
     assert data_folder(one, contract_of(one)) != data_folder(two, contract_of(two))
+
+
+def test_a_run_older_than_a_key_resumes_with_its_default(tmp_path):
+    config = config_at(tmp_path)
+    saved = open_run(config, contract_of(config)) / "config.yaml"
+    lines = saved.read_text().splitlines(keepends=True)
+    saved.write_text("".join(line for line in lines if not line.startswith(("trainer:", "  clip_norm:"))))
+    again = config_at(tmp_path, "run.mode=resume")
+    assert open_run(again, contract_of(again)) == saved.parent
+    other = config_at(tmp_path, "run.mode=resume", "train.clip_norm=3")
+    saved.write_text("".join(line for line in lines if not line.startswith("  clip_norm:")))
+    with pytest.raises(ValueError, match=r"train\.clip_norm: 1\.0 then, 3\.0 now"):
+        open_run(other, contract_of(other))

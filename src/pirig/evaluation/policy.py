@@ -15,11 +15,12 @@ from pirig.contract import Contract
 from pirig.models.pi0 import Observation, sample_actions
 from pirig.models.sizes import ModelConfig
 from pirig.training.assets import POLICY_FILE, STATS_FILE, saved_tokenizer
-from pirig.training.checkpoints import ASSETS, load_params
+from pirig.training.checkpoints import ASSETS
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.state import build_state
+from pirig.weights.load import load_params
 
 
 class Policy:
@@ -118,4 +119,6 @@ def load_pipeline(checkpoint: Path) -> Pipeline:
 
 
 def load_policy(checkpoint: Path, *, flow_steps: int, batch_size: int) -> Policy:
-    return Policy(load_params(checkpoint), load_pipeline(checkpoint), flow_steps=flow_steps, batch_size=batch_size)
+    pipeline = load_pipeline(checkpoint)
+    params = load_params(checkpoint, pipeline.model_config)
+    return Policy(params, pipeline, flow_steps=flow_steps, batch_size=batch_size)

@@ -91,13 +91,21 @@ def _enter_existing(folder: Path, config: Config) -> None:
         return
     saved = folder / "config.yaml"
     if saved.is_file():
-        changed = _changed(_training_part(yaml.safe_load(saved.read_text())), training_slice(config))
+        changed = _changed(_training_part(_saved_config(saved)), training_slice(config))
         if changed:
             raise ValueError(
                 f"{folder} was made with other settings, so it cannot be resumed:\n  "
                 + "\n  ".join(changed)
                 + "\nGive the old values, or run.name=... for a new run, or run.mode=overwrite."
             )
+
+
+def _saved_config(path: Path) -> dict[str, Any]:
+    """The config that a run was made with; keys that are younger than the run have their defaults."""
+    from omegaconf import OmegaConf
+
+    defaults = OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(Config)))
+    return OmegaConf.to_container(OmegaConf.merge(defaults, OmegaConf.load(path)))  # type: ignore[return-value]
 
 
 def _training_part(plain: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pirig.config.agreement import contract_of
 from pirig.config.schema import Config, Mode
@@ -36,6 +36,8 @@ def make(config: Config, folder: Path) -> TrainResult:
     """Trains into an opened run folder, going on from its newest checkpoint if it has one."""
     _set_device_memory(config)
     _warn(config)
+    if config.trainer == "openpi":
+        _openpi().find()
     from pirig.datasets.lerobot_read import Dataset
     from pirig.training import processes, start
     from pirig.training.loop import train
@@ -60,9 +62,13 @@ def make(config: Config, folder: Path) -> TrainResult:
         if _is_first():
             _pass_gates(config, dataset, pipeline, held_out, folder)
         frames = _frames(config, dataset)
-    params = start.start_params(config, model, trainable, folder)
     if _is_first():
         set_status(folder, "train", "running")
+    if config.trainer == "openpi":
+        result = _openpi().train(folder, config, pipeline, dataset, frames, held_out)
+        set_status(folder, "train", "done", steps=result.steps, loss=result.loss)
+        return result
+    params = start.start_params(config, model, trainable, folder)
     result = train(
         folder,
         config.train,
@@ -79,6 +85,12 @@ def make(config: Config, folder: Path) -> TrainResult:
     if _is_first():
         set_status(folder, "train", "done", steps=result.steps, loss=result.loss)
     return result
+
+
+def _openpi() -> Any:
+    from pirig.training import openpi_trainer
+
+    return openpi_trainer
 
 
 def _enter(config: Config) -> Path:

@@ -114,7 +114,7 @@ def train_config(exported: Exported, name: str, asset_id: str) -> str:
     return _SNIPPET.format(
         name=name,
         identifier=re.sub(r"\W", "_", name),
-        model=_model_call(config, exported.record),
+        model=_model_call(config, bool(exported.record["state_in_prompt"])),
         roles=OPENPI_ROLES,
         present=tuple(present),
         action_dim=contract.action_dim,
@@ -124,8 +124,9 @@ def train_config(exported: Exported, name: str, asset_id: str) -> str:
     )
 
 
-def _model_call(config: ModelConfig, record: Mapping[str, Any]) -> str:
-    arguments = {
+def pi0_arguments(config: ModelConfig, state_in_prompt: bool) -> dict[str, Any]:
+    """The arguments of openpi's Pi0Config that make this model (of size=full)."""
+    arguments: dict[str, Any] = {
         "pi05": config.pi05,
         "action_dim": config.action_dim,
         "action_horizon": config.action_horizon,
@@ -134,7 +135,12 @@ def _model_call(config: ModelConfig, record: Mapping[str, Any]) -> str:
         "action_expert_variant": "gemma_300m_lora" if config.expert.lora else "gemma_300m",
     }
     if config.pi05:
-        arguments["discrete_state_input"] = bool(record["state_in_prompt"])
+        arguments["discrete_state_input"] = state_in_prompt
+    return arguments
+
+
+def _model_call(config: ModelConfig, state_in_prompt: bool) -> str:
+    arguments = pi0_arguments(config, state_in_prompt)
     quoted = {name: json.dumps(value) if isinstance(value, str) else value for name, value in arguments.items()}
     lines = "".join(f"        {name}={value},\n" for name, value in quoted.items())
     return f"pi0_config.Pi0Config(\n{lines}    )"
