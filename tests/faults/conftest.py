@@ -1,10 +1,12 @@
+import functools
 from types import SimpleNamespace
 
 import pytest
 
 from pirig.config.load import of_run
+from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
-from pirig.evaluation.policy import load_pipeline, load_policy_record
+from pirig.evaluation.policy import load_pipeline, load_policy, load_policy_record
 from pirig.evaluation.workers import WorkerPool
 from pirig.runs.record import data_folder
 from pirig.training.checkpoints import newest
@@ -27,6 +29,8 @@ def good(smoke_run):
         record=load_policy_record(checkpoint),
         stats=load_norm_stats(folder / "meta" / "pirig" / "norm_stats.json"),
         open_dataset=lambda: Dataset(folder),
+        open_images=lambda: frame_cache(Dataset(folder), pipeline.contract.image_px, folder.parent),
+        policy=functools.cache(lambda: load_policy(checkpoint, flow_steps=2, batch_size=8)),
     )
 
 

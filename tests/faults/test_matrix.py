@@ -7,8 +7,10 @@ import pytest
 
 from pirig.gates import data, policy
 from pirig.gates.finding import GateError, Report, require_good, run_gates
+from tests.faults import diagnosed
 from tests.faults.faults import FAULTS
 
+assert diagnosed  # importing it adds its faults to FAULTS
 TABLE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
 
 
@@ -17,7 +19,7 @@ def matrix() -> str:
     return (
         f"# {len(FAULTS)} known ways to 0 %, and what stops each\n\n"
         "Written by `python -m tests.faults.test_matrix`; tests/faults injects each one into a good run and demands that it "
-        "is caught before the stage it would waste.\n\n"
+        "is caught before the stage it would waste, or named by `pirig diagnose RUN` afterwards.\n\n"
         "| somebody did this | it is caught by | before |\n|---|---|---|\n" + rows
     )
 

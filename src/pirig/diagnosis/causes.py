@@ -15,7 +15,8 @@ import numpy as np
 from pirig.diagnosis.evidence import Errors, Evidence, HandOver, Parity
 from pirig.runs.statistics import wilson
 
-GOOD_RATE = 0.9  # nothing is explained away at or above it
+GOOD_LOW = 0.75  # a success rate whose interval lies above it needs no explanation
+GOOD_ORACLE = 0.9
 UNTRAINED, HALF_TRAINED = 0.8, 0.5  # error on training frames, as a share of the mean action's
 BLIND = 1.03  # error grows by less than this when an input comes from another frame
 OVERFIT_FACTOR = 1.5
@@ -45,7 +46,7 @@ def ranked(evidence: Evidence) -> list[Cause]:
 
 def succeeds(evidence: Evidence) -> bool:
     outcome = evidence.outcome
-    return outcome is not None and outcome.k >= GOOD_RATE * outcome.n
+    return outcome is not None and outcome.low >= GOOD_LOW
 
 
 def contract(evidence: Evidence) -> list[Cause]:
@@ -75,7 +76,7 @@ def oracle(evidence: Evidence) -> list[Cause]:
     if evidence.outcome is None:
         return []
     k, n = evidence.outcome.oracle
-    if k >= GOOD_RATE * n:
+    if k >= GOOD_ORACLE * n:
         return []
     return [
         Cause(

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+MIN_SCALE = 1e-3  # an action number whose standard deviation is below it never varies
+
 
 @dataclass(frozen=True)
 class History:
@@ -67,9 +69,6 @@ class Errors:
         """[action_dim]; NaN for numbers that never vary."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.scale > MIN_SCALE, self.policy.mean(0) / self.mean.mean(0), np.nan)
-
-
-MIN_SCALE = 1e-3
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pirig.datasets.lerobot_read import Dataset
-from pirig.diagnosis.evidence import Errors
+from pirig.diagnosis.evidence import MIN_SCALE, Errors
 from pirig.files.progress import Progress
 
 Images = Mapping[str, np.ndarray]
 Predict = Callable[[dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]  # evaluation.policy.Policy.predict
+TINY = 1e-6
 SEED = 20261  # of the policy's noise and of the frames that are swapped in
 
 
@@ -51,7 +52,7 @@ class OpenLoop:
             )
             for name in names:
                 blinded = mean_error(self._predicted(rows, progress, swapped=name))
-                found.without[name] = _total(blinded, found.scale) / max(_total(policy, found.scale), 1e-9)
+                found.without[name] = (_total(blinded, found.scale) + TINY) / (_total(policy, found.scale) + TINY)
         return found
 
     def _chunks(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,5 +87,5 @@ def rows_of(dataset: Dataset, episodes: Sequence[int], count: int) -> np.ndarray
 
 
 def _total(error: np.ndarray, scale: np.ndarray) -> float:
-    used = scale > 0
+    used = scale > MIN_SCALE
     return float((error[:, used] / scale[used]).mean())
