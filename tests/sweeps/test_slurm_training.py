@@ -1,0 +1,98 @@
+"""Real training on a real SLURM, cut off in four ways, ends in the same weights as training that was left alone."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.runs.record import data_folder
+from tests.datasets.episodes import write_dataset
+from tests.sweeps.project import Project
+from tests.sweeps.test_slurm import wait_for
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
+
+STEPS, CUT_AT = 120, 25
+PATIENCE_S = 900  # two idle cores need about 100
+GATES = "finite,seeds,episodes,actions,gripper,gripper_state,statistics,image_size,images,first_frame,demo_replay"
+SETTINGS = (
+    *("size.image_px=32", "camera.resolution_px=32", "horizon.steps=5", "eval.execute=5", f"train.steps={STEPS}"),
+    *("train.batch_size=2", "train.save_every=15", "train.log_every=1", f"gates.skip=[{GATES}]"),
+)
+
+
+def logged_step(run: Path) -> int:
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return len(lines)
+
+
+def newest_params(run: Path) -> dict[str, np.ndarray]:
+    import jax
+
+    from pirig.training.checkpoints import load_params
+
+    leaves = jax.tree_util.tree_leaves_with_path(load_params(run / "checkpoints" / str(STEPS)))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def test_a_cut_training_ends_in_the_identical_result(tmp_path):
+    project = Project(tmp_path, stand_ins=False)
+    config = compose([f"run.root={project.root}", *SETTINGS])
+    contract = contract_of(config)
+    write_dataset(data_folder(config, contract) / "lerobot", contract, range(4))
+    names = ("whole", "requeued", "warned", "killed")
+    words = (f"run.root={project.root}", f"run.name={','.join(names)}", *SETTINGS, "sweep.wait=false")
+    project.sweep("train", "cut", *words, "hydra.launcher.train.memory_gb=1")
+    cut_and_compare(project, names)
+
+
+def cut_and_compare(project: Project, names: tuple[str, ...]) -> None:
+    runs = {name: project.root / "cut" / name for name in names}
+    jobs = {run.name: entry["job"] for run, entry in project.jobs("cut").items()}
+    cuts = {
+        "requeued": ["scontrol", "requeue", jobs["requeued"]],  # SIGTERM, then the queue
+        "warned": ["scancel", "--signal=USR2", jobs["warned"]],  # as before the time limit
+        "killed": ["scancel", "--signal=KILL", jobs["killed"]],  # as when a node dies: no word before
+    }
+    at: dict[str, int] = {}
+    end = time.monotonic() + PATIENCE_S
+    while len(at) < len(cuts):
+        assert time.monotonic() < end, f"{at} {[(name, logged_step(run)) for name, run in runs.items()]}"
+        for name, command in cuts.items():
+            if name not in at and logged_step(runs[name]) >= CUT_AT:
+                at[name] = logged_step(runs[name])
+                subprocess.run(command, check=True)
+        time.sleep(0.05)
+    assert max(at.values()) < STEPS
+    wait_for(jobs["killed"], "FAILED", seconds=PATIENCE_S)
+    screen = project.pirig("runs", "retry", str(runs["killed"]))
+    assert "1 points: 1 resume" in screen
+    jobs["killed"] = project.jobs("cut")[runs["killed"]]["job"]
+    for job in jobs.values():
+        wait_for(job, "COMPLETED", seconds=PATIENCE_S)
+
+    whole, losses = newest_params(runs["whole"]), {}
+    for name, run in runs.items():
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        losses[name] = [(row["step"], row["loss"]) for row in rows]
+        assert losses[name] == losses["whole"] and len(rows) == STEPS, name
+        params = newest_params(run)
+        assert params.keys() == whole.keys()
+        assert all(np.array_equal(params[leaf], whole[leaf]) for leaf in whole), name
+    for name in cuts:
+        logs = "".join(Path(entry["log"]).read_text() for entry in
+                       json.loads((runs[name] / "jobs.json").read_text())["stages"]["train"])  # fmt: skip
+        assert "resumed from" in logs, name
+    restarts = {name: restart_count(jobs[name]) for name in names}
+    assert restarts == {"whole": 0, "requeued": 1, "warned": 1, "killed": 0}
+
+
+def restart_count(job: str) -> int:
+    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
+    return int(shown.split("Restarts=")[1].split()[0])
