@@ -46,8 +46,6 @@ def train(config: Config) -> str:
         if _is_first():
             open_run(config, contract_of(config))
         result = stage.make(config, folder)
-        if result.stopped and _is_first():
-            set_status(folder, "train", "stopped", steps=result.steps, by=result.stopped)
     return result.stopped
 
 

@@ -6,12 +6,14 @@ import dataclasses
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pirig.config.agreement import contract_of
 from pirig.config.schema import Config, Mode
 from pirig.contract import Contract, require_equal
+from pirig.runs.lock import held
 from pirig.runs.record import open_run, run_folder, set_status
 from pirig.stages import stats
 
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> int:
     folder = _enter(config)
-    result = make(config, folder)
+    with held(folder) if _is_first() else nullcontext():
+        result = make(config, folder)
     if _is_first():
         print(f"trained {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}: {folder}")
-    return 0
+    return 130 if result.stopped else 0
 
 
 def make(config: Config, folder: Path) -> TrainResult:
@@ -66,7 +69,8 @@ def make(config: Config, folder: Path) -> TrainResult:
         set_status(folder, "train", "running")
     if config.trainer == "openpi":
         result = _openpi().train(folder, config, pipeline, dataset, frames, held_out)
-        set_status(folder, "train", "done", steps=result.steps, loss=result.loss)
+        state = "stopped" if result.stopped else "done"
+        set_status(folder, "train", state, steps=result.steps, loss=result.loss, by=result.stopped)
         return result
     params = start.start_params(config, model, trainable, folder)
     result = train(
@@ -83,7 +87,8 @@ def make(config: Config, folder: Path) -> TrainResult:
         held_out=held_out,
     )
     if _is_first():
-        set_status(folder, "train", "done", steps=result.steps, loss=result.loss)
+        state = "stopped" if result.stopped else "done"
+        set_status(folder, "train", state, steps=result.steps, loss=result.loss, by=result.stopped)
     return result
 
 
