@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pirig.config.schema import GatesConfig
 from pirig.gates import data, policy
 from pirig.gates.finding import GateError, Report, require_good, run_gates
 from tests.faults import diagnosed
@@ -37,6 +38,12 @@ def test_the_good_run_raises_nothing(good, pool):
     gates = data.cheap(good.open_dataset(), good.stats, good.pipeline.normalization)
     report = run_gates({**gates, **policy.gates(good.pipeline, good.record)}, [])
     assert report.good, report.lines()
+
+
+def test_gates_that_ask_the_simulator_are_recorded_when_they_are_switched_off(good):
+    settings = GatesConfig(skip=["demo_replay", "first_frame"])
+    report = data.check(good.open_dataset(), good.stats, good.pipeline.normalization, settings)
+    assert report.good and report.skipped == ["first_frame", "demo_replay"]
 
 
 def test_the_table_is_current():

@@ -24,6 +24,7 @@ def build(name: str, evidence: Evidence, causes: list[Cause]) -> str:
         f"<p>{escape(verdict(evidence))}</p>",
         "<h2>Likely causes, the likeliest first</h2>",
         _causes(causes, evidence),
+        *(f'<p class="note">{escape(note)}</p>' for note in evidence.notes),
         "<h2>Where episodes are lost</h2>",
         _funnel(evidence),
         "<h2>Open-loop action error</h2>",
@@ -37,7 +38,6 @@ def build(name: str, evidence: Evidence, causes: list[Cause]) -> str:
         "<h2>Contract</h2>",
         _contract(evidence),
     ]
-    parts += [f'<p class="note">{escape(note)}</p>' for note in evidence.notes]
     head = f'<meta charset="utf-8"><title>Diagnosis of {escape(name)}</title><style>{STYLE}</style>'
     return f"<!doctype html><html lang=en><head>{head}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
 
@@ -118,7 +118,12 @@ def _hand_overs(evidence: Evidence) -> str:
         if late
         else ""
     )
-    return _picture(figures.hand_overs(rows)) + table + text
+    explained = (
+        "<p>On the seeds of demos. Orange: a demo's actions bring the episode so far, the policy finishes it; where the "
+        "line rises, the part before it is what the policy cannot do. Blue: the policy begins, the demo's actions go on "
+        "from the same step, which works only while the policy has stayed on the demo's path.</p>"
+    )
+    return explained + _picture(figures.hand_overs(rows)) + table + text
 
 
 def _parity(evidence: Evidence) -> str:
@@ -130,7 +135,11 @@ def _parity(evidence: Evidence) -> str:
         for role, (largest, mean) in one.pixels.items()
     ]
     heads = ["seed", "step", "camera", "largest pixel difference", "mean", "state", "tokens that differ"]
-    return _table(heads, rows) + _picture(figures.parity(evidence.parity))
+    explained = (
+        "<p>A demo's seed, at its first frame and after half of its own actions: the tensors that the model reads, in "
+        "evaluation and in training.</p>"
+    )
+    return explained + _table(heads, rows) + _picture(figures.parity(evidence.parity))
 
 
 def _gates(evidence: Evidence) -> str:
