@@ -106,6 +106,7 @@ class SizeConfig:
 class FinetuneConfig:
     name: str = MISSING
     lora: bool = MISSING
+    lora_expert: bool = True  # with lora: low-rank branches in the action expert too; false: all of the expert trains
     freeze_vision: bool = False  # SigLIP too; openpi's LoRA trains all of it (412 M of 468 M parameters)
 
 

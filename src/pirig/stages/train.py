@@ -196,6 +196,8 @@ def model_of(config: Config, vocab_size: int) -> ModelConfig:
         compute_dtype=config.size.compute_dtype,
     )
     model = dataclasses.replace(model, vocab_size=max(model.vocab_size, vocab_size))
+    if not config.finetune.lora_expert:
+        model = dataclasses.replace(model, expert=dataclasses.replace(model.expert, lora=None))
     remat = known[config.train.remat]
     return model if remat is None else dataclasses.replace(model, remat=remat)
 

@@ -1,0 +1,49 @@
+"""Every preset composes, passes the checks, and says where it comes from."""
+
+from pathlib import Path
+
+import pirig.conf.experiment
+import pytest
+
+from pirig.config.load import compose
+from pirig.stages.train import model_of
+from pirig.training.schedules import make_schedule
+
+FOLDER = Path(pirig.conf.experiment.__file__).parent
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+LAB_TASKS = ("pick_cube", "push_cube", "pull_cube", "place_sphere", "peg_insertion_side")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_composes_and_passes_every_check(name):
+    config = compose([f"experiment={name}"])
+    train = config.train
+    make_schedule(
+        peak_lr=train.peak_lr,
+        final_lr=train.final_lr,
+        warmup_steps=train.warmup_steps,
+        decay_steps=train.decay_steps or train.steps,
+    )
+    assert config.run.experiment == name
+    assert model_of(config, 512).action_horizon == config.horizon.steps
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("lab_")])
+def test_a_labs_preset_says_source_hardware_time_and_result(name):
+    header = [line for line in (FOLDER / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
+    for word in ("Source:", "Hardware:", "Time:", "Expected:"):
+        assert sum(line.startswith(f"# {word}") for line in header) == 1, word
+
+
+@pytest.mark.parametrize("task", LAB_TASKS)
+def test_the_labs_five_tasks_go_with_its_presets(task):
+    config = compose(["experiment=lab_pi05_wrist", f"task={task}"])
+    assert (config.task.name, config.horizon.steps, config.fsdp.devices) == (task, 20, 8)
+    assert (config.train.batch_size, config.train.steps, config.camera.wrist) == (128, 30000, True)
+
+
+def test_lora_in_the_vlm_alone():
+    model = model_of(compose(["experiment=lab_pi0_lora"]), 512)
+    assert model.vlm.lora is not None and model.expert.lora is None
+    both = model_of(compose(["experiment=lab_pi0_lora", "finetune=lora"]), 512)
+    assert both.vlm.lora is not None and both.expert.lora is not None
