@@ -14,8 +14,6 @@ from pirig.models.layout import Tree, init_params
 from pirig.models.sizes import ModelConfig
 from pirig.models.tokenizer import FIRST_STATE, STATE_BINS
 
-SPREAD = 64.0  # longest wavelength over the shortest
-
 
 def fresh_params(key: jax.Array, config: ModelConfig) -> Tree:
     """Fresh float32 parameters of a model that has no weights to start from."""
@@ -24,20 +22,21 @@ def fresh_params(key: jax.Array, config: ModelConfig) -> Tree:
     side = config.image.image_px // config.image.patch_px
     rows, columns = jnp.divmod(jnp.arange(side * side), side)
     half = config.image.width // 2
-    places = jnp.concatenate([waves(rows / side, half), waves(columns / side, config.image.width - half)], axis=-1)
-    vision["pos_embedding"] = 0.5 * places[None]
+    by_row, by_column = waves(side, half), waves(side, config.image.width - half)
+    vision["pos_embedding"] = 0.5 * jnp.concatenate([by_row[rows], by_column[columns]], axis=-1)[None]
     width = vision["head"]["kernel"].shape[0]
     vision["head"]["kernel"] = jax.random.normal(key, vision["head"]["kernel"].shape) * width**-0.5
     if config.vocab_size >= FIRST_STATE + STATE_BINS:
         table = embedder["input_embedding"]
-        numbers = waves(jnp.arange(STATE_BINS) / STATE_BINS, table.shape[-1])
+        numbers = waves(STATE_BINS, table.shape[-1])
         embedder["input_embedding"] = table.at[FIRST_STATE : FIRST_STATE + STATE_BINS].set(0.014 * numbers)
     return params
 
 
-def waves(place: jax.Array, width: int) -> jax.Array:
-    """[N] in 0..1 -> [N, width] sines and cosines of it, from half a period over the range to SPREAD / 2 periods."""
-    count = (width + 1) // 2
-    periods = SPREAD ** (jnp.arange(count) / max(count - 1, 1))
-    angles = jnp.pi * place[:, None] * periods
+def waves(count: int, width: int) -> jax.Array:
+    """Sines and cosines of each of `count` places in a row [count, width]: from half a period over all of them to two
+    places a period, in geometric steps."""
+    pairs = (width + 1) // 2
+    periods = 0.5 * max(count, 2) ** (jnp.arange(pairs) / max(pairs - 1, 1))
+    angles = 2 * jnp.pi * (jnp.arange(count) / count)[:, None] * periods
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)[:, :width]
