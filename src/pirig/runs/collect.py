@@ -153,7 +153,7 @@ def read_run(folder: Path) -> Run:
     data_set, contract_hash = _data_set(folder, plain)
     return Run(
         folder=folder,
-        config={**_defaults(), **config},
+        config=config | {key: value for key, value in _defaults().items() if key not in config},
         contract=contract,
         contract_hash=contract_hash,
         environment=_json(folder / "environment.json"),

@@ -22,24 +22,24 @@ GAP = 2  # characters between columns
 def show(comparison: Comparison, console: Console) -> None:
     rows, columns = comparison.rows, comparison.columns
     results = _results(rows, drawn=console.width >= WIDE)
-    names, settings = results[:1], [_setting(rows, column) for column in columns]
+    labels, settings = results[:1], [_setting(rows, column) for column in columns]
     left_out: list[Column] = []
     if columns and len(rows) <= FEW:
         console.print(_settings(comparison))
     elif _fitting(results, settings, console.width) == len(settings):
         results[1:1] = settings
     else:
-        fits = _fitting(names, settings, console.width)
+        fits = _fitting(labels, settings, console.width)
         left_out = columns[fits:]
-        console.print(_table("Settings that differ", names + settings[:fits]))
+        console.print(_table("Settings that differ", labels + settings[:fits]))
     console.print(_table("Results", results))
     if left_out:
         names = ", ".join(column.name for column in left_out)
         console.print(f"{len(left_out)} more settings differ: {names} (a wider terminal, --csv or --html shows them)")
     if len(rows) > 1 and not comparison.columns:
         console.print("no setting that changes results differs")
-    for mark, labels in _marks(rows).items():
-        console.print(f"[yellow]![/] {mark}: {_some(labels)}")
+    for mark, marked in _marks(rows).items():
+        console.print(f"[yellow]![/] {mark}: {_some(marked)}")
     _print_pairs(comparison, console)
 
 

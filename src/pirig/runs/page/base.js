@@ -35,7 +35,7 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 function number(value, digits = 4) {
   if (!isNumber(value)) return "–";
-  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e7)) return value.toExponential(Math.max(0, digits - 3));
+  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e7)) return value.toExponential(Math.max(0, digits - 3));
   return value.toLocaleString("en", { maximumSignificantDigits: digits, useGrouping: Math.abs(value) >= 1e4 });
 }
 

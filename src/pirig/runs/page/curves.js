@@ -11,6 +11,7 @@ function drawCurves() {
   drawLegend(runs);
   for (const chart of CHARTS) {
     const series = visible.filter((run) => DATA.runs[run].curves[chart.name]).map((run) => seriesOf(run, chart.name));
+    chart.node.hidden = !runs.some((run) => DATA.runs[run].curves[chart.name]) && runs.length > 0;
     chart.show(series, { axis: state.axis, band: state.band, log: state.log });
   }
 }
@@ -36,12 +37,20 @@ function smoothed(values, weight) {
 
 function drawLegend(runs) {
   const focused = document.activeElement?.dataset?.run;
-  $("legend").replaceChildren(...runs.slice(0, LEGEND_MOST).map((run) => el("button", {
+  $("legend").replaceChildren(...colourKey(runs), ...runs.slice(0, LEGEND_MOST).map((run) => el("button", {
     type: "button", class: "chip", "data-run": run, "aria-pressed": String(!state.hidden.has(run)),
     title: "curve on or off", style: `--c:${colourOf(rowOfRun(run))}`, onclick: () => toggleCurve(run),
   }, DATA.runs[run].name)));
   if (runs.length > LEGEND_MOST) $("legend").append(el("span", { class: "hint" }, `and ${runs.length - LEGEND_MOST} more`));
   if (focused !== undefined) $("legend").querySelector(`[data-run="${focused}"]`)?.focus();
+}
+
+// What the colours mean where they do not mean runs.
+function colourKey(runs) {
+  if (state.colour === "run") return [];
+  const rows = runs.map(rowOfRun), found = new Map(rows.map((row) => [colourOf(row), [text(colourValue(row))]]));
+  for (const row of rows) if (!found.get(colourOf(row)).includes(text(colourValue(row)))) found.get(colourOf(row)).push(text(colourValue(row)));
+  return [el("span", { class: "key" }, ...[...found].map(([colour, values]) => el("span", { style: `--c:${colour}` }, values.slice(0, 4).join(", ") + (values.length > 4 ? ", …" : ""))))];
 }
 
 function toggleCurve(run) {

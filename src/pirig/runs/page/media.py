@@ -40,8 +40,11 @@ class Medium:
 
 def embed(rows: list[Row], cap_mb: float = CAP_MB) -> tuple[list[Medium], list[Path]]:
     """What is embedded, in the order of the rows, and what was left out because the page would grow too large."""
-    wanted = sorted((rank, place, of, path) for place, row in enumerate(rows) for rank, of, path in _of_row(row))
+    wanted = [(rank, place, of, path) for place, row in enumerate(rows) for rank, of, path in _of_row(row)]
+    wanted.sort(key=lambda one: one[:2])  # stable: a success stays before the failure of its rank
     left, found, left_out = cap_mb * 1e6, [], []
+    if not wanted:
+        return [], []
     with Progress("videos and sheets", len(wanted)) as progress:
         for _, place, of, path in wanted:
             data = _content(path) if left > 0 and (path.suffix == ".png" or path.stat().st_size <= left) else None
@@ -73,8 +76,8 @@ def _content(path: Path) -> bytes:
     from PIL import Image
 
     target = io.BytesIO()
-    with Image.open(path) as image:
-        image = image.convert("RGB")
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
         image.thumbnail((SHEET_WIDTH_PX, 10 * SHEET_WIDTH_PX))
         image.save(target, "WEBP", quality=SHEET_QUALITY, method=2)
     return target.getvalue()
