@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-lerobot test-browser lint setup bench clean-env
+.PHONY: demo test test-slow test-core test-lerobot test-browser lint setup bench clean-env
 
 demo: setup  ## the quickstart experiment: demos, conversion, stats, training, evaluation, summary
 	$(PY) -m pirig pipeline experiment=quickstart run.mode=resume
@@ -15,6 +15,10 @@ test: setup  ## everything that runs in minutes
 
 test-slow: setup
 	$(PY) -m pytest -m slow
+
+test-core: setup  ## the core without a simulator, in a venv of its own with numpy 2 and the newest JAX
+	$(PY) -m venv build/core && build/core/bin/python -m pip install -q -U -e '.[wandb]' pytest 'numpy>=2' jax
+	build/core/bin/python -m pytest tests/config tests/files tests/transforms tests/models tests/weights tests/datasets tests/training
 
 test-lerobot: setup  ## the real lerobot reads what we write
 	$(PY) -m pip install -q --no-deps lerobot==0.4.4 torchvision==0.28.0 && $(PY) -m pip install -q -c constraints.txt 'datasets<4.3' jsonlines einops accelerate huggingface-hub
