@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,18 @@ def typed(composed: DictConfig) -> Config:
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
         raise ConfigError(f"no value for {', '.join(missing)}: give each on the command line, as in {missing[0]}=...")
-    unknown = _unknown_keys(OmegaConf.to_container(composed), OmegaConf.to_container(OmegaConf.structured(Config)), "")
+    unknown = _unknown_keys(OmegaConf.to_container(composed), _known(), "")
     if unknown:
         raise ConfigError(f"unknown key {', '.join(unknown)}: `pirig train --cfg job` lists the known ones.")
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     check(config)
     return config
+
+
+@functools.cache
+def _known() -> Any:
+    return OmegaConf.to_container(OmegaConf.structured(Config))
 
 
 def _unknown_keys(given: Any, known: Any, prefix: str) -> list[str]:

@@ -5,7 +5,7 @@ Hydra checks types and names against these dataclasses; `load.py` turns the resu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -228,6 +228,8 @@ class Config:
 
 def as_plain(config: Config) -> dict[str, Any]:
     """The config as nested plain dicts (enums by value), ready for YAML or JSON."""
-    from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)  # type: ignore[return-value]
+    def plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {key: value.value if isinstance(value, StrEnum) else value for key, value in items}
+
+    return asdict(config, dict_factory=plain)
