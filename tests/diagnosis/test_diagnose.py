@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pirig.diagnosis import figures
+from pirig.diagnosis import figures, teacher_forced
 from pirig.diagnosis.evidence import HandOver
 from pirig.diagnosis.teacher_forced import SharedDriver
 from pirig.evaluation.rollouts import Request
@@ -20,7 +20,8 @@ QUICK = [
 ]
 
 
-def test_a_run_of_ten_steps_is_under_trained(smoke_run, capsys):
+def test_a_run_of_ten_steps_is_under_trained(smoke_run, capsys, monkeypatch):
+    monkeypatch.setattr(teacher_forced, "SHARES", (0.0, 0.5))  # half of the episodes, for the sake of time
     assert main([str(smoke_run.folder), *QUICK]) == 0
     screen = capsys.readouterr().out
     assert " 1. the policy is under-trained" in screen and "held no episodes out" in screen
