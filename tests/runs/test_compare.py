@@ -126,7 +126,7 @@ def test_the_data_set_is_found_where_the_runs_lie_now(folders):
     assert run.data_set["demo_seeds"] == "0 to 66"
 
 
-def test_nothing_to_read_says_what_is_expected(tmp_path, folders):
+def test_nothing_to_read_says_what_is_expected(tmp_path, folders, capsys):
     with pytest.raises(ValueError, match="expected a run folder or a folder of runs, found nothing"):
         collect([tmp_path / "absent"])
     (tmp_path / "empty").mkdir()
@@ -135,6 +135,9 @@ def test_nothing_to_read_says_what_is_expected(tmp_path, folders):
     (folders.write("torn") / "status.json").write_text('{"stage": "tr')
     with pytest.raises(ValueError, match=r"torn/status\.json: cannot be read"):
         collect([tmp_path])
+    folders.write("good")
+    assert [run.folder.name for run in collect([tmp_path])] == ["good"]
+    assert "left out" in capsys.readouterr().err
 
 
 def test_terminal(folders, capsys, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,16 +103,33 @@ class Run:
 
 
 def collect(paths: Iterable[Path]) -> list[Run]:
-    """The runs at or below each path, each once. Raises ValueError where a path holds none."""
+    """The runs at or below each path, each once; a run that cannot be read is named on stderr and left out.
+
+    Raises ValueError where a path holds no run or none can be read.
+    """
     folders = [folder for path in paths for folder in _found(path)]
     unique = list({folder.resolve(): folder for folder in folders}.values())
     if len(unique) < SLOW:
-        return [read_run(folder) for folder in unique]
-    with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("reading runs", len(unique)) as progress:
-        return list(_counted(pool.map(read_run, unique), progress))
+        found = [_readable(folder) for folder in unique]
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("reading runs", len(unique)) as progress:
+            found = list(_counted(pool.map(_readable, unique), progress))
+    errors = [one for one in found if isinstance(one, ValueError)]
+    if len(errors) == len(found):
+        raise errors[0]
+    for error in errors:
+        print(f"warning: left out: {error}", file=sys.stderr)
+    return [one for one in found if isinstance(one, Run)]
 
 
-def _counted(runs: Iterable[Run], progress: Progress) -> Iterator[Run]:
+def _readable(folder: Path) -> Run | ValueError:
+    try:
+        return read_run(folder)
+    except ValueError as error:
+        return error
+
+
+def _counted(runs: Iterator[Run | ValueError], progress: Progress) -> Iterator[Run | ValueError]:
     for run in runs:
         progress.advance()
         yield run
@@ -292,9 +310,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         found = parse(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(
-            f"{path}: cannot be read ({str(error).splitlines()[0]}); repair it or leave this run out."
-        ) from error
+        raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); repair or move that file.") from error
     return found if isinstance(found, dict) else {}
 
 
