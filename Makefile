@@ -28,6 +28,13 @@ test-browser: setup  ## the page of `pirig compare` in a real headless Chromium
 	bash launchers/chromium.sh && $(PY) -m pip install -q -c constraints.txt playwright
 	$(PY) -m pytest -m browser -s
 
+test-slurm: setup  ## sweeps on a real one-node SLURM, started for it and removed after it (Debian or Ubuntu, root)
+	export PIRIG_SLURM=/tmp/pirig-slurm-test PIRIG_SLURM_PORT=16847
+	trap 'launchers/one_node_slurm.sh clean' EXIT
+	launchers/one_node_slurm.sh start
+	. $$PIRIG_SLURM/env.sh
+	$(PY) -m pytest -m slurm tests/sweeps
+
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STAND_INS = Path(__file__).parent / "stand_ins"
 SMALL = [
     f"hydra.launcher.{stage}.{key}={value}"
     for stage in ("data", "train", "eval")
@@ -17,16 +16,17 @@ SMALL = [
 
 
 class Project:
-    """`stand_ins`: stages that leave what the real ones leave, without jax or a simulator."""
+    """`stand_ins` leave what the real stages leave, without jax or a simulator; `stand_ins_small` train a small model."""
 
-    def __init__(self, folder: Path, stand_ins: bool = True):
+    def __init__(self, folder: Path, stand_ins: str = "stand_ins"):
         self.folder, self.root = folder, folder / "outputs"
         skip = shutil.ignore_patterns("__pycache__")
         for name in ("src", "conf"):
             shutil.copytree(REPOSITORY / name, folder / name, ignore=skip)
         os.symlink("../../conf", folder / "src" / "pirig" / "conf")
-        if stand_ins:
-            shutil.copytree(STAND_INS, folder / "src" / "pirig" / "stages", dirs_exist_ok=True, ignore=skip)
+        stages = folder / "src" / "pirig" / "stages"
+        shutil.copytree(Path(__file__).parent / stand_ins, stages, dirs_exist_ok=True, ignore=skip)
+        shutil.copyfile(REPOSITORY / "tests" / "training" / "conftest.py", stages / "small_model.py")
         self.git("init", "-q")
         self.git("add", "src", "conf")
         self.git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "as it was")

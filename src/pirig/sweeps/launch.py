@@ -88,7 +88,7 @@ def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    common = set.intersection(*(set(point.overrides) for point in plan.points)) if len(plan.points) > 1 else set()
+    common = set.intersection(*(set(point.overrides) for point in plan.points))
     columns: dict[str, Callable[[int], str]] = {
         "run": lambda i: plan.points[i].config.run.name,
         "point": lambda i: " ".join(word for word in plan.points[i].overrides if word not in common),
