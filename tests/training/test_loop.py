@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -100,6 +101,35 @@ def test_params_item_is_openpis(small, tmp_path):
     np.testing.assert_array_equal(raw["params"]["out"]["kernel"], state.ema["out"]["kernel"])
     assert not np.array_equal(state.ema["out"]["kernel"], state.params["out"]["kernel"])
     assert progress["position"] == 6 * 5 and progress["step"] == 6
+
+
+def test_a_checkpoint_is_written_beside_the_training(small, tmp_path):
+    from pirig.training.batches import prepare
+    from pirig.training.loop import initial_params
+    from pirig.training.step import make_train_step
+
+    params = initial_params(small.settings, small.pipeline.model_config, small.model)
+    state = init_state(params, small.settings, jax.random.key(1))
+    before = jax.tree.map(np.array, state.params)
+    step = make_train_step(small.pipeline.model_config, small.settings, model=small.model)
+    go_on = threading.Event()
+    with checkpoints.Saver(tmp_path, lambda folder: go_on.wait(60)) as saver:
+        folder = saver.save(state, {"position": 0})
+        batch = prepare(small.pipeline, small.dataset, small.dataset.frames, batch_size=5, seed=0).batch(0)
+        state, _ = step(state, batch)  # donates what is being written
+        assert not folder.exists() and int(state.step) == 1
+        go_on.set()
+    assert_equal_states(read_checkpoint(small, folder)[0].params, before)
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_the_training(small, tmp_path, monkeypatch):
+    def full_disk(folder, tree):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "_save_tree", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        small.train(tmp_path, save_every=2)
+    assert checkpoints.newest(tmp_path) is None and not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_keep_rule(small, tmp_path):

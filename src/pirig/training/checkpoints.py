@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,27 +45,62 @@ def newest(run_folder: Path) -> Path | None:
     return run_folder / FOLDER / str(steps[-1]) if steps else None
 
 
-def save(
-    run_folder: Path,
-    state: TrainState,
-    progress: dict[str, Any],
-    write_assets: WriteAssets,
-    *,
-    trainable: Tree | None = None,
-    keep_every: int = 0,
-) -> Path:
-    """Write the checkpoint of `state.step` (nothing to do if it exists), then apply the keep rule.
+class Saver:
+    """Writes checkpoints beside the training: `save` copies the state to the host, a thread writes it and returns later.
 
-    `progress` is a JSON dict that comes back from `restore`: position, seconds, settings that must not change.
+    One is written at a time; the next `save` and the end of the context wait for it and raise what went wrong. The copy
+    takes host memory of the size of the state. With several processes each of which holds a part, `save` itself writes.
     """
-    step = int(state.step)
-    final = run_folder / FOLDER / str(step)
-    if not final.exists():
+
+    def __init__(
+        self, run_folder: Path, write_assets: WriteAssets, *, trainable: Tree | None = None, keep_every: int = 0
+    ):
+        self.run_folder, self.write_assets, self.trainable = run_folder, write_assets, trainable
+        self.keep_every = keep_every
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="pirig-checkpoint")
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> Saver:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()
+
+    def wait(self) -> None:
+        """Until the checkpoint that is being written is complete. Raises what its writing raised."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def save(self, state: TrainState, progress: dict[str, Any]) -> Path:
+        """Where the checkpoint of `state.step` will be (nothing is written if it exists); then the keep rule applies.
+
+        `progress` is a JSON dict that comes back from `restore`: position, seconds, settings that must not change.
+        """
+        self.wait()
+        step = int(state.step)
+        final = self.run_folder / FOLDER / str(step)
+        if final.exists():
+            return final
+        items = {
+            "params": {"params": weights_to_serve(state, self.trainable)},
+            "train_state": _rest(state, self.trainable),
+        }
+        if jax.process_count() > 1:
+            self._write(final, items, {"step": step, **progress})
+        else:
+            held = jax.tree.map(lambda leaf: np.array(leaf), items)  # the next step takes the state's memory
+            self._pending = self._pool.submit(self._write, final, held, {"step": step, **progress})
+        return final
+
+    def _write(self, final: Path, items: dict[str, Any], progress: dict[str, Any]) -> None:
         with _staging(final) as folder:
-            _write(folder, state, progress, write_assets, trainable)
-    if is_first():
-        remove_old(run_folder, keep_every)
-    return final
+            _write(folder, items, progress, self.write_assets)
+        if is_first():
+            remove_old(self.run_folder, self.keep_every)
 
 
 @contextmanager
@@ -86,15 +122,15 @@ def _staging(final: Path) -> Iterator[Path]:
     wait_for_all(f"saved {final.name}")
 
 
-def _write(folder: Path, state: TrainState, progress: dict, write_assets: WriteAssets, trainable: Tree | None) -> None:
+def _write(folder: Path, items: dict[str, Any], progress: dict[str, Any], write_assets: WriteAssets) -> None:
     started_ns = time.time_ns()
-    _save_tree(folder / "params", {"params": weights_to_serve(state, trainable)})
-    _save_tree(folder / "train_state", _rest(state, trainable))
+    for name, tree in items.items():
+        _save_tree(folder / name, tree)
     if not is_first():
         return
     (folder / ASSETS).mkdir(parents=True)
     write_assets(folder / ASSETS)
-    (folder / "resume.json").write_text(json.dumps({"step": int(state.step), **progress}, indent=2) + "\n")
+    (folder / "resume.json").write_text(json.dumps(progress, indent=2) + "\n")
     metadata = {
         "item_handlers": {item: "orbax.checkpoint._src.handlers.pytree_checkpoint_handler.PyTreeCheckpointHandler"
                           for item in ("params", "train_state")},

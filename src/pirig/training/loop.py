@@ -194,16 +194,17 @@ class _Run:
         config = {**dataclasses.asdict(self.settings), "model": dataclasses.asdict(self.pipeline.model_config)}
         self.wandb = Wandb(self.settings.wandb if writes else "disabled", self.settings.project, self.folder, config)
         more_assets = {"held_out_episodes": self.held_out} if self.held_out else None
-        self.write_assets = asset_writer(self.pipeline, self.dataset, more_assets)
+        write_assets = asset_writer(self.pipeline, self.dataset, more_assets)
+        keep: dict[str, Any] = {"trainable": self.trainable, "keep_every": self.settings.keep_every}
         self.started_s = time.monotonic() - seconds
         try:
             if first == 0 and writes:
                 self._show_samples(position)
-            with StopWish() as wish:
+            with StopWish() as wish, checkpoints.Saver(self.folder, write_assets, **keep) as self.saver:
                 state, position = self._steps(
                     state, position, lambda: processes.any_says(bool(wish.name) or should_stop())
                 )
-            saved = self._save(state, position)
+                saved = self._save(state, position)
         finally:
             self.metrics.close()
             self.wandb.close()
@@ -291,14 +292,7 @@ class _Run:
             "frames": len(self.batches.used),
             "batch_size": self.settings.batch_size,
         }
-        saved = checkpoints.save(
-            self.folder,
-            state,
-            progress,
-            self.write_assets,
-            trainable=self.trainable,
-            keep_every=self.settings.keep_every,
-        )
+        saved = self.saver.save(state, progress)
         if self.metrics.rows and processes.is_first():
             draw_curve(self.metrics.rows, self.folder / CURVE_FILE, self.title)
         return saved
