@@ -35,7 +35,7 @@ def make_env(
     import gymnasium
     import mani_skill.envs  # noqa: F401  (registers the tasks)
 
-    logging.getLogger("mani_skill").setLevel(logging.ERROR)  # it warns at every start on a machine without CUDA
+    logging.getLogger("mani_skill ").setLevel(logging.ERROR)  # its name ends so; it warns at every start without CUDA
 
     from pirig.sim.robots import strip_wrist_camera_mesh
 
