@@ -1,6 +1,8 @@
 """The training loop on a real SLURM, cut off in three ways, ends in the same weights as training that was left alone."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pirig.runs.lock import owner_of
 from tests.sweeps.project import Project
 from tests.sweeps.test_slurm import wait_for
 
@@ -46,18 +49,22 @@ def cut_and_compare(project: Project, names: tuple[str, ...]) -> None:
     runs = {name: project.root / "cut" / name for name in names}
     jobs = {run.name: entry["job"] for run, entry in project.jobs("cut").items()}
     cuts = {
-        "requeued": ["scontrol", "requeue", jobs["requeued"]],  # SIGTERM, then the queue
-        "warned": ["scancel", "--signal=USR2", jobs["warned"]],  # as before the time limit
-        "killed": ["scancel", "--signal=KILL", jobs["killed"]],  # as when a node dies: no word before
+        "requeued": lambda: subprocess.run(
+            ["scontrol", "requeue", jobs["requeued"]], check=True
+        ),  # SIGTERM, then the queue
+        "warned": lambda: subprocess.run(
+            ["scancel", "--signal=USR2", jobs["warned"]], check=True
+        ),  # the time limit is near
+        "killed": lambda: os.kill(owner_of(runs["killed"]).pid, signal.SIGKILL),  # no word before, as when a node dies
     }
     at: dict[str, int] = {}
     end = time.monotonic() + PATIENCE_S
     while len(at) < len(cuts):
         assert time.monotonic() < end, f"{at} {[(name, logged_step(run)) for name, run in runs.items()]}"
-        for name, command in cuts.items():
+        for name, cut in cuts.items():
             if name not in at and logged_step(runs[name]) >= CUT_AT:
                 at[name] = logged_step(runs[name])
-                subprocess.run(command, check=True)
+                cut()
         time.sleep(0.05)
     assert max(at.values()) < STEPS
     wait_for(jobs["killed"], "FAILED", seconds=PATIENCE_S)
