@@ -69,6 +69,13 @@ def test_two_changes_at_once_are_not_one_finding(folders):
     assert pair.remark.startswith("2 settings differ: camera, horizon.steps; the test cannot say")
 
 
+def test_a_seed_beside_one_setting_is_said_and_no_second_cause(folders):
+    folders.write("a", {"horizon.steps": 20}, policy=(30, 40))
+    folders.write("b", {"horizon.steps": 10, "train.seed": 1}, policy=(1, 40))
+    (pair,) = compared(folders).pairs
+    assert pair.remark == "only horizon.steps differs, besides the seed"
+
+
 def test_an_evaluation_that_runs_is_shown_and_not_compared(folders):
     folders.write("done", policy=(10, 40))
     folders.write("runs", policy=(9, 10), finished=False)

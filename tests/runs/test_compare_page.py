@@ -191,6 +191,9 @@ def test_numbers_and_verdicts_are_those_of_the_terminal(three, opened):
     page.locator(".pair", has_text="ep.").click()
     said = page.locator("#verdict").inner_text()
     assert "h10b 5/40, h10 3/40: not distinguishable at this n; about" in said and "Two seeds of one config" in said
+    page.locator(".pair.differ").first.click()
+    assert "h20 28/40, h10b 5/40: differ" in page.locator("#verdict").inner_text()
+    assert "Only horizon.steps differs, besides the seed" in page.locator("#verdict").inner_text()
     settings = page.locator("#diff").inner_text()
     assert "horizon.steps" in settings and "train.batch_size" not in settings
     page.check("#every")

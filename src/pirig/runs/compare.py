@@ -72,13 +72,15 @@ class Pair:
 
     @property
     def remark(self) -> str:
+        others = [name for name in self.changed if name != SEED]
+        besides = ", besides the seed" if len(others) < len(self.changed) else ""
         if not self.changed:
             return "equal settings"
-        if self.changed == [SEED]:
+        if not others:
             return "two seeds of one config"
-        if len(self.changed) == 1:
-            return f"only {self.changed[0]} differs"
-        return f"{len(self.changed)} settings differ: {', '.join(self.changed)}; the test cannot say which one matters"
+        if len(others) == 1:
+            return f"only {others[0]} differs{besides}"
+        return f"{len(others)} settings differ{besides}: {', '.join(others)}; the test cannot say which one matters"
 
 
 class Comparison:

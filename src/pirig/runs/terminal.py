@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FEW = 4  # rows up to which the settings are a table of their own, with a column for each row
 WIDE = 130  # characters from which on there is room for a drawn interval
 BAR_CELLS = 12
+MOST_PAIRS = 20
 GAP = 2  # characters between columns
 
 
@@ -162,11 +163,12 @@ def _some(labels: list[str], shown: int = 6) -> str:
 
 
 def _print_pairs(comparison: Comparison, console: Console) -> None:
-    pairs = comparison.shown_pairs()
+    wanted = comparison.shown_pairs()
+    pairs = wanted[:MOST_PAIRS]
     if not pairs:
         console.print("nothing to compare: two finished evaluations of one task are needed")
         return
-    scope = "every pair" if len(pairs) == len(comparison.pairs) else "each with the best of its task"
+    scope = "every pair" if len(wanted) == len(comparison.pairs) else "each with the best of its task"
     console.print(f"[bold]Do they differ?[/] Fisher's exact test, two-sided, 5 %; {scope}\n")
     widths = [
         max(len(label) for label in labels) for labels in zip(*(_pair_labels(pair) for pair in pairs), strict=True)
@@ -176,6 +178,8 @@ def _print_pairs(comparison: Comparison, console: Console) -> None:
         style = "green" if pair.verdict.differ else "default"
         console.print(f" {first} : {second}  p {p_text(pair.verdict.p)}", soft_wrap=True)
         console.print(f"   [{style}]{pair.verdict.text}[/]; {pair.remark}", soft_wrap=True)
+    if wanted[MOST_PAIRS:]:
+        console.print(f" and {len(wanted) - MOST_PAIRS} more; --markdown, --json or --html shows them")
     if len(comparison.pairs) > 1:
         console.print(f"\n{many_pairs(comparison.pairs)}", soft_wrap=True)
 

@@ -21,8 +21,9 @@ function drawSources() {
   if (!runs.length) return host.append(nothing("No row is ticked."));
   const facts = runs.map(factsOf);
   const differs = (group, name) => several(facts.map((one) => text(one[group][name])));
+  const differing = (group, values) => Object.keys(values).filter((name) => differs(group, name)).length;
   host.append(...limited(runs, MOST_CARDS, host).map((run, index) => el("article", { class: "card" }, el("h3", {}, run.name), el("p", { class: "path" }, run.folder),
-    ...Object.entries(facts[index]).map(([group, values]) => el("details", { open: group === "Data set" }, el("summary", {}, group),
+    ...Object.entries(facts[index]).map(([group, values]) => el("details", { open: group === "Data set" }, el("summary", {}, group, differing(group, values) ? el("small", { class: "differs" }, ` ${differing(group, values)} differ`) : null),
       el("dl", {}, ...Object.entries(values).flatMap(([name, value]) => [el("dt", {}, name.replaceAll("_", " ")), el("dd", { class: differs(group, name) ? "differs" : "" }, text(value))])))))));
 }
 

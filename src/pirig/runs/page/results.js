@@ -34,9 +34,15 @@ const pText = (p) => (p < 1e-4 ? "p < 0.0001" : `p = ${p < 0.01 ? p.toFixed(4) :
 function sentence(a, b) {
   const { p, differ, needed } = verdictOf(a, b), names = changed(a, b);
   const verdict = differ ? "differ" : "not distinguishable at this n" + (needed ? `; about ${whole(needed)} episodes each would be needed` : "; the shares are equal");
-  const only = { 0: "Their settings are equal.", 1: names[0] === "train.seed" ? "Two seeds of one config." : `Only ${names[0]} differs.` }[names.length];
-  return [el("b", {}, `${a.label} ${countText(a.counts.policy)}, ${b.label} ${countText(b.counts.policy)}: ${verdict}`), ` (${pText(p)}). `,
-    only ?? `${names.length} settings differ (${names.join(", ")}), so the test cannot say which one matters.`];
+  return [el("b", {}, `${a.label} ${countText(a.counts.policy)}, ${b.label} ${countText(b.counts.policy)}: ${verdict}`), ` (${pText(p)}). `, remark(names)];
+}
+
+function remark(names) {
+  const others = names.filter((name) => name !== "train.seed"), besides = others.length < names.length ? ", besides the seed" : "";
+  if (!names.length) return "Their settings are equal.";
+  if (!others.length) return "Two seeds of one config.";
+  if (others.length === 1) return `Only ${others[0]} differs${besides}.`;
+  return `${others.length} settings differ${besides} (${others.join(", ")}), so the test cannot say which one matters.`;
 }
 
 function drawMatrix() {
