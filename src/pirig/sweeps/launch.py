@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from pirig.runs import lock
 from pirig.sweeps import local, record, slurm, snapshot, submit, watch
 from pirig.sweeps.plan import LiveJobs, Plan, folder_of, make_plan
 from pirig.sweeps.points import Compose, Point, read_points
 from pirig.sweeps.settings import LocalSettings, SlurmSettings, check, read, resources
+from pirig.sweeps.submit import Submitted
+
+LAUNCH_S = 600.0  # another launch takes at most so long to submit
 
 
 def launch(verb: str, overrides: Sequence[Sequence[str]], compose: Compose, kind: str, settings: dict[str, Any]) -> int:
@@ -27,33 +32,41 @@ def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str
         check(typed)
         if not sweep.dry_run:
             slurm.require()
-    plan = make_plan(verb, points, live_jobs(points, verb))
-    show(plan, typed)
-    if sweep.dry_run or not plan.tasks:
-        return 0
-    code, launcher = snapshot.take(root), {"kind": kind, "settings": given}
-    if isinstance(typed, LocalSettings):
-        return _ended(len(local.run(plan, typed.workers, launcher, code)), points)
-    return _through_slurm(plan, typed, launcher, code)
-
-
-def _through_slurm(plan: Plan, settings: SlurmSettings, launcher: dict[str, Any], code: Path) -> int:
-    run = plan.points[0].config.run
-    folder = (Path(run.root) / ".sweeps" / f"{run.experiment}-{time.strftime('%Y%m%d-%H%M%S')}").resolve()
-    started_s = time.monotonic()
-    jobs = submit.submit(plan, settings, launcher, code, folder)
-    arrays = sorted({job.array for job in jobs}, key=int)
-    print(f"submitted {len(jobs)} jobs in {time.monotonic() - started_s:.1f} s: {', '.join(arrays)}; logs in {folder}")
-    print(
-        f"pirig runs {Path(run.root) / run.experiment}    shows how they do; `pirig runs cancel` stops them", flush=True
-    )
-    if not plan.points[0].config.sweep.wait:
+    if sweep.dry_run or isinstance(typed, LocalSettings):
+        plan = make_plan(verb, points, live_jobs(points, verb))
+        show(plan, typed)
+        if sweep.dry_run or isinstance(typed, SlurmSettings) or not plan.tasks:
+            return 0
+        launcher = {"kind": kind, "settings": given}
+        return _ended(len(local.run(plan, typed.workers, launcher, snapshot.take(root))), points)
+    jobs = _submit(verb, points, typed, given, root)
+    if not jobs or not sweep.wait:
         return 0
     try:
-        return _ended(len(watch.wait(jobs, settings.poll_s)), plan.points)
+        return _ended(len(watch.wait(jobs, typed.poll_s)), points)
     except KeyboardInterrupt:
         print("\nno longer waiting; the jobs go on")
         return 130
+
+
+def _submit(
+    verb: str, points: Sequence[Point], settings: SlurmSettings, given: dict[str, Any], root: Path
+) -> list[Submitted]:
+    """Plans and submits while no other launch into the same root does, or both would start what is missing."""
+    experiment = points[0].config.run.experiment
+    folder = (root / ".sweeps" / f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}").resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / ".launch.lock", timeout=LAUNCH_S):
+        plan = make_plan(verb, points, live_jobs(points, verb))
+        show(plan, settings)
+        if not plan.tasks:
+            return []
+        code, started_s = snapshot.take(root), time.monotonic()
+        jobs = submit.submit(plan, settings, {"kind": "slurm", "settings": given}, code, folder)
+    arrays = sorted({job.array for job in jobs}, key=int)
+    print(f"submitted {len(jobs)} jobs in {time.monotonic() - started_s:.1f} s: {', '.join(arrays)}; logs in {folder}")
+    print(f"pirig runs {root / experiment}    shows how they do; `pirig runs cancel` stops them", flush=True)
+    return jobs
 
 
 def _ended(failed: int, points: Sequence[Point]) -> int:
