@@ -1,6 +1,6 @@
 """Samples/s of our batches from the frame cache beside lerobot's LeRobotDataset in a torch DataLoader, in one run.
 
-    python -m benchmarks.loader DATASET [--batch 32] [--horizon 16] [--ours 200] [--theirs 2] [--workers 0,2] [--device NAME]
+    python -m benchmarks.loader DATASET [--batch 32] [--horizon 16] [--ours 200] [--theirs 20] [--workers 0,2] [--device NAME]
 
 Both give shuffled batches of the same data set: every camera, the state, and an action chunk that repeats the last action
 at an episode's end. Ours are uint8 from the memory map, with tokens; lerobot's are float32 decoded from PNG by sample. That
@@ -53,13 +53,15 @@ def their_dataset(dataset: Dataset, horizon: int) -> Any:
 def their_loader(theirs: Any, batch: int, workers: int) -> Any:
     from torch.utils.data import DataLoader
 
-    more = {"multiprocessing_context": "spawn", "persistent_workers": True} if workers else {}
-    return DataLoader(theirs, batch_size=batch, shuffle=True, num_workers=workers, drop_last=True, **more)
+    return DataLoader(theirs, batch_size=batch, shuffle=True, num_workers=workers, drop_last=True)
 
 
-def measure(batches: Iterator[Any], count: int, batch: int, touch: Callable[[Any], Any]) -> dict[str, float]:
-    """`count` batches after one that is not counted (imports, first pages, workers' start)."""
-    touch(next(batches))
+def measure(
+    batches: Iterator[Any], count: int, batch: int, touch: Callable[[Any], Any], ahead: int
+) -> dict[str, float]:
+    """`count` batches after those that are not counted: the first (imports, workers' start) and those waiting behind it."""
+    for _ in range(1 + ahead):
+        touch(next(batches))
     before, started_s = os.times(), time.perf_counter()
     for _ in range(count):
         touch(next(batches))
@@ -106,7 +108,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--horizon", type=int, default=16)
     parser.add_argument("--ours", type=int, default=200, help="batches of ours")
-    parser.add_argument("--theirs", type=int, default=2, help="batches of lerobot's, for each number of workers")
+    parser.add_argument("--theirs", type=int, default=20, help="batches of lerobot's, for each number of workers")
     parser.add_argument("--workers", default="0,2", help="of the torch DataLoader")
     parser.add_argument("--device", default=f"{platform.machine()}-{os.cpu_count()}cores")
     return parser.parse_args()
@@ -122,12 +124,12 @@ def main() -> None:
     rows = []
     for workers in map(int, chosen.workers.split(",")):
         stream = iter(their_loader(theirs, chosen.batch, workers))
-        row = measure(stream, chosen.theirs, chosen.batch, touch_theirs)
+        row = measure(stream, chosen.theirs, chosen.batch, touch_theirs, ahead=2 * workers)
         rows.append({"way": "lerobot", "workers": workers, **row})
         del stream
         print(rows[-1], flush=True)
     with Prefetch(our_batches(dataset, frames, chosen.batch, chosen.horizon), 0) as stream:
-        rows.append({"way": "ours", "workers": 1, **measure(stream, chosen.ours, chosen.batch, touch_ours)})
+        rows.append({"way": "ours", "workers": 1, **measure(stream, chosen.ours, chosen.batch, touch_ours, ahead=2)})
     print(rows[-1], flush=True)
     best = max(row["samples_per_s"] for row in rows if row["way"] == "lerobot")
     names = ("lerobot", "datasets", "torch", "numpy", "pyarrow", "pillow")
