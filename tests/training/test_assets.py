@@ -40,9 +40,7 @@ def test_paligemma_is_fetched_once_from_the_bucket():
 
 
 def test_without_network_the_way_out_is_named():
-    with pytest.raises(
-        ValueError, match=r"could not be fetched: cannot read .*size\.tokenizer=/path"
-    ):
+    with pytest.raises(ValueError, match=r"could not be fetched: cannot read .*size\.tokenizer=/path"):
         load_tokenizer("paligemma", 64, "http://127.0.0.1:1")
 
 
