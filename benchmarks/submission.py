@@ -91,7 +91,7 @@ def main() -> None:
             print({name: values[-1] for name, values in seconds.items()}, flush=True)
     versions = {name: importlib.metadata.version(name) for name in ("hydra-core", "submitit")}
     found = next(given.theirs.glob("hydra_submitit_launcher-*.dist-info"))
-    versions["hydra-submitit-launcher"] = found.name.split("-")[1]
+    versions["hydra-submitit-launcher"] = found.name.split("-")[1].removesuffix(".dist")
     load = os.getloadavg()[0]
     record = {"points": given.points, "seconds": seconds, "versions": versions, "load_average": load,
               "python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}  # fmt: skip
