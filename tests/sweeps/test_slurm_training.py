@@ -1,4 +1,4 @@
-"""The training loop on a real SLURM, cut off in three ways, ends in the same weights as training that was left alone."""
+"""The training loop on a real SLURM, cut off in four ways, ends in the same weights as training that was left alone."""
 
 import json
 import os
@@ -43,6 +43,36 @@ def test_a_cut_training_ends_in_the_identical_result(tmp_path):
     words = (f"run.root={project.root}", f"run.name={','.join(names)}", *SETTINGS, "sweep.wait=false")
     project.sweep("train", "cut", *words, "hydra.launcher.train.memory_gb=1")
     cut_and_compare(project, names)
+    preempt_and_compare(project)
+
+
+def preempt_and_compare(project: Project) -> None:
+    """A job of `main` takes the GPUs of one of `low`, which goes on when they are free again."""
+    words = (f"run.root={project.root}", "run.name=preempted", *SETTINGS, "sweep.wait=false")
+    project.sweep("train", "cut", *words, "hydra.launcher.train.gpus=8", "hydra.launcher.partition=low")
+    run = project.root / "cut" / "preempted"
+    job = project.jobs("cut")[run]["job"]
+    end = time.monotonic() + PATIENCE_S
+    while logged_step(run) < CUT_AT:
+        assert time.monotonic() < end, logged_step(run)
+        time.sleep(0.05)
+    urgent = ["sbatch", "--partition=main", "--gpus=8", "--mem=64M", "--output=/dev/null", "--wrap=sleep 2"]
+    subprocess.run(urgent, check=True, capture_output=True)
+    wait_for(job, "COMPLETED", seconds=PATIENCE_S)
+    assert restart_count(job) == 1
+    require_identical(run, project.root / "cut" / "whole")
+
+
+def require_identical(run: Path, whole: Path) -> None:
+    """Every loss and every parameter, bit for bit."""
+    losses = []
+    for folder in (run, whole):
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        losses.append([(row["step"], row["loss"]) for row in rows])
+    assert losses[0] == losses[1] and len(losses[0]) == STEPS, run
+    params, expected = newest_params(run), newest_params(whole)
+    assert params.keys() == expected.keys()
+    assert all(np.array_equal(params[leaf], expected[leaf]) for leaf in expected), run
 
 
 def cut_and_compare(project: Project, names: tuple[str, ...]) -> None:
@@ -74,14 +104,8 @@ def cut_and_compare(project: Project, names: tuple[str, ...]) -> None:
     for job in jobs.values():
         wait_for(job, "COMPLETED", seconds=PATIENCE_S)
 
-    whole, losses = newest_params(runs["whole"]), {}
-    for name, run in runs.items():
-        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        losses[name] = [(row["step"], row["loss"]) for row in rows]
-        assert losses[name] == losses["whole"] and len(rows) == STEPS, name
-        params = newest_params(run)
-        assert params.keys() == whole.keys()
-        assert all(np.array_equal(params[leaf], whole[leaf]) for leaf in whole), name
+    for name in cuts:
+        require_identical(runs[name], runs["whole"])
     for name in cuts:
         logs = "".join(Path(entry["log"]).read_text() for entry in
                        json.loads((runs[name] / "jobs.json").read_text())["stages"]["train"])  # fmt: skip
