@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-core test-lerobot test-browser lint setup bench clean-env
+.PHONY: demo test test-slow test-core test-lerobot test-browser test-slurm lint setup
 
 demo: setup  ## the quickstart experiment: demos, conversion, stats, training, evaluation, summary
 	$(PY) -m pirig pipeline experiment=quickstart run.mode=resume
