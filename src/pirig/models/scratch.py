@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from pirig.models.layout import Tree, init_params
 from pirig.models.sizes import ModelConfig
-from pirig.models.tokenizer import FIRST_STATE, STATE_BINS
+from pirig.models.tokenizer import FIRST_STATE, STATE_BINS, VOCAB_SIZE
 
 
 def fresh_params(key: jax.Array, config: ModelConfig) -> Tree:
@@ -26,7 +26,7 @@ def fresh_params(key: jax.Array, config: ModelConfig) -> Tree:
     vision["pos_embedding"] = 0.5 * jnp.concatenate([by_row[rows], by_column[columns]], axis=-1)[None]
     width = vision["head"]["kernel"].shape[0]
     vision["head"]["kernel"] = jax.random.normal(key, vision["head"]["kernel"].shape) * width**-0.5
-    if config.vocab_size >= FIRST_STATE + STATE_BINS:
+    if config.vocab_size == VOCAB_SIZE:  # the built-in tokenizer
         table = embedder["input_embedding"]
         numbers = waves(STATE_BINS, table.shape[-1])
         embedder["input_embedding"] = table.at[FIRST_STATE : FIRST_STATE + STATE_BINS].set(0.014 * numbers)
