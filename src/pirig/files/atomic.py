@@ -36,7 +36,7 @@ def staging_folder(final: Path) -> Iterator[Path]:
         raise FileExistsError(f"{final} exists already; remove it or choose another name")
     final.parent.mkdir(parents=True, exist_ok=True)
     for stale in final.parent.glob(f".{final.name}.staging-*"):
-        if not _alive(int(stale.name.rsplit("-", 1)[1])):
+        if not process_runs(int(stale.name.rsplit("-", 1)[1])):
             shutil.rmtree(stale, ignore_errors=True)
     temporary = final.with_name(f".{final.name}.staging-{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -56,7 +56,8 @@ def move_aside(path: Path) -> Path:
     return aside
 
 
-def _alive(pid: int) -> bool:
+def process_runs(pid: int) -> bool:
+    """Whether this machine has a process of that number, anybody's."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pirig.files.atomic import write_text
+from pirig.files.atomic import process_runs, write_text
 
 FILE_NAME = ".lock"
 HEARTBEAT_S = 15.0
@@ -129,19 +129,9 @@ def _read(path: Path) -> Owner | None:
 def _alive(owner: Owner, path: Path, stale_s: float) -> bool:
     if owner.token in _held_here:
         return True
-    if owner.host == socket.gethostname() and (owner.pid == os.getpid() or not _runs_here(owner.pid)):
+    if owner.host == socket.gethostname() and (owner.pid == os.getpid() or not process_runs(owner.pid)):
         return False
     return _silent_s(path) < stale_s
-
-
-def _runs_here(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _silent_s(path: Path) -> float:
