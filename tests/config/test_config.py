@@ -32,6 +32,7 @@ def test_horizon_and_fsdp_compose_as_numbers():
         (["size=full", "model=pi05", "weights=pi0_base"], ["pi0_base", "pi05", "choose"]),
         (["finetune=lora"], ["lora", "scratch", "choose"]),
         (["task=pick_cube", "state=joints"], ["pick_cube", "joints_goal", "allow_unobservable_goal"]),
+        (["task=pick_cube", "model=pi0"], ["joints_goal", "11 numbers", "size.action_dim=11", "model=pi05"]),
         (["eval.execute=17"], ["17", "16"]),
         (["eval.first_seed=10"], ["training scenes", "choose eval.first_seed"]),
         (["train.batch_size=0"], ["train.batch_size=0", "at least 1"]),

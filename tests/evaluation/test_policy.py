@@ -1,13 +1,20 @@
 """The policy's inputs are the training batch's inputs, and its calls do not depend on their company."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.policy import Policy
 from pirig.evaluation.rollouts import Request
+from pirig.models.tokenizer import BuiltinTokenizer
 from pirig.training.batches import Batches
 from pirig.transforms.images import resize_with_pad
+from pirig.transforms.normalize import NormStats
 from pirig.transforms.state import build_state
 
 
@@ -40,6 +47,25 @@ def test_inputs_equal_the_training_batch(contract, pipeline, params, observation
     np.testing.assert_array_equal(fed.tokens[:, :used], trained["tokens"])
     np.testing.assert_array_equal(fed.token_mask[:, :used], trained["token_mask"])
     assert not fed.token_mask[:, used:].any()
+
+
+def test_a_state_wider_than_the_actions_fits_pi05_and_reaches_it(pipeline, params, observations):
+    """pick_cube: 8 joints and 3 numbers of the goal in a model of 8 action numbers."""
+    goal = {"contract": contract_of(compose(["experiment=quickstart", "task=pick_cube"]))}
+    ones = np.ones(11, np.float32)
+    stats = {**pipeline.stats, "state": NormStats(mean=0 * ones, std=ones, q01=-ones, q99=ones)}
+    random = np.random.default_rng(0)  # pi0.5 starts with gates of zero, so that nothing reaches the actions
+    trained = jax.tree.map(lambda leaf: leaf + random.normal(0, 0.1, leaf.shape).astype(np.float32), params)
+    policy = Policy(
+        trained,
+        dataclasses.replace(pipeline, stats=stats, tokenizer=BuiltinTokenizer(128), **goal),
+        flow_steps=1,
+        batch_size=2,
+    )
+    seen = [{**observations[0], "goal_pos": np.full(3, height, np.float32)} for height in (0.1, 0.4)]
+    noise = np.ones((2, *policy.noise_shape), np.float32)
+    low, high = policy.infer(seen, noise)
+    assert low.shape == (8, 7) and np.abs(low - high).max() > 0
 
 
 def test_a_row_does_not_depend_on_its_batch(pipeline, params, observations):

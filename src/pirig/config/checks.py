@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pirig.config.agreement import contract_of
 from pirig.config.schema import Config
 
 
@@ -103,6 +104,13 @@ def sizes_fit(config: Config) -> str | None:
         return (
             f"control={config.control.mode} has {config.control.action_dim} numbers and size={config.size.name} has room "
             f"for {config.size.action_dim}; choose size.action_dim={config.control.action_dim} or more."
+        )
+    state_dim = contract_of(config).state_dim
+    if not config.model.pi05 and state_dim > config.size.action_dim:
+        return (
+            f"state={config.state.name} has {state_dim} numbers and size={config.size.name} has room for "
+            f"{config.size.action_dim} in pi0's state token; choose size.action_dim={state_dim} or more, or model=pi05, "
+            "which reads the state in its prompt."
         )
     return None
 

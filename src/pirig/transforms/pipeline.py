@@ -32,7 +32,10 @@ class Pipeline:
     tokenizer: Tokenizer
 
     def model_inputs(self, state_raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """[B, state_dim] -> state f32 [B, J] normalised and padded, tokens i32 [B, L], token mask bool [B, L]."""
+        """[B, state_dim] -> state f32 [B, J] normalised and padded, tokens i32 [B, L], token mask bool [B, L].
+
+        pi0.5 reads the state in its prompt only, so there it may be wider than J.
+        """
         if state_raw.shape[-1] != self.contract.state_dim:
             raise ValueError(f"state has {state_raw.shape[-1]} numbers, the contract says {self.contract.state_dim}")
         state = normalize(state_raw, self.stats["state"], self.normalization).astype(np.float32)
@@ -42,7 +45,8 @@ class Pipeline:
             encoded = [self.tokenizer.encode(self.contract.prompt, None)] * len(state)
         tokens = np.stack([row for row, _ in encoded]).astype(np.int32)
         mask = np.stack([row for _, row in encoded])
-        return pad_last(state, self.model_config.action_dim), tokens, mask
+        least = self.contract.state_dim if self.model_config.pi05 else 0
+        return pad_last(state, max(self.model_config.action_dim, least)), tokens, mask
 
     def probe(self, state_raw: np.ndarray, action_raw: np.ndarray) -> dict[str, list]:
         """One frame's numbers on every side of the pipeline: [state_dim], [action_dim] -> lists for JSON.
