@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # A real SLURM on this one machine, for trying sweeps and for `make test-slurm`: Debian or Ubuntu, root, loopback only.
-# It claims 8 GPUs and 64 CPUs that need not exist; nothing under /etc is touched.
+# Its node claims 8 GPUs and 64 CPUs that need not exist, a second one on the same machine as many; nothing under /etc is
+# touched. Partitions: main (one node), low (preempted by main), wide (both nodes).
 #   launchers/one_node_slurm.sh start|stop|status|clean     (start installs slurm-wlm and munge if they are missing)
 #   . "$(launchers/one_node_slurm.sh env)"                  then sbatch, squeue and `pirig ... hydra/launcher=slurm` work
-# PIRIG_SLURM: where its files live (default /tmp/pirig-slurm); PIRIG_SLURM_PORT: the first of two ports (default 16827).
+# PIRIG_SLURM: where its files live (default /tmp/pirig-slurm); PIRIG_SLURM_PORT: the first of three ports (default 16827).
 set -euo pipefail
 
 home=${PIRIG_SLURM:-/tmp/pirig-slurm}
 port=${PIRIG_SLURM_PORT:-16827}
 gpus=8 cpus=64
 host=$(hostname -s)
+nodes=("$host" "$host-2")
 export SLURM_CONF=$home/slurm.conf
 
 fail() { echo "one_node_slurm.sh: $*" >&2; exit 1; }
@@ -33,7 +35,6 @@ write_configuration() {
 ClusterName=pirig
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$port
-SlurmdPort=$((port + 1))
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmUser=root
 SlurmdUser=root
@@ -42,11 +43,11 @@ CredType=cred/munge
 # cred_expire is also how long a requeued job waits before it starts again (120 s otherwise)
 AuthInfo=socket=$home/run/munge.sock,cred_expire=5
 StateSaveLocation=$home/controller
-SlurmdSpoolDir=$home/node
+SlurmdSpoolDir=$home/%n
 SlurmctldPidFile=$home/run/slurmctld.pid
-SlurmdPidFile=$home/run/slurmd.pid
+SlurmdPidFile=$home/run/%n.pid
 SlurmctldLogFile=$home/log/slurmctld.log
-SlurmdLogFile=$home/log/slurmd.log
+SlurmdLogFile=$home/log/%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -72,19 +73,22 @@ MinJobAge=3600
 MaxArraySize=1001
 ReturnToService=2
 PropagateResourceLimits=NONE
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus Boards=1 SocketsPerBoard=1 CoresPerSocket=$cpus ThreadsPerCore=1 RealMemory=$memory_mb Gres=gpu:$gpus
+NodeName=DEFAULT NodeHostname=$host NodeAddr=127.0.0.1 CPUs=$cpus Boards=1 SocketsPerBoard=1 CoresPerSocket=$cpus ThreadsPerCore=1 RealMemory=$memory_mb Gres=gpu:$gpus
+NodeName=${nodes[0]} Port=$((port + 1))
+NodeName=${nodes[1]} Port=$((port + 2))
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF DefMemPerCPU=64
 # jobs of low give way to those of main and are queued again
 PartitionName=low Nodes=$host MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 DefMemPerCPU=64
+PartitionName=wide Nodes=${nodes[0]},${nodes[1]} MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF DefMemPerCPU=64
 EOF
-  echo "NodeName=$host Name=gpu File=$home/gpu[0-$((gpus - 1))]" > "$home/gres.conf"
+  echo "NodeName=${nodes[0]},${nodes[1]} Name=gpu File=$home/gpu[0-$((gpus - 1))]" > "$home/gres.conf"
   echo "CgroupAutomount=no" > "$home/cgroup.conf"
   echo "export SLURM_CONF=$SLURM_CONF" > "$home/env.sh"
 }
 
 start() {
   install_packages
-  mkdir -p "$home"/{log,run,controller,node,munge} && chmod 755 "$home" && chmod 700 "$home/munge"
+  mkdir -p "$home"/{log,run,controller,munge} "${nodes[@]/#/$home/}" && chmod 755 "$home" && chmod 700 "$home/munge"
   write_configuration
   # slurmd wants character devices as GPUs; these are /dev/null's numbers
   for i in $(seq 0 $((gpus - 1))); do [ -c "$home/gpu$i" ] || mknod "$home/gpu$i" c 1 3; done
@@ -95,17 +99,20 @@ start() {
   fi
   alive slurmctld || slurmctld -f "$SLURM_CONF"
   until_true 20 sh -c "scontrol ping | grep -q ' UP'" || fail "slurmctld does not answer; see $home/log/slurmctld.log"
-  alive slurmd || slurmd -f "$SLURM_CONF" -N "$host"
-  until_true 30 sh -c "sinfo -h -N -o %t | grep -qxE 'idle|mix|alloc'" || {
-    sinfo -R >&2; tail -5 "$home/log/slurmd.log" >&2; fail "the node did not come up"; }
-  timeout 20 srun -n1 true || fail "srun failed; see $home/log/slurmd.log"
+  local node
+  for node in "${nodes[@]}"; do
+    alive "$node" || slurmd -f "$SLURM_CONF" -N "$node"
+    until_true 30 sh -c "sinfo -h -N -n $node -o %t | grep -qE '^(idle|mix|alloc)$'" || {
+      sinfo -R >&2; tail -5 "$home/log/$node.log" >&2; fail "node $node did not come up"; }
+  done
+  timeout 20 srun -p wide -N2 true || fail "srun failed; see $home/log/$host.log"
   sinfo
   echo ". $home/env.sh    in a shell that shall use it"
 }
 
 stop() {
   local name
-  for name in slurmd slurmctld munged; do
+  for name in "${nodes[@]}" slurmctld munged; do
     if alive $name; then
       local pid; pid=$(cat "$home/run/$name.pid")
       kill "$pid"

@@ -123,10 +123,3 @@ def test_a_refused_submission_says_what_to_change(project):
     screen = project.sweep("train", "refused", "train.seed=1", "hydra.launcher.partition=nowhere", status=1)
     assert "sbatch refused 1 train jobs (gpu1)" in screen and "invalid partition" in screen.lower()
     assert "Traceback" not in screen and not (project.root / "refused").exists()
-
-
-def test_several_nodes_get_one_task_each_of_the_same_run(project):
-    """The one node here is too small for two: what sbatch is asked for is looked at."""
-    words = ("train.seed=1", "fsdp=8", "train.batch_size=8", "hydra.launcher.gpus_per_node=4")
-    screen = project.sweep("train", "nodes", *words, "sweep.dry_run=true")
-    assert "2x4gpu" in screen

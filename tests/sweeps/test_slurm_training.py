@@ -28,12 +28,12 @@ def logged_step(run: Path) -> int:
     return len(lines)
 
 
-def newest_params(run: Path) -> dict[str, np.ndarray]:
+def newest_params(run: Path, step: int = STEPS) -> dict[str, np.ndarray]:
     import jax
 
     from pirig.training.checkpoints import load_params
 
-    leaves = jax.tree_util.tree_leaves_with_path(load_params(run / "checkpoints" / str(STEPS)))
+    leaves = jax.tree_util.tree_leaves_with_path(load_params(run / "checkpoints" / str(step)))
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 

@@ -89,6 +89,9 @@ def test_who_starts_several_processes():
     step = {"SLURM_STEP_NODELIST": "n[1-2]", "SLURM_PROCID": "1"}
     assert find_group({}) is None
     assert find_group({**step, "SLURM_NTASKS": "2"}) == Group()
+    one_each = {**step, "SLURM_NTASKS": "2", "CUDA_VISIBLE_DEVICES": "0,1,2,3"}
+    assert find_group({**one_each, "SLURM_STEP_TASKS_PER_NODE": "1(x2)"}) == Group(gpus=(0, 1, 2, 3))
+    assert find_group({**one_each, "SLURM_STEP_TASKS_PER_NODE": "2"}) == Group()  # JAX gives each task one
     assert find_group({**step, "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "1"}) is None
     assert find_group({"SLURM_NTASKS": "8", "SLURM_PROCID": "0"}) is None  # a batch script without srun
     three = {"JAX_COORDINATOR_ADDRESS": "n1:1234", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}

@@ -6,6 +6,7 @@ Each process drives its own devices and loads its own part of every batch; proce
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PRO
 
 @dataclass(frozen=True)
 class Group:
-    """How this process joins the others; all None: JAX reads SLURM's variables itself."""
+    """How this process joins the others; all None: JAX reads SLURM's variables itself.
+
+    `gpus`: which of the node's GPUs this process drives; None leaves it to JAX.
+    """
 
     address: str | None = None
     count: int | None = None
     index: int | None = None
+    gpus: tuple[int, ...] | None = None
 
 
 def find_group(environment: Mapping[str, str]) -> Group | None:
@@ -42,7 +47,14 @@ def find_group(environment: Mapping[str, str]) -> Group | None:
         return Group(given[ADDRESS], count, index) if count > 1 else None
     in_step = environment.get("SLURM_STEP_NODELIST") and environment.get("SLURM_PROCID")
     tasks = environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS") or "1"
-    return Group() if in_step and int(tasks) > 1 else None
+    return Group(gpus=_gpus(environment)) if in_step and int(tasks) > 1 else None
+
+
+def _gpus(environment: Mapping[str, str]) -> tuple[int, ...] | None:
+    """All of the node's where each node has one task; left alone, JAX gives every task of a SLURM step a single one."""
+    one_task_each = re.fullmatch(r"1(\(x\d+\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", ""))
+    visible = [gpu for gpu in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
+    return tuple(range(len(visible))) or None if one_task_each else None
 
 
 def _number(given: Mapping[str, str], name: str) -> int:
@@ -58,7 +70,7 @@ def join(environment: Mapping[str, str] | None = None) -> None:
 
     group = find_group(os.environ if environment is None else environment)
     if group is not None and not jax.distributed.is_initialized():
-        jax.distributed.initialize(group.address, group.count, group.index)
+        jax.distributed.initialize(group.address, group.count, group.index, group.gpus)
 
 
 def is_first() -> bool:
