@@ -3,7 +3,8 @@
     python benchmarks/oracles.py [--root outputs] [--episodes 20] [--tasks pick_cube,...] [--cameras wrist,nowrist]
 
 Adds one entry per task and camera to benchmarks/results/oracles-<device>.json: seeds kept of tried by the planner, and how
-many of the data set's own episodes succeed (once, and at the end). Data sets that are there already are used again.
+many of the data set's own episodes succeed (once, and at the end), and what the gates of training say of the data set
+(nothing, since it is a healthy one). Data sets that are there already are used again.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ def main() -> int:
             found = {"date": time.strftime("%Y-%m-%d"), "machine": platform.machine(), "versions": versions}
             write_text(path, json.dumps(found | {"oracles": dict(sorted(entries.items()))}, indent=2) + "\n")
             print(f"{task:20} {camera:8} kept {entry['kept']} of {entry['tried']}, oracle {entry['k']}/{entry['n']}")
-    short = [name for name, entry in entries.items() if entry["k"] < entry["n"]]
+            print("\n".join(entry["gates_raised"]) or f"{len(entry['gates'])} gates say nothing", flush=True)
+    short = [name for name, entry in entries.items() if entry["k"] < entry["n"] or entry["gates_raised"]]
     if short:
-        print(f"below 100 %: {', '.join(short)}", file=sys.stderr)
+        print(f"below 100 %, or not healthy: {', '.join(short)}", file=sys.stderr)
     return 1 if short else 0
 
 
@@ -60,15 +62,18 @@ def oracle(root: str, task: str, camera: str, episodes: int, resolution: int) ->
     from pirig.evaluation.results import ResultsFile, sub_goals
     from pirig.evaluation.rollouts import roll_out
     from pirig.evaluation.workers import WorkerPool
+    from pirig.gates import data
     from pirig.gates.simulated import demo_actions
     from pirig.runs.record import data_folder
-    from pirig.stages import convert, demos
+    from pirig.stages import convert, demos, stats
+    from pirig.transforms.normalize import load_norm_stats
 
     numbers = [f"run.root={root}", f"demos.count={episodes}", f"camera.resolution_px={resolution}"]
     config = compose([f"task={task}", f"camera={camera}", *numbers])
     contract = contract_of(config)
     demos.make(config)
     convert.make(config)
+    norm_stats = load_norm_stats(stats.make(config))
     folder = data_folder(config, contract)
     manifest, dataset = DemosManifest.load(folder / "demos"), Dataset(folder / "lerobot")
     actions = {seed: demo_actions(dataset, None, episode) for episode, seed in enumerate(dataset.seeds)}
@@ -80,7 +85,9 @@ def oracle(root: str, task: str, camera: str, episodes: int, resolution: int) ->
         rate = dataclasses.asdict(results.rate(dataset.seeds))
     planned = {"kept": manifest.kept, "tried": manifest.tried, "lengths": [min(dataset.lengths), max(dataset.lengths)]}
     more = {"seeds": [dataset.seeds[0], dataset.seeds[-1]], "robot": contract.robot_uid, "resolution_px": resolution}
-    return rate | {"sub_goals": sub_goals(found)} | planned | more
+    report = data.check(dataset, norm_stats, config.model.normalization, config.gates)
+    gates = {"gates": list(report.found), "gates_raised": [line for lines in report.found.values() for line in lines]}
+    return rate | {"sub_goals": sub_goals(found)} | planned | more | gates
 
 
 if __name__ == "__main__":
