@@ -50,9 +50,10 @@ def test_an_older_run_that_lacks_a_key_has_its_default(folders):
 
 def test_the_pickcube_pair_differs_and_two_seeds_do_not(folders):
     """A goal that the policy is told and one that nothing shows; then one config trained twice."""
-    folders.write("told", {"state.name": "joints_goal"}, policy=(28, 40))
-    folders.write("hidden", {"allow_unobservable_goal": True}, policy=(1, 40))
-    folders.write("again", {"state.name": "joints_goal", "train.seed": 1}, policy=(24, 40))
+    told = {"task.goal_visible": False, "state.name": "joints_goal", "state.includes_goal": True}
+    folders.write("told", told, policy=(28, 40))
+    folders.write("hidden", {"task.goal_visible": False}, policy=(1, 40))
+    folders.write("again", {**told, "train.seed": 1}, policy=(24, 40))
     pairs = {(pair.first.label, pair.second.label): pair for pair in compared(folders).pairs}
     assert pairs["told", "hidden"].verdict.text == "differ" and pairs["told", "hidden"].verdict.p < 1e-8
     seeds = pairs["told", "again"]

@@ -23,6 +23,7 @@ from pirig.runs.record import data_folder
 from pirig.runs.statistics import wilson
 
 EVAL_ROWS = ("policy", "untrained", "oracle")
+GOAL_SEEN = ("task.goal_visible", "camera.show_goal", "state.includes_goal")  # one of them is enough
 SLOW = 50  # runs from which on reading shows its progress
 QUIET_S = 15 * 60  # a training that wrote nothing for so long is said to be silent
 
@@ -179,7 +180,7 @@ def read_run(folder: Path) -> Run:
         training=read_training(folder),
         evaluations=_evaluations(folder, plain),
         data_set=data_set,
-        marks=_marks(gates) + (["the goal is not observable"] if config.get("allow_unobservable_goal") else []),
+        marks=_marks(gates) + ([] if any(config.get(key) for key in GOAL_SEEN) else ["the goal is not observable"]),
         written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pirig.config.agreement import contract_of
+from pirig.config.checks import goal_is_seen
 from pirig.config.schema import Config
 from pirig.contract import Contract
 from pirig.files.atomic import write_text
@@ -85,7 +86,7 @@ def _summary(
         "contract_hash": contract.hash,
         "train": trained,
         "eval": rates,
-        "allow_unobservable_goal": config.allow_unobservable_goal,
+        "goal_observable": goal_is_seen(config),
         "seconds": round(seconds, 1),
     }
 
