@@ -83,9 +83,12 @@ def lora_needs_weights(config: Config) -> str | None:
     return None
 
 
+def goal_is_seen(config: Config) -> bool:
+    return config.task.goal_visible or config.camera.show_goal or config.state.includes_goal
+
+
 def goal_is_observable(config: Config) -> str | None:
-    seen = config.task.goal_visible or config.camera.show_goal or config.state.includes_goal
-    if not seen and not config.allow_unobservable_goal:
+    if not goal_is_seen(config) and not config.allow_unobservable_goal:
         return (
             f"state={config.state.name} with task={config.task.name}: no camera shows this task's goal and the state does "
             "not hold it, so no policy can succeed; choose state=joints_goal, or camera.show_goal=true for pixels alone, or "
