@@ -42,7 +42,9 @@ class Contract:
 
     `state` names the observation entries that are concatenated, in order (for example ``("qpos8", "goal_pos")``).
     `gripper_open` is the value of the last action number that opens the gripper. `goal_shown`: the cameras see the goal
-    site that ManiSkill hides from them.
+    site that ManiSkill hides from them. `angle_center_rad`: of a real arm, per joint; its angles, in state and action, are
+    taken to within pi of it, so that a joint's position has one number. Where there is no simulator, `env_id`, `sim_backend`
+    and `shader` are empty, `sim_hz` is 0 and a camera's `sensor` is its column in the recorded data set.
     """
 
     env_id: str
@@ -62,12 +64,15 @@ class Contract:
     image_px: int
     fps: int
     goal_shown: bool = False
+    angle_center_rad: tuple[float, ...] = ()
     version: int = CONTRACT_VERSION
 
     def to_json(self) -> str:
         fields = dataclasses.asdict(self)
         if not self.goal_shown:
             del fields["goal_shown"]  # so that contracts from before this field keep their hash
+        if not self.angle_center_rad:
+            del fields["angle_center_rad"]
         return json.dumps(fields, indent=2, sort_keys=True)
 
     @staticmethod
@@ -75,7 +80,8 @@ class Contract:
         try:
             raw = json.loads(text)
             cameras = tuple(_camera(entry) for entry in raw.pop("cameras"))
-            return Contract(cameras=cameras, state=tuple(raw.pop("state")), **raw)
+            state, center = tuple(raw.pop("state")), tuple(raw.pop("angle_center_rad", ()))
+            return Contract(cameras=cameras, state=state, angle_center_rad=center, **raw)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ContractError(
                 f"{source}: not a contract of version {CONTRACT_VERSION} ({error}); "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pirig.config.schema import CameraEntry, Config
 from pirig.contract import Camera, Contract
 
-STATE_DIMS = {"qpos8": 8, "qpos9": 9, "goal_pos": 3, "tcp_pose": 7}
+STATE_DIMS = {"qpos8": 8, "qpos9": 9, "goal_pos": 3, "tcp_pose": 7, "joints7": 7, "gripper1": 1}
+ARM_ENTRIES = ("joints7", "gripper1")  # measured on a real arm; the others are the simulator's
 
 
 def contract_of(config: Config) -> Contract:
@@ -34,6 +35,7 @@ def contract_of(config: Config) -> Contract:
         image_px=config.size.image_px,
         fps=control.control_hz,
         goal_shown=config.camera.show_goal,
+        angle_center_rad=tuple(config.state.angle_center_rad),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pirig.config.agreement import contract_of
+from pirig.config.agreement import ARM_ENTRIES, STATE_DIMS, contract_of
 from pirig.config.schema import Config
 
 
@@ -21,9 +21,53 @@ def robot_is_simulated(config: Config) -> str | None:
     if not config.robot.simulated and config.task.env_id:
         return (
             f"robot={config.robot.name} with task={config.task.name}: ManiSkill has no {config.robot.name}; "
-            "choose robot=panda, or a task without a simulator."
+            "choose robot=panda, or task=kinova, which brings the arm's cameras, state and control."
+        )
+    if config.robot.simulated and not config.task.env_id:
+        return (
+            f"robot={config.robot.name} with task={config.task.name}: this task has no simulator; choose the robot that it was "
+            "recorded on (robot=kinova), or a task of ManiSkill."
         )
     return None
+
+
+def robot_has_what_is_read(config: Config) -> str | None:
+    """State and control are the simulator's, or a real arm's."""
+    simulated, robot = config.robot.simulated, f"robot={config.robot.name}"
+    if simulated != bool(config.task.env_id):
+        return None  # said by robot_is_simulated
+    owner = "a real arm" if simulated else "the simulator"
+    wrong = []
+    foreign = [name for name in config.state.entries if (name in ARM_ENTRIES) == simulated]
+    if foreign:
+        instead = "state=joints" if simulated else "state=kinova_joints"
+        wrong.append(f"state={config.state.name} with {robot}: {foreign[0]} is a number of {owner}; choose {instead}.")
+    if simulated != (config.control.sim_hz > 0):
+        instead = "control=pd_ee_delta_pose" if simulated else "control=kinova_joints"
+        wrong.append(f"control.mode={config.control.mode} with {robot}: it is a mode of {owner}; choose {instead}.")
+    centers = len(config.state.angle_center_rad)
+    if centers and (simulated or centers != STATE_DIMS["joints7"]):
+        wrong.append(
+            f"state.angle_center_rad has {centers} numbers with {robot}: expected one for each of the "
+            f"{STATE_DIMS['joints7']} joints of a real arm, or none."
+        )
+    return "\n".join(wrong) or None
+
+
+def recorded_data_is_named(config: Config) -> str | None:
+    if config.demos.angle_unit not in ("rad", "deg"):
+        return f"demos.angle_unit={config.demos.angle_unit}: expected rad or deg."
+    if config.demos.gripper_max <= 0:
+        return f"demos.gripper_max={config.demos.gripper_max}: expected the gripper's largest number, 1, 100 or 255."
+    if config.robot.simulated or config.task.env_id:
+        return None
+    path = config.demos.path
+    if path and path != "download" and not path.endswith((".h5", ".hdf5")):
+        return None
+    return (
+        f"demos.path={config.demos.path} with robot={config.robot.name}: nothing can be planned or downloaded without a "
+        "simulator; give demos.path=FOLDER, a LeRobot data set recorded on the arm."
+    )
 
 
 def batch_divides(config: Config) -> str | None:
@@ -192,6 +236,8 @@ RULES = (
     tokenizer_known,
     openpi_can_train,
     robot_is_simulated,
+    robot_has_what_is_read,
+    recorded_data_is_named,
     batch_divides,
     horizon_fits,
     executed_fits,

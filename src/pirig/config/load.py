@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pirig.config.checks import ConfigError, check
+from pirig.config.recorded import completed
 from pirig.config.schema import Config
 
 
@@ -31,7 +32,7 @@ def typed(composed: DictConfig) -> Config:
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     check(config)
-    return config
+    return completed(config)
 
 
 @functools.cache

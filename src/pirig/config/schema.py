@@ -32,7 +32,7 @@ class RobotConfig:
 class TaskConfig:
     name: str = MISSING
     env_id: str = MISSING
-    prompt: str = MISSING
+    prompt: str = MISSING  # "": the recorded data set's own (a robot that is not simulated)
     goal_visible: bool = MISSING  # a camera can see the goal
     solver: str = ""  # function in ManiSkill's panda motion-planning solutions; "": demos.path is needed
     hold_steps: int = 0  # steps to hold the last target after the planner stops
@@ -42,8 +42,8 @@ class TaskConfig:
 @dataclass
 class CameraEntry:
     role: str = MISSING  # the model's name: base_0_rgb, left_wrist_0_rgb
-    sensor: str = MISSING  # ManiSkill's name: base_camera, hand_camera
-    width_px: int = 256
+    sensor: str = MISSING  # ManiSkill's name: base_camera, hand_camera; of a recorded data set: the image column
+    width_px: int = 256  # 0: as recorded
     height_px: int = 256
     fov_rad: float | None = None
     eye_m: list[float] | None = None
@@ -64,6 +64,7 @@ class StateConfig:
     name: str = MISSING
     entries: list[str] = field(default_factory=list)  # see pirig/transforms/state.py
     includes_goal: bool = MISSING
+    angle_center_rad: list[float] = field(default_factory=list)  # per joint of a real arm: angles are within pi of it
 
 
 @dataclass
@@ -126,11 +127,20 @@ class WeightsConfig:
 
 @dataclass
 class DemosConfig:
-    path: str | None = None  # an existing trajectory .h5, or "download" for ManiSkill's own; None: plan them here
+    path: str | None = (
+        None  # a trajectory .h5, "download" for ManiSkill's own, a recorded LeRobot folder; None: plan them
+    )
     count: int = 64  # successful episodes wanted
     first_seed: int = 0
     max_tries: int = 0  # 0: four times count
     workers: int = 2
+    state_columns: list[str] = field(
+        default_factory=lambda: ["observation.state"]
+    )  # of a recorded data set, joined; x[0:8]
+    action_columns: list[str] = field(default_factory=lambda: ["action"])  # likewise
+    angle_unit: str = "rad"  # of its joint angles: rad or deg
+    gripper_max: float = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
+    leave_out: list[int] = field(default_factory=list)  # its episodes that are not used
 
 
 @dataclass

@@ -73,7 +73,7 @@ class Policy:
             for name in observations[0]
             if not name.startswith("image/")
         }
-        return images, build_state(contract.state, stacked)
+        return images, build_state(contract.state, stacked, contract.angle_center_rad)
 
     def model_inputs(self, images: dict[str, np.ndarray], state_raw: np.ndarray) -> Observation:
         """The tensors that the model is fed."""

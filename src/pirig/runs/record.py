@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pirig.config.schema import Config, Mode, as_plain
+from pirig.config.schema import Config, DemosConfig, Mode, as_plain
 from pirig.contract import Contract
 from pirig.files.atomic import move_aside, write_text
 from pirig.runs.lock import require_free
@@ -57,8 +58,16 @@ def run_folder(config: Config) -> Path:
 
 def data_folder(config: Config, contract: Contract) -> Path:
     """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
-    source = Path(config.demos.path).stem if config.demos.path else f"n{config.demos.count}-s{config.demos.first_seed}"
+    demos = config.demos
+    source = Path(demos.path).stem + _recorded_as(demos) if demos.path else f"n{demos.count}-s{demos.first_seed}"
     return Path(config.run.root) / "data" / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
+
+
+def _recorded_as(demos: DemosConfig) -> str:
+    """Names how a recorded data set is read, where that is not the usual way."""
+    names = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")
+    changed = {name: getattr(demos, name) for name in names if getattr(demos, name) != getattr(DemosConfig(), name)}
+    return "-" + hashlib.sha256(repr(changed).encode()).hexdigest()[:6] if changed else ""
 
 
 def training_slice(config: Config) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""`pirig demos`: plan (or take) demonstrations and replay them with the contract's cameras."""
+"""`pirig demos`: plan (or take) demonstrations and replay them with the contract's cameras.
+
+What was recorded on a real arm is only checked: it has its pictures already.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ def run(config: Config) -> int:
 
 def make(config: Config) -> Path:
     """The folder of demos that this config asks for; made, completed, or found complete."""
+    if not config.robot.simulated:
+        return recorded(config)
     from pirig.demos import generate, trajectory
     from pirig.sim import renderer
 
@@ -29,6 +34,21 @@ def make(config: Config) -> Path:
     print(
         f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
     )
+    return folder
+
+
+def recorded(config: Config) -> Path:
+    """The recorded data set, after every check that needs no picture; where `pirig convert` has taken it in, no more."""
+    from pirig.datasets import from_lerobot
+    from pirig.datasets.lerobot_source import LeRobotSource
+
+    contract, folder = contract_of(config), Path(config.demos.path or "")
+    if (data_folder(config, contract) / "lerobot").is_dir():
+        print(f"demos: {folder}, converted already")
+        return folder
+    found = from_lerobot.check(LeRobotSource(folder), contract, config.demos)
+    lengths = [one.episode.length for one in found]
+    print(f"demos: {len(found)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {contract.prompt!r}")
     return folder
 
 

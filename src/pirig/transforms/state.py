@@ -16,16 +16,34 @@ Source = Mapping[str, np.ndarray]
 
 
 # The array that each entry's numbers are the first of; how many is in STATE_DIMS. Units: joints rad, fingers m;
-# goal_pos m, world frame; tcp_pose position m, world frame, and quat_wxyz.
-SOURCES = {"qpos8": "qpos", "qpos9": "qpos", "goal_pos": "goal_pos", "tcp_pose": "tcp_pose"}
+# goal_pos m, world frame; tcp_pose position m, world frame, and quat_wxyz; gripper_position of a real arm 0 to 1.
+SOURCES = {
+    "qpos8": "qpos",
+    "qpos9": "qpos",
+    "goal_pos": "goal_pos",
+    "tcp_pose": "tcp_pose",
+    "joints7": "joint_position",
+    "gripper1": "gripper_position",
+}
 
 
-def build_state(entries: Sequence[str], source: Source) -> np.ndarray:
+def build_state(entries: Sequence[str], source: Source, angle_center_rad: Sequence[float] = ()) -> np.ndarray:
     """The entries' numbers, concatenated in the given order: f32 [..., contract.state_dim].
 
-    Raises ValueError where an entry is unknown or the source lacks its numbers.
+    With `angle_center_rad` (the contract's), a real arm's joint angles are named within pi of it. Raises ValueError where
+    an entry is unknown or the source lacks its numbers.
     """
-    return np.concatenate([_taken(name, source) for name in entries], axis=-1).astype(np.float32)
+    taken = [(name, _taken(name, source)) for name in entries]
+    turned = [within_turn(part, angle_center_rad) if name == "joints7" else part for name, part in taken]
+    return np.concatenate(turned, axis=-1).astype(np.float32)
+
+
+def within_turn(angles_rad: np.ndarray, center_rad: Sequence[float]) -> np.ndarray:
+    """[..., n] -> the same positions of continuous joints, each number in [center - pi, center + pi); as is without one."""
+    if not len(center_rad):
+        return angles_rad
+    low = np.asarray(center_rad, np.float64) - np.pi
+    return low + (np.asarray(angles_rad, np.float64) - low) % (2 * np.pi)
 
 
 def _taken(name: str, source: Source) -> np.ndarray:

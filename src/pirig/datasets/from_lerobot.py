@@ -1,0 +1,227 @@
+"""A LeRobot data set recorded on a real arm into ours. Everything is checked before anything is written.
+
+Column names, units and the episodes to leave out come from `demos.*`, image columns from the contract's cameras.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pirig.config.recorded import image_size, tasks
+from pirig.config.schema import DemosConfig
+from pirig.contract import Contract
+from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot_source import Episode, LeRobotSource, split_column
+from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.files.progress import Progress
+from pirig.transforms.state import build_state, within_turn
+
+ANGLES = 7
+MODES = ("joint_position", "joint_delta")
+LATE = 0.25  # of 1/fps, between two frames
+PNG_SHARE = 0.6  # of the raw bytes, of a camera's noisy picture
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One episode that fits the contract: state f32 [T, S], actions f32 [T, A]."""
+
+    episode: Episode
+    state: np.ndarray
+    actions: np.ndarray
+
+
+def convert(source: LeRobotSource, dataset_folder: Path, contract: Contract, settings: DemosConfig) -> None:
+    """Writes the data set, going on where a killed run stopped. Raises ValueError before anything is written where the
+    recording does not fit (see `check`) or the disk is too small."""
+    recorded = check(source, contract, settings)
+    _require_space(contract, recorded, dataset_folder)
+    with LeRobotWriter(dataset_folder, contract) as writer, Progress("convert", len(recorded)) as progress:
+        for one in recorded:
+            if not writer.reuse_episode(one.state, one.actions, seed=one.episode.index):
+                writer.add_episode(
+                    _images(source, contract, one.episode), one.state, one.actions, seed=one.episode.index
+                )
+            progress.advance()
+        writer.finish(_provenance(source, settings, len(recorded)))
+
+
+def check(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> list[Recorded]:
+    """The episodes' numbers in the contract's units; no image is decoded.
+
+    Raises ValueError naming what was found, what is expected and what to do: a column, camera or file is missing, widths,
+    image sizes or the rate are not the contract's, numbers are not finite, an episode has a single frame, frames were dropped.
+    """
+    if contract.control_mode not in MODES:
+        raise ValueError(f"control.mode={contract.control_mode}: a recorded data set has one of {', '.join(MODES)}.")
+    _require_cameras(source, contract)
+    if source.fps != contract.fps:
+        raise ValueError(
+            f"{source.folder}: recorded at {source.fps:g} frames a second, control.control_hz={contract.fps}; give "
+            f"control.control_hz={source.fps:g} if the arm is to be driven at that rate, or resample the data set."
+        )
+    _require_widths(source, contract, settings)
+    chosen = _chosen(source, settings.leave_out)
+    return [_recorded(source, one, contract, settings) for one in chosen]
+
+
+def require_same(folder: Path, source_folder: Path) -> None:
+    """Raises ValueError where the data set at `folder` was made from another recording, or from an earlier state of this one.
+
+    A recording that is gone is not asked for.
+    """
+    if not (source_folder / "meta/info.json").is_file():
+        return
+    made_from, now = Dataset(folder).provenance.get("fingerprint"), LeRobotSource(source_folder).fingerprint
+    if made_from != now:
+        raise ValueError(
+            f"{folder} was made from another recording, or an earlier state of {source_folder} ({made_from}, now {now}); "
+            f"move {folder.parent} away, or rename {source_folder.name}."
+        )
+
+
+def _require_cameras(source: LeRobotSource, contract: Contract) -> None:
+    for camera in contract.cameras:
+        found, wanted = image_size(source.features, camera.sensor), (camera.width_px, camera.height_px)
+        if found != wanted:
+            has = ", ".join(
+                f"{name} {image_size(source.features, name)}" for name in source.features if "image" in name
+            )
+            raise ValueError(
+                f"{source.folder}: {camera.role} is to be column {camera.sensor!r} of {wanted} px, found {found} (image columns: "
+                f"{has or 'none'}); change camera.entries.<camera>.sensor, or width_px and height_px (0: as recorded)."
+            )
+    missing = source.missing_files()
+    if missing:
+        raise ValueError(
+            f"{source.folder}: {len(missing)} files that meta/ names are not there, the first {missing[0]}; copy all of it again."
+        )
+
+
+def _require_widths(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> None:
+    first = source.episodes[0]
+    for key, columns, wanted in (
+        ("state_columns", settings.state_columns, contract.state_dim),
+        ("action_columns", settings.action_columns, contract.action_dim),
+    ):
+        width = source.numbers(first, list(columns)).shape[1]
+        if width != wanted:
+            names = _names(source, columns)
+            raise ValueError(
+                f"{source.folder}: demos.{key}={list(columns)} holds {width} numbers{names}, expected {wanted} (7 angles and the "
+                f"gripper); choose columns, or parts of them such as '{columns[0]}[0:{wanted}]' (it has {source.described()})."
+            )
+
+
+def _names(source: LeRobotSource, columns: list[str]) -> str:
+    """What the data set calls them, where it does."""
+    found: list[str] = []
+    for column in columns:
+        names = source.features[split_column(column)[0]].get("names")
+        names = next(iter(names.values()), None) if isinstance(names, dict) else names
+        found += [str(name) for name in (names or [])[split_column(column)[1]]]
+    return f" ({' '.join(found)})" if found else ""
+
+
+def _chosen(source: LeRobotSource, leave_out: list[int]) -> list[Episode]:
+    known = {one.index for one in source.episodes}
+    unknown = sorted(set(leave_out) - known)
+    if unknown:
+        raise ValueError(
+            f"demos.leave_out: {source.folder} has no episode {unknown[0]}; it has {min(known)} to {max(known)}."
+        )
+    chosen = [one for one in source.episodes if one.index not in set(leave_out)]
+    short = [one.index for one in chosen if one.length < 2]
+    if short:
+        raise ValueError(
+            f"{source.folder}: {len(short)} episodes have fewer than 2 frames, so nothing moves in them; give "
+            f"demos.leave_out={sorted({*leave_out, *short})} to do without them."
+        )
+    if not chosen:
+        raise ValueError(f"{source.folder}: demos.leave_out leaves no episode.")
+    return chosen
+
+
+def _recorded(source: LeRobotSource, episode: Episode, contract: Contract, settings: DemosConfig) -> Recorded:
+    where = f"{source.folder}: episode {episode.index}"
+    _require_rate(where, source.times_s(episode), contract.fps)
+    raw_state = source.numbers(episode, list(settings.state_columns))
+    raw_actions = source.numbers(episode, list(settings.action_columns))
+    for name, values in (("state", raw_state), ("actions", raw_actions)):
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            step, number = bad[0]
+            raise ValueError(
+                f"{where}: number {number} of {name} in frame {step} is {values[step, number]}; give "
+                f"demos.leave_out={sorted({*settings.leave_out, episode.index})}, or repair the recording."
+            )
+    joints, gripper = in_units(raw_state, settings)
+    state = build_state(
+        contract.state, {"joint_position": joints, "gripper_position": gripper}, contract.angle_center_rad
+    )
+    targets, gripper_target = in_units(raw_actions, settings)
+    if contract.control_mode == "joint_position":
+        targets = within_turn(targets, contract.angle_center_rad)
+    return Recorded(episode, state, np.concatenate([targets, gripper_target], axis=1).astype(np.float32))
+
+
+def in_units(numbers: np.ndarray, settings: DemosConfig) -> tuple[np.ndarray, np.ndarray]:
+    """[T, 8] as recorded -> joints [T, 7] in rad, gripper [T, 1] from 0 to 1."""
+    joints, gripper = numbers[:, :ANGLES], numbers[:, ANGLES:]
+    return (np.deg2rad(joints) if settings.angle_unit == "deg" else joints), gripper / settings.gripper_max
+
+
+def _require_rate(where: str, times_s: np.ndarray | None, fps: int) -> None:
+    if times_s is None:
+        return
+    late = np.flatnonzero(np.abs(np.diff(times_s) * fps - 1) > LATE)
+    if len(late):
+        step = int(late[0])
+        raise ValueError(
+            f"{where}: {times_s[step + 1] - times_s[step]:.4f} s pass between frames {step} and {step + 1}, at {fps} a second "
+            f"expected {1 / fps:.4f} s; frames were dropped: resample the data set, or leave the episode out (demos.leave_out)."
+        )
+
+
+def _require_space(contract: Contract, recorded: list[Recorded], folder: Path) -> None:
+    there = next(parent for parent in folder.absolute().parents if parent.is_dir())
+    pixels = sum(camera.width_px * camera.height_px for camera in contract.cameras)
+    needed = int(2 * PNG_SHARE * 3 * pixels * sum(len(one.actions) for one in recorded))  # the parts, then the data set
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise ValueError(
+            f"{folder}: frames without loss need about {needed / 1e9:.1f} GB while they are written, {free / 1e9:.1f} are free; "
+            "make room, or give run.root=FOLDER on another disk."
+        )
+
+
+def _images(source: LeRobotSource, contract: Contract, episode: Episode) -> dict[str, np.ndarray]:
+    found = {camera.role: source.images(episode, camera.sensor) for camera in contract.cameras}
+    for role, frames in found.items():
+        camera = next(one for one in contract.cameras if one.role == role)
+        if frames.shape[1:] != (camera.height_px, camera.width_px, 3):
+            raise ValueError(
+                f"{source.folder}: {camera.sensor} of episode {episode.index} is {frames.shape[2]} x {frames.shape[1]} px, "
+                f"meta/info.json says {camera.width_px} x {camera.height_px}; record it again."
+            )
+    return found
+
+
+def _provenance(source: LeRobotSource, settings: DemosConfig, kept: int) -> dict[str, Any]:
+    used = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")
+    total = len(source.episodes)
+    return {
+        "kept": kept,
+        "tried": total,
+        "left_out": total - kept,
+        "source": f"LeRobot {source.info['codebase_version']}, {source.info.get('robot_type')}: {source.folder}",
+        "fingerprint": source.fingerprint,
+        "tasks": tasks(source.folder),
+        "demos": json.loads(json.dumps({name: getattr(settings, name) for name in used}, default=list)),
+    }
