@@ -73,9 +73,9 @@ MinJobAge=3600
 MaxArraySize=1001
 ReturnToService=2
 PropagateResourceLimits=NONE
-NodeName=DEFAULT NodeHostname=$host NodeAddr=127.0.0.1 CPUs=$cpus Boards=1 SocketsPerBoard=1 CoresPerSocket=$cpus ThreadsPerCore=1 RealMemory=$memory_mb Gres=gpu:$gpus
-NodeName=${nodes[0]} Port=$((port + 1))
-NodeName=${nodes[1]} Port=$((port + 2))
+NodeName=DEFAULT CPUs=$cpus Boards=1 SocketsPerBoard=1 CoresPerSocket=$cpus ThreadsPerCore=1 RealMemory=$memory_mb Gres=gpu:$gpus
+NodeName=${nodes[0]} NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 1))
+NodeName=${nodes[1]} NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2))
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF DefMemPerCPU=64
 # jobs of low give way to those of main and are queued again
 PartitionName=low Nodes=$host MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 DefMemPerCPU=64
