@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from pirig.files.orbax import saved_tree
 from pirig.models.layout import flatten, leaf_specs, nest
 from pirig.models.lora import trainable_mask
 from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig, model_config
@@ -92,8 +93,7 @@ def test_written_here_has_openpis_exact_paths(tmp_path, pi05_step):
     save_params(tmp_path / "params", nest(golden_params()))
     trees = []
     for folder in (tmp_path / "params", pi05_step / "params"):
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            tree = checkpointer.metadata(folder.absolute()).item_metadata.tree
+        tree = saved_tree(folder)
         trees.append({path: (tuple(leaf.shape), leaf.dtype) for path, leaf in flatten(tree).items()})
     assert trees[0] == trees[1]
     assert all(path.startswith("params/") and path.endswith("/value") for path in trees[0])

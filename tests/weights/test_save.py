@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from pirig.contract import Camera, Contract
+from pirig.files.orbax import saved_tree
 from pirig.models.layout import flatten, leaf_specs, nest
 from pirig.stages.weights import main
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
@@ -63,8 +64,7 @@ def test_the_export_has_openpis_paths_and_the_newest_numbers(tmp_path, capsys):
     run, config = make_run(tmp_path / "run", tiny_config()), tiny_config()
     folder = tmp_path / "for_openpi"
     assert main(["export", str(run), str(folder), "--asset-id", "panda"]) == 0
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        stored = flatten(checkpointer.metadata((folder / "params").absolute()).item_metadata.tree)
+    stored = flatten(saved_tree(folder / "params"))
     assert {path: tuple(leaf.shape) for path, leaf in stored.items()} == {
         f"params/{path}/value": leaf.shape for path, leaf in leaf_specs(config).items()
     }

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.files.atomic import staging_folder
+from pirig.files.orbax import saved_tree
 from pirig.training.optimizer import Tree, merge, select
 from pirig.training.processes import is_first, wait_for_all
 from pirig.training.step import TrainState, weights_to_serve
@@ -179,9 +180,8 @@ def restore_tree(folder: Path, like: Any) -> Any:
     """The Orbax tree of a folder with the structure, shapes and types of `like`; ValueError where they differ."""
     import orbax.checkpoint as ocp
 
+    _require_same(folder, saved_tree(folder), like)
     with ocp.PyTreeCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(folder.absolute()).item_metadata.tree
-        _require_same(folder, saved, like)
         arguments = ocp.checkpoint_utils.construct_restore_args(like)
         restored = checkpointer.restore(folder.absolute(), item=like, restore_args=arguments)
     return jax.tree.map(jnp.asarray, restored)
@@ -196,9 +196,8 @@ def load_params(checkpoint: Path) -> Tree:
         raise ValueError(
             f"{checkpoint}: expected a folder params/ in it, found none; give a folder <run>/checkpoints/<step>"
         )
+    arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved_tree(folder))
     with ocp.PyTreeCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(folder).item_metadata.tree
-        arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved)
         return checkpointer.restore(folder, restore_args=arguments)["params"]
 
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pirig.files.orbax import restore_part, saved_tree
 from pirig.models.layout import Tree, flatten, init_params, leaf_specs, nest
 from pirig.models.sizes import ModelConfig
 from pirig.weights.match import WeightsError, listed, require_fits, shapes_of
@@ -70,11 +71,8 @@ def params_folder(path: Path) -> Path:
 
 def stored_leaves(folder: Path) -> dict[str, Stored]:
     """Our path -> what an Orbax folder of weights holds there; reads metadata only. Raises WeightsError."""
-    import orbax.checkpoint as ocp
-
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            tree = checkpointer.metadata(folder.absolute()).item_metadata.tree
+        tree = saved_tree(folder)
     except Exception as error:  # Orbax raises many kinds for a folder that was cut short
         raise WeightsError(f"{folder}: not readable as an Orbax checkpoint ({_first_line(error)})") from error
     if set(tree) != {ROOT}:
@@ -152,10 +150,8 @@ def _read(folder: Path, wanted: Mapping[str, Stored], dtype: Any = None) -> dict
     kind = None if dtype is None else jnp.dtype(dtype)
     item = _nest_keys({leaf.keys: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in wanted.values()})
     arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray, dtype=kind), item)
-    request = ocp.args.PyTreeRestore(item=item, restore_args=arguments, partial_restore=True)
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            arrays = dict(_walk(checkpointer.restore(folder.absolute(), args=request), ()))
+        arrays = dict(_walk(restore_part(folder, item, arguments), ()))
     except Exception as error:
         raise WeightsError(
             f"{folder}: the arrays cannot be read ({_first_line(error)}); a file there is damaged: fetch or copy it again"
