@@ -136,9 +136,10 @@ def _contract_lines(folder: Path, lines: list[str], missing: list[str]) -> Contr
     except ContractError as error:
         missing.append(str(error))
         return None
+    env = contract.env_id or "no simulator"
     cameras = ", ".join(f"{c.role} {c.width_px}x{c.height_px}" for c in contract.cameras)
     lines.append(
-        f"  {FILE_NAME} ({contract.hash}): {contract.env_id}, {contract.robot_uid}, {contract.control_mode} at "
+        f"  {FILE_NAME} ({contract.hash}): {env}, {contract.robot_uid}, {contract.control_mode} at "
         f"{contract.control_hz} Hz, cameras {cameras}, state {' + '.join(contract.state)}, {contract.prompt!r}"
     )
     return contract
@@ -219,6 +220,10 @@ def _lerobot(path: Path) -> list[str]:
     lines += _tree(entries)  # type: ignore[arg-type]
     missing: list[str] = []
     _contract_lines(path / "meta/pirig", lines, missing)
+    if missing and not (path / "meta/pirig").is_dir():
+        missing = [
+            "it has no contract: if an arm recorded it, `pirig convert task=kinova demos.path=FOLDER` (docs/kinova.md)"
+        ]
     if not any(feature["dtype"] in ("image", "video") for feature in info.get("features", {}).values()):
         missing.append("no images: run `pirig demos ...` and `pirig convert`")
     if not missing:

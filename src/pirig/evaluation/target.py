@@ -22,6 +22,9 @@ COUNT_KEYS = (
 )  # change no episode
 
 
+ACTION_ERROR = "action_error.json"  # of an arm that is not simulated, in place of rates.json
+
+
 def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
     """What every episode's outcome depends on."""
     settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in COUNT_KEYS}
@@ -34,6 +37,11 @@ def results_folder(folder: Path, checkpoint: Path, settings: dict[str, Any]) -> 
     return folder / "eval" / f"step{checkpoint.name}-{digest}"
 
 
+def recorded_folder(folder: Path, checkpoint: Path, flow_steps: int) -> Path:
+    """Where the open-loop action error of a checkpoint lies."""
+    return folder / "eval" / f"step{checkpoint.name}-open-loop-{flow_steps}"
+
+
 def is_measured(config: Config, folder: Path) -> bool:
     """Every row of this config's evaluation of the finished checkpoint is there, with at least the episodes asked for."""
     if not config.run.checkpoint and not is_trained(config):
@@ -42,6 +50,8 @@ def is_measured(config: Config, folder: Path) -> bool:
     record = checkpoint / "assets" / "pirig" / "policy.json" if checkpoint else None
     if checkpoint is None or record is None or not record.is_file():
         return False
+    if not config.robot.simulated:
+        return (recorded_folder(folder, checkpoint, config.eval.flow_steps) / ACTION_ERROR).is_file()
     lengths = json.loads(record.read_text())["demo_lengths"]
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, lengths)
     path = results_folder(folder, checkpoint, result_settings(config, checkpoint, limit)) / "rates.json"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pirig.config.schema import GatesConfig
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.workers import WorkerPool
-from pirig.gates import images, numbers, simulated
+from pirig.gates import arm, images, numbers, simulated
 from pirig.gates.finding import Report, run_gates
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
@@ -23,12 +24,19 @@ def cheap(dataset: Dataset, stats: dict[str, NormStats], normalization: str, hel
         "seeds": lambda: numbers.seeds(dataset),
         "episodes": lambda: numbers.episodes(dataset),
         "actions": lambda: numbers.actions(dataset),
-        "gripper": lambda: numbers.gripper(dataset),
+        "angles": lambda: arm.angles(dataset),
+        "gripper": lambda: numbers.gripper(dataset) + arm.gripper(dataset),
         "gripper_state": lambda: numbers.state_has_gripper(dataset),
         "statistics": lambda: numbers.statistics(dataset, stats, normalization, held_out),
         "image_size": lambda: images.sizes(dataset),
         "images": lambda: images.shown(dataset),
     }
+
+
+def _why_not(dataset: Dataset) -> str:
+    if not dataset.contract.env_id:
+        return "recorded on a real arm, there is no simulator to ask"
+    return "ManiSkill is not installed here"
 
 
 def check(
@@ -46,7 +54,7 @@ def check(
     gates = cheap(dataset, stats, normalization, held_out)
     report = run_gates(gates, settings.skip)
     if not simulated.available(dataset):
-        return report
+        return replace(report, impossible=dict.fromkeys(SIMULATED, _why_not(dataset)))
     if set(SIMULATED) <= set(settings.skip):
         return Report(report.found, [*report.skipped, *SIMULATED])
     if not report.good:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pirig.files.atomic import write_text
@@ -18,10 +18,12 @@ class GateError(ValueError):
 
 @dataclass(frozen=True)
 class Report:
-    """`found`: the sentences of each gate that ran (none: it passed); `skipped`: switched off by gates.skip."""
+    """`found`: the sentences of each gate that ran (none: it passed); `skipped`: switched off by gates.skip; `impossible`:
+    why a gate could not be asked here."""
 
     found: dict[str, list[str]]
     skipped: list[str]
+    impossible: dict[str, str] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -31,7 +33,8 @@ class Report:
         result = []
         for name, sentences in self.found.items():
             result += [f"WRONG {name}: {sentence}" for sentence in sentences] or [f"ok    {name}"]
-        return result + [f"skip  {name}: switched off by gates.skip" for name in self.skipped]
+        result += [f"skip  {name}: switched off by gates.skip" for name in self.skipped]
+        return result + [f"skip  {name}: {reason}" for name, reason in self.impossible.items()]
 
 
 def run_gates(gates: Mapping[str, Callable[[], list[str]]], skip: Iterable[str]) -> Report:

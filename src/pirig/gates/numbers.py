@@ -118,7 +118,7 @@ def gripper(dataset: Dataset) -> list[str]:
 
 def state_has_gripper(dataset: Dataset) -> list[str]:
     """A task that opens and closes the gripper needs its fingers in the state."""
-    if "qpos8" in dataset.contract.state or "qpos9" in dataset.contract.state:
+    if {"qpos8", "qpos9", "gripper1"} & set(dataset.contract.state):
         return []
     if np.ptp(dataset.actions[:, -1]) < 1.0:
         return []

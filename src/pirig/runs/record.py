@@ -59,7 +59,8 @@ def run_folder(config: Config) -> Path:
 def data_folder(config: Config, contract: Contract) -> Path:
     """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
     demos = config.demos
-    source = Path(demos.path).stem + _recorded_as(demos) if demos.path else f"n{demos.count}-s{demos.first_seed}"
+    given = Path(demos.path or "").name.removesuffix(".h5") + _recorded_as(demos)
+    source = given if demos.path else f"n{demos.count}-s{demos.first_seed}"
     return Path(config.run.root) / "data" / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
 
 

@@ -1,4 +1,7 @@
-"""`pirig eval`: the success rate of a checkpoint, beside its two baselines: the demos replayed and the untrained model."""
+"""`pirig eval`: the success rate of a checkpoint, beside its two baselines: the demos replayed and the untrained model.
+
+For an arm that is not simulated: the open-loop action error on recorded episodes, since success is measured on the arm.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pirig.config.agreement import contract_of
 from pirig.config.schema import Config, Mode
 from pirig.contract import Contract, require_equal
-from pirig.evaluation.target import result_settings, results_folder
+from pirig.evaluation.target import recorded_folder, result_settings, results_folder
 from pirig.files.atomic import write_text
 from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, run_gates, save
@@ -32,9 +35,18 @@ def run(config: Config) -> int:
         raise ValueError(f"{folder}: no checkpoints there; run `pirig train` with the same settings first.")
     with held(folder):
         rates = make(config, folder)
+    show(config, rates)
+    return 0
+
+
+def show(config: Config, rates: dict[str, dict[str, Any]]) -> None:
+    if not config.robot.simulated:
+        from pirig.diagnosis.on_recording import lines
+
+        print("\n".join(lines(rates)))
+        return
     for name, row in rates.items():
         print(f"{name:10} {row['k']}/{row['n']}  {row['low']:.1%} to {row['high']:.1%} (Wilson 95 %)")
-    return 0
 
 
 def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
@@ -42,6 +54,7 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
 
     Episodes that are on disk for this checkpoint and these settings are not measured again unless run.mode=overwrite.
     Raises ContractError before anything starts where the checkpoint was trained under another contract.
+    Of an arm that is not simulated: {"held_out", "training"} -> open-loop action errors (`diagnosis.on_recording`).
     """
     from pirig.evaluation.policy import load_policy_record
     from pirig.evaluation.seeds import step_limit
@@ -50,6 +63,8 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
     contract = Contract.load(checkpoint / "assets" / "pirig")
     require_equal(contract_of(config), contract, our_name="this run", their_name=f"checkpoint {checkpoint}")
     record = load_policy_record(checkpoint)
+    if not config.robot.simulated:
+        return _on_recording(config, folder, checkpoint, record)
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, record["demo_lengths"])
     report = _gates(config, checkpoint, record)
     target = _target(config, folder, checkpoint, limit)
@@ -59,6 +74,22 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
     write_text(target / "rates.json", json.dumps(rates, indent=2) + "\n")
     set_status(folder, "eval", "done", checkpoint=str(checkpoint))
     return {name: rates[name] for name in ("policy", "oracle", "untrained")}
+
+
+def _on_recording(config: Config, folder: Path, checkpoint: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.diagnosis.on_recording import measure
+    from pirig.evaluation.policy import load_policy
+
+    report = _gates(config, checkpoint, record)
+    target = recorded_folder(folder, checkpoint, config.eval.flow_steps)
+    save(report, target)
+    set_status(folder, "eval", "running", checkpoint=str(checkpoint))
+    dataset = Dataset(data_folder(config, contract_of(config)) / "lerobot")
+    policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
+    found = measure(policy, dataset, list(record.get("held_out_episodes", [])), config, target)
+    set_status(folder, "eval", "done", checkpoint=str(checkpoint))
+    return found
 
 
 def _gates(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pirig.config.agreement import contract_of
 from pirig.config.checks import goal_is_seen
@@ -16,6 +16,9 @@ from pirig.runs.lock import held
 from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import data_folder, open_run, set_status
 from pirig.stages import convert, demos, eval, stats, train
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LOSS_WINDOW = 100  # as in training
 
@@ -64,7 +67,7 @@ def _close(
     summary = _summary(config, contract, trained, rates, seconds)
     write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     set_status(folder, "pipeline", "done")
-    _print(folder, data_folder(config, contract) / "lerobot", summary)
+    _print(config, folder, data_folder(config, contract) / "lerobot", summary)
 
 
 def _data(config: Config, folder: Path) -> None:
@@ -91,8 +94,28 @@ def _summary(
     }
 
 
-def _print(folder: Path, data_set: Path, summary: dict[str, Any]) -> None:
+def _print(config: Config, folder: Path, data_set: Path, summary: dict[str, Any]) -> None:
     from rich.console import Console
+
+    console = Console()
+    if config.robot.simulated:
+        console.print(_rates_table(summary))
+    else:
+        eval.show(config, summary["eval"])
+    trained = summary["train"]
+    console.print(f"trained {trained['steps']} steps in {trained['seconds']:.0f} s, loss {trained['loss']:.4f}")
+    for label, path in (
+        ("run", folder),
+        ("summary", folder / "summary.json"),
+        ("loss curve", folder / "loss.png"),
+        ("videos" if config.robot.simulated else "errors", folder / "eval"),
+        ("checkpoints", folder / "checkpoints"),
+        ("data set", data_set),
+    ):
+        console.print(f"{label:12} {path}", soft_wrap=True, highlight=False)
+
+
+def _rates_table(summary: dict[str, Any]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"{summary['task']}: success rate, Wilson 95 % interval")
@@ -107,16 +130,4 @@ def _print(folder: Path, data_set: Path, summary: dict[str, Any]) -> None:
             f"{rate['k_at_end']}/{rate['n']}",
             f"{rate['k']}/{rate['n']}",
         )
-    console = Console()
-    console.print(table)
-    trained = summary["train"]
-    console.print(f"trained {trained['steps']} steps in {trained['seconds']:.0f} s, loss {trained['loss']:.4f}")
-    for label, path in (
-        ("run", folder),
-        ("summary", folder / "summary.json"),
-        ("loss curve", folder / "loss.png"),
-        ("videos", folder / "eval"),
-        ("checkpoints", folder / "checkpoints"),
-        ("data set", data_set),
-    ):
-        console.print(f"{label:12} {path}", soft_wrap=True, highlight=False)
+    return table

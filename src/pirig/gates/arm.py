@@ -1,0 +1,121 @@
+"""Gates on data recorded on a real arm: how its angles and its gripper are counted. Numbers only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pirig.config.agreement import STATE_DIMS
+from pirig.datasets.lerobot_read import Dataset
+
+JOINTS = STATE_DIMS["joints7"]
+TURN = 2 * np.pi
+JUMP_RAD = 0.5  # between two frames; a Gen3 joint at full speed moves 0.14 rad in 0.1 s
+FAR_RAD = 1.0  # between where a joint is and where it is sent in one frame
+GRIPPER_SLACK = 0.1
+SHARE = 0.9
+
+
+def angles(dataset: Dataset) -> list[str]:
+    """No angle crosses the seam of its turn or jumps, and targets are near where the joints are."""
+    joints = _of_state(dataset, "joints7")
+    if joints is None:
+        return []
+    found = _jumps(dataset, joints)
+    if found or dataset.contract.control_mode != "joint_position":
+        return found
+    return _far(dataset, joints, dataset.actions[:, :JOINTS])
+
+
+def gripper(dataset: Dataset) -> list[str]:
+    """The gripper counts from 0 to 1, its command and its position agree, and it starts where it is open."""
+    position = _of_state(dataset, "gripper1")
+    if position is None:
+        return []
+    measured, command, opened = position[:, 0], dataset.actions[:, -1], dataset.contract.gripper_open
+    for name, values in (("state", measured), ("actions", command)):
+        if values.min() < -GRIPPER_SLACK or values.max() > 1 + GRIPPER_SLACK:
+            return [
+                f"the gripper of the {name} goes from {values.min():.3g} to {values.max():.3g}, expected 0 to 1; give "
+                "demos.gripper_max=100 for per cent, 255 for a Robotiq's register"
+            ]
+    if np.ptp(command) < 0.5:
+        return []  # it is not used
+    if measured.std() > 1e-3 and np.corrcoef(measured, command)[0, 1] < 0:
+        return [
+            "the gripper's position falls where its command rises: state and actions count it in opposite directions"
+        ]
+    first = np.abs(command[dataset.offsets] - opened) > 0.5
+    if first.mean() > SHARE:
+        low = (command < 0.5).mean()
+        return [
+            f"{first.mean():.0%} of the episodes start with the gripper at {1 - opened:g}, which control.gripper_open={opened:g} "
+            f"calls closed (histogram of all commands: {low:.0%} below 0.5, {1 - low:.0%} above); give "
+            f"control.gripper_open={1 - opened:g} if that is open"
+        ]
+    return []
+
+
+def _jumps(dataset: Dataset, joints: np.ndarray) -> list[str]:
+    found: dict[int, tuple[int, int, float]] = {}
+    for episode in range(dataset.episode_count):
+        moved = np.abs(np.diff(joints[dataset.episode_rows(episode)], axis=0))
+        for joint in np.flatnonzero(moved.max(axis=0, initial=0) > JUMP_RAD):
+            step = int(moved[:, joint].argmax())
+            found.setdefault(int(joint), (episode, step, float(moved[step, joint])))
+    seams = [joint for joint, (_, _, size) in found.items() if abs(size - TURN) < JUMP_RAD]
+    if seams:
+        return [_seam(dataset, joints, seams, found[seams[0]])]
+    return [
+        f"joint {joint + 1} moves {size:.2f} rad between frames {step} and {step + 1} of episode {episode}: degrees taken "
+        "for rad (demos.angle_unit=deg), or frames are missing"
+        for joint, (episode, step, size) in list(found.items())[:1]
+    ]
+
+
+def _seam(dataset: Dataset, joints: np.ndarray, seams: list[int], first: tuple[int, int, float]) -> str:
+    centers = list(dataset.contract.angle_center_rad) or [0.0] * JOINTS
+    gaps = {joint: free_center(joints[:, joint]) for joint in seams}
+    centers = [round(gaps[joint][0], 2) if joint in gaps else center for joint, center in enumerate(centers)]
+    names = ", ".join(str(joint + 1) for joint in seams)
+    start = (
+        f"joint {names} wraps by 2 pi (first between frames {first[1]} and {first[1] + 1} of episode {first[0]}), so one "
+        "position has two numbers"
+    )
+    if min(gap for _, gap in gaps.values()) < JUMP_RAD:
+        return f"{start}, and it goes all the way round: no turn without a seam; leave those episodes out (demos.leave_out)"
+    return f"{start}; give state.angle_center_rad=[{','.join(f'{one:g}' for one in centers)}]"
+
+
+def free_center(angles_rad: np.ndarray) -> tuple[float, float]:
+    """The centre of the turn whose seam lies in the middle of the widest gap between these angles, and that gap (rad)."""
+    around = np.sort(np.asarray(angles_rad, np.float64) % TURN)
+    gaps = np.diff(np.append(around, around[0] + TURN))
+    widest = int(gaps.argmax())
+    center = around[widest] + gaps[widest] / 2 + np.pi
+    return float((center + np.pi) % TURN - np.pi), float(gaps[widest])
+
+
+def _far(dataset: Dataset, joints: np.ndarray, targets: np.ndarray) -> list[str]:
+    apart = np.abs(targets - joints)
+    joint = int(apart.max(axis=0).argmax())
+    row = int(apart[:, joint].argmax())
+    if apart[row, joint] <= FAR_RAD:
+        return []
+    if abs(apart[row, joint] - TURN) < FAR_RAD:
+        return [
+            f"joint {joint + 1} is at {joints[row, joint]:.2f} and is sent to {targets[row, joint]:.2f} rad (frame {row}): the "
+            f"same place a turn away; {_seam(dataset, joints, [joint], (0, row, TURN)).rpartition('; ')[2]}"
+        ]
+    return [
+        f"joint {joint + 1} is sent {apart[row, joint]:.2f} rad away in one step (frame {row}): state and actions are not of "
+        "the same unit or joint order, or the actions are changes (control=kinova_joint_deltas)"
+    ]
+
+
+def _of_state(dataset: Dataset, wanted: str) -> np.ndarray | None:
+    start = 0
+    for entry in dataset.contract.state:
+        if entry == wanted:
+            return dataset.state[:, start : start + STATE_DIMS[entry]]
+        start += STATE_DIMS[entry]
+    return None
