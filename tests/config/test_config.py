@@ -17,6 +17,7 @@ from pirig.runs.record import open_run
 def test_numbers_become_option_names():
     assert rewrite(["horizon=20", "fsdp=1,8", "train.steps=3"]) == ["horizon=h20", "fsdp=fsdp1,fsdp8", "train.steps=3"]
     assert rewrite(["weights=a/params"]) == ["weights=local", "weights.path=a/params"]
+    assert rewrite(["train.seed=0,1", "-m"]) == ["-m", "train.seed=0,1"]
 
 
 def test_horizon_and_fsdp_compose_as_numbers():

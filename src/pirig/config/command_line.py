@@ -1,7 +1,8 @@
 """Words that users type, turned into words that Hydra accepts.
 
 Hydra refuses numbers as option names, so the options are called `h20` and `fsdp8`; `horizon=20` and `fsdp=1,8` are what
-people write; `weights=PATH` is `weights=local weights.path=PATH`. `experiment=x` works as it is.
+people write; `weights=PATH` is `weights=local weights.path=PATH`. `experiment=x` works as it is. Hydra takes `-m` before
+the overrides only; here it may stand anywhere.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, MutableMapping
 
+MULTIRUN = ("-m", "--multirun")
 PREFIXES = {"horizon": "h", "fsdp": "fsdp"}
 
 
 def rewrite(arguments: list[str]) -> list[str]:
-    """``["horizon=20", "fsdp=1,8"]`` -> ``["horizon=h20", "fsdp=fsdp1,fsdp8"]``; everything else unchanged."""
-    return [word for argument in arguments for word in _rewrite_one(argument)]
+    """``["horizon=20", "fsdp=1,8"]`` -> ``["horizon=h20", "fsdp=fsdp1,fsdp8"]``; `-m` goes first; everything else unchanged."""
+    ordered = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
+    return [word for argument in ordered for word in _rewrite_one(argument)]
 
 
 def _rewrite_one(argument: str) -> list[str]:
