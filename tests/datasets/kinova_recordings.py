@@ -23,7 +23,7 @@ def make_recording(seed: int, steps: int = 24) -> dict[str, np.ndarray]:
     gripper = 1 / (1 + np.exp(-20 * (time - 0.6)))
     numbers = np.concatenate([joints, gripper], axis=1).astype(np.float32)
     return {
-        "observation.state": numbers[:-1],
+        "observation.state": numbers[:-1].copy(),
         "action": numbers[1:],
         BASE: _film(seed, steps),
         WRIST: _film(seed + 50, steps),
