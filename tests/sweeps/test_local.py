@@ -2,6 +2,8 @@
 
 import json
 
+from pirig.sweeps.gpus import Shares
+
 
 def test_a_bounded_pool_shares_data_skips_and_survives_a_failure(project):
     words = ("train.seed=1,13", "run.root=outputs", "hydra.launcher.workers=2")
@@ -16,6 +18,25 @@ def test_a_bounded_pool_shares_data_skips_and_survives_a_failure(project):
     again = project.sweep("pipeline", "local", *words, "sweep.dry_run=true", launcher="local")
     assert "2 points: 1 done, 1 start; jobs to run: 1 train, 1 report" in again
     assert "1 failed" in project.pirig("runs", "outputs/local")
+
+
+def test_processes_side_by_side_get_gpus_of_their_own(project, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6")
+    words = ("run.root=outputs", "hydra.launcher.workers=3", "train.batch_size=8")
+    project.sweep("train", "gpus", *words, "train.seed=1,2", "fsdp=1,2", launcher="local")
+    made = [json.loads((run / "made.json").read_text()) for run in project.runs("gpus").values()]
+    shares = [set(one["environment"]["CUDA_VISIBLE_DEVICES"].split(",")) for one in made]
+    assert sorted(len(share) for share in shares) == [1, 1, 2, 2] and set().union(*shares) == {"3", "5", "6"}
+    refused = project.sweep("train", "gpus", *words, "fsdp=8", launcher="local", status=1)
+    assert "fsdp=8" in refused and "shows 3 GPUs" in refused and "Traceback" not in refused
+
+
+def test_shares_are_lent_once_and_given_back():
+    shares = Shares(["0", "1"])
+    assert shares.take("a", 1) and not shares.take("b", 2) and shares.take("data", 0)
+    assert shares.variables("a") == {"CUDA_VISIBLE_DEVICES": "0"} and shares.variables("data") == {}
+    shares.give_back("a")
+    assert shares.take("b", 2) and Shares([]).take("c", 8)
 
 
 def test_a_dry_run_without_a_sweep_is_no_run(project):

@@ -1,4 +1,4 @@
-"""The tasks of a sweep on this machine: so many processes at a time, each with the code of the launch."""
+"""The tasks of a sweep on this machine: so many processes at a time, each with the code of the launch and GPUs of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from pirig.config.schema import as_plain
 from pirig.files.atomic import write_text
-from pirig.sweeps import record
+from pirig.sweeps import gpus, record
 from pirig.sweeps.plan import Plan, Task
 from pirig.sweeps.snapshot import python_path
 
@@ -30,6 +30,7 @@ class _Pool:
     running: dict[str, tuple[subprocess.Popen, Task, Path]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     failed: dict[str, Path] = field(default_factory=dict)  # key -> log
+    shares: gpus.Shares = field(default_factory=gpus.Shares)
 
     def run(self) -> None:
         self.waiting = list(self.plan.tasks.values())
@@ -37,7 +38,7 @@ class _Pool:
             self._collect()
             self._drop_hopeless()
             for task in [task for task in self.waiting if not task.needs or task.needs in self.done]:
-                if len(self.running) < self.workers:
+                if len(self.running) < self.workers and self.shares.take(task.key, gpus.needed(task)):
                     self.waiting.remove(task)
                     self._start(task)
             time.sleep(POLL_S)
@@ -51,7 +52,7 @@ class _Pool:
         command = [sys.executable, "-u", "-m", "pirig.sweeps.job", str(asked)]
         print(f"{time.strftime('%H:%M:%S')}  start   {task.name}  log: {log}", flush=True)
         with open(log, "w") as file:
-            environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)}
+            environment = {**os.environ, **self.shares.variables(task.key), "PYTHONPATH": path.rstrip(os.pathsep)}
             self.running[task.key] = (
                 subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment),
                 task,
@@ -63,6 +64,7 @@ class _Pool:
             if process.poll() is None:
                 continue
             del self.running[key]
+            self.shares.give_back(key)
             good = process.returncode == 0
             print(f"{time.strftime('%H:%M:%S')}  {'done' if good else 'FAILED':7} {task.name}", flush=True)
             if good:
@@ -87,6 +89,9 @@ def run(plan: Plan, workers: int, launcher: dict[str, Any], code: Path) -> dict[
     if workers < 1:
         raise ValueError(f"hydra.launcher.workers={workers}: expected at least 1.")
     pool = _Pool(plan, workers, launcher, code)
+    if workers > 1:  # one process at a time may have them all
+        pool.shares = gpus.Shares(gpus.of_this_machine(os.environ))
+        pool.shares.check(plan.tasks.values())
     try:
         pool.run()
     except KeyboardInterrupt:
