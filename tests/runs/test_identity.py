@@ -3,7 +3,9 @@
 import pytest
 
 from pirig.config.load import compose
+from pirig.runs import identity
 from pirig.runs.identity import named_by_id, run_id
+from pirig.runs.record import training_slice
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,16 @@ def test_what_changes_the_result_changes_the_id(plain, change):
 )  # fmt: skip
 def test_what_does_not_change_it_does_not(plain, change):
     assert run_id(compose([change])) == plain
+
+
+def test_a_key_that_a_later_version_adds_changes_no_id(plain, monkeypatch):
+    def without_a_key(config):
+        part = training_slice(config)
+        del part["train"]["flow_samples"], part["finetune"]["freeze_vision"]
+        return part
+
+    monkeypatch.setattr(identity, "training_slice", without_a_key)
+    assert run_id(compose([])) == plain
 
 
 def test_the_name_ends_with_the_id(plain):

@@ -243,3 +243,14 @@ def as_plain(config: Config) -> dict[str, Any]:
         return {key: value.value if isinstance(value, StrEnum) else value for key, value in items}
 
     return asdict(config, dict_factory=plain)
+
+
+def flat(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"train": {"steps": 3}} -> {"train.steps": 3}; lists are values."""
+    found: dict[str, Any] = {}
+    for key, value in plain.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found

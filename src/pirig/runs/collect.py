@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain
+from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain, flat
 from pirig.contract import Contract, ContractError
 from pirig.files.progress import Progress
 from pirig.runs.curves import Training, read_training
@@ -183,17 +183,6 @@ def read_run(folder: Path) -> Run:
         marks=_marks(gates) + ([] if any(config.get(key) for key in GOAL_SEEN) else ["the goal is not observable"]),
         written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
     )
-
-
-def flat(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"train": {"steps": 3}} -> {"train.steps": 3}; lists are values."""
-    found: dict[str, Any] = {}
-    for key, value in plain.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
 
 
 @lru_cache(maxsize=1)

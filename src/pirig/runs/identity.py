@@ -6,13 +6,19 @@ import dataclasses
 import hashlib
 import json
 
-from pirig.config.schema import Config
+from pirig.config.schema import Config, as_plain, flat
 from pirig.runs.record import training_slice
 
 
 def run_id(config: Config) -> str:
-    """8 hex digits of what a trained checkpoint depends on; folders, evaluation and logging do not change them."""
-    text = json.dumps(training_slice(config), sort_keys=True)
+    """8 hex digits of what a trained checkpoint depends on; folders, evaluation and logging do not change them.
+
+    Values that are the schema's defaults are left out, so that a key which a later version adds changes no older run's id
+    (`open_run` still compares every key of a folder that it enters).
+    """
+    usual = flat(as_plain(Config()))
+    said = {key: value for key, value in flat(training_slice(config)).items() if value not in (None, usual.get(key))}
+    text = json.dumps(said, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
