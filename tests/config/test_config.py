@@ -40,6 +40,13 @@ def test_horizon_and_fsdp_compose_as_numbers():
         (["+train.extra=1"], ["train.extra"]),
         (["size.image_px=130"], ["130", "16", "128"]),
         (["robot.simulated=false"], ["panda", "push_cube"]),
+        (["robot=kinova", "task=push_cube"], ["ManiSkill has no kinova", "task=kinova"]),
+        (["task=kinova", "robot=panda"], ["this task has no simulator", "robot=kinova"]),
+        (["task=kinova", "state=joints"], ["qpos8 is a number of the simulator", "state=kinova_joints"]),
+        (["task=kinova", "control=pd_ee_delta_pose"], ["pd_ee_delta_pose", "control=kinova_joints"]),
+        (["state=kinova_joints"], ["joints7 is a number of a real arm", "state=joints"]),
+        (["task=kinova"], ["demos.path=None", "demos.path=FOLDER"]),
+        (["task=kinova", "demos.path=download"], ["demos.path=download", "demos.path=FOLDER"]),
     ],
 )
 def test_contradictions_are_refused_with_value_and_remedy(overrides, words):

@@ -8,6 +8,7 @@ import pytest
 from pirig.config.load import compose
 from pirig.stages.train import model_of
 from pirig.training.schedules import make_schedule
+from tests.datasets.kinova_recordings import write_recording
 
 FOLDER = Path(pirig.conf.experiment.__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -15,8 +16,9 @@ LAB_TASKS = ("pick_cube", "push_cube", "pull_cube", "place_sphere", "peg_inserti
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_composes_and_passes_every_check(name):
-    config = compose([f"experiment={name}"])
+def test_it_composes_and_passes_every_check(name, tmp_path):
+    recorded = [f"demos.path={write_recording(tmp_path / 'mugs')}"] if name.startswith("kinova_") else []
+    config = compose([f"experiment={name}", *recorded])
     train = config.train
     make_schedule(
         peak_lr=train.peak_lr,
@@ -28,7 +30,7 @@ def test_it_composes_and_passes_every_check(name):
     assert model_of(config, 512).action_horizon == config.horizon.steps
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("lab_")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("lab_", "kinova_"))])
 def test_a_labs_preset_says_source_hardware_time_and_result(name):
     header = [line for line in (FOLDER / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
     for word in ("Source:", "Hardware:", "Time:", "Expected:"):

@@ -1,0 +1,62 @@
+"""The whole chain for an arm that is not simulated, on a CPU: recording, data set, stats, training, action error."""
+
+import json
+
+import pytest
+
+from pirig.config.load import compose, of_run
+from pirig.evaluation.target import is_measured
+from pirig.runs.record import run_folder
+from pirig.stages import eval, pipeline
+from tests.datasets.kinova_recordings import PROMPT, make_recording, write_recording
+
+SMALL = ("size=tiny", "weights=scratch", "size.image_px=32", "train.steps=2", "train.validate_every=100", "horizon=8")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(config, its finished run folder)"""
+    top = tmp_path_factory.mktemp("recorded")
+    folder = write_recording(top / "mugs", episodes=[make_recording(seed, steps=14) for seed in range(3)])
+    config = compose(["experiment=kinova_smoke", *SMALL, f"demos.path={folder}", f"run.root={top / 'out'}"])
+    assert pipeline.run(config) == 0
+    return config, run_folder(config)
+
+
+def test_the_report_is_the_action_error_on_episodes_held_out(run):
+    config, folder = run
+    summary = json.loads((folder / "summary.json").read_text())
+    held_out, training = summary["eval"]["held_out"], summary["eval"]["training"]
+    assert (held_out["episodes"], training["episodes"]) == (1, 2)
+    assert list(held_out["error"]) == ["j1", "j2", "j3", "j4", "j5", "j6", "j7", "gripper"]
+    repeating = held_out["error_of_repeating"]
+    assert all(0 < repeating[joint] < held_out["error"][joint] for joint in ("j1", "j4"))  # two steps teach nothing
+    assert held_out["of_mean_action"] > 0.3
+    (found,) = folder.glob("eval/*/action_error.json")
+    assert json.loads(found.read_text()) == summary["eval"] and is_measured(config, folder)
+
+
+def test_gates_ran_and_those_of_the_simulator_say_why_not(run):
+    gates = json.loads((run[1] / "gates.json").read_text())
+    assert gates["found"]["angles"] == [] and gates["found"]["images"] == []
+    assert gates["skipped"] == [] and "real arm" in gates["impossible"]["demo_replay"]
+
+
+def test_the_run_keeps_the_recordings_prompt_and_is_read_without_the_recording(run):
+    folder = run[1]
+    path = folder.parents[2] / "mugs"
+    moved = path.rename(path.with_name("elsewhere"))
+    try:
+        again = of_run(folder, [])
+        assert again.task.prompt == PROMPT and again.camera.entries["base"].width_px == 48
+    finally:
+        moved.rename(path)
+
+
+def test_the_screen_says_that_success_is_measured_on_the_arm(run, capsys):
+    config, folder = run
+    eval.show(config, json.loads((folder / "summary.json").read_text())["eval"])
+    shown = capsys.readouterr().out
+    assert "Success is measured on the arm" in shown and "held-out frames of 1 episodes" in shown
+    eval.show(config, {"training": json.loads((folder / "summary.json").read_text())["eval"]["training"]})
+    assert "train.validation_share=0.1" in capsys.readouterr().out
