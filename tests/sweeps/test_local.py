@@ -1,6 +1,11 @@
 """A sweep on this machine, through the real command line; its stages are stand-ins."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
+import time
 
 from pirig.sweeps.gpus import Shares
 
@@ -37,6 +42,39 @@ def test_shares_are_lent_once_and_given_back():
     assert shares.variables("a") == {"CUDA_VISIBLE_DEVICES": "0"} and shares.variables("data") == {}
     shares.give_back("a")
     assert shares.take("b", 2) and Shares([]).take("c", 8)
+
+
+def test_on_a_terminal_the_table_is_live_until_the_runs_have_ended(project):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(project.folder / "src"),
+        "TERM": "xterm",
+        "COLUMNS": "200",
+        "LINES": "50",
+    }
+    pirig = [sys.executable, "-m", "pirig"]
+    sweep = [*pirig, "train", "-m", "run.experiment=live", "run.root=outputs", "train.seed=98"]
+    with subprocess.Popen(sweep, env=environment, cwd=project.folder, stdout=subprocess.DEVNULL) as launched:
+        while not list(project.root.glob("live/*/made.json")):
+            assert launched.poll() is None
+            time.sleep(0.05)
+        end, terminal = pty.openpty()
+        shown = subprocess.Popen([*pirig, "runs", "outputs/live"], env=environment, cwd=project.folder, stdout=terminal)
+        os.close(terminal)
+        screen = _read(end)
+        assert shown.wait(20) == 0
+    before, _, after = screen.rpartition("running")
+    assert before and "done" in after and "1 runs: 1 done" in after
+
+
+def _read(end):
+    """All that was written, until its last writer closes the terminal."""
+    written = b""
+    while True:
+        try:
+            written += os.read(end, 4096)
+        except OSError:
+            return written.decode()
 
 
 def test_a_dry_run_without_a_sweep_is_no_run(project):
