@@ -1,0 +1,54 @@
+"""What the real lerobot 0.4.4 records, as images and as videos, is read with the same numbers and pictures."""
+
+import numpy as np
+import pytest
+
+from pirig.config.load import compose
+from pirig.datasets.lerobot_read import Dataset
+from pirig.stages import convert
+from tests.datasets.kinova_recordings import BASE, FPS, HEIGHT, PROMPT, WIDTH, WRIST, make_recording
+from tests.datasets.real_lerobot import import_lerobot
+
+pytestmark = pytest.mark.lerobot
+
+
+@pytest.fixture(scope="module")
+def lerobot():
+    return import_lerobot()
+
+
+def recorded(lerobot, folder, *, videos: bool):
+    image = {
+        "dtype": "video" if videos else "image",
+        "shape": (HEIGHT, WIDTH, 3),
+        "names": ["height", "width", "channels"],
+    }
+    vector = {"dtype": "float32", "shape": (8,), "names": None}
+    features = {BASE: image, WRIST: image, "observation.state": vector, "action": vector}
+    dataset = lerobot.LeRobotDataset.create(
+        "test/mugs", FPS, features, root=folder, robot_type="kinova_gen3", use_videos=videos
+    )
+    for seed in range(3):
+        episode = make_recording(seed)
+        for step in range(24):
+            dataset.add_frame({key: values[step] for key, values in episode.items()} | {"task": PROMPT})
+        dataset.save_episode()
+    dataset.finalize()
+    return folder
+
+
+@pytest.mark.parametrize("videos", [False, True], ids=["images", "videos"])
+def test_a_recording_of_the_real_lerobot_is_read(lerobot, tmp_path, videos):
+    folder = recorded(lerobot, tmp_path / "mugs", videos=videos)
+    words = ["task=kinova", "size=tiny", f"demos.path={folder}", f"run.root={tmp_path / 'out'}"]
+    dataset = Dataset(convert.make(compose(words)))
+    assert dataset.contract.prompt == PROMPT and dataset.lengths == [24] * 3
+    for number in range(3):
+        told, rows = make_recording(number), dataset.episode_rows(number)
+        np.testing.assert_allclose(dataset.state[rows], told["observation.state"], atol=1e-6)
+        np.testing.assert_allclose(dataset.actions[rows], told["action"], atol=1e-6)
+        for role, key in (("base_0_rgb", BASE), ("left_wrist_0_rgb", WRIST)):
+            for step in (0, 12, 23):
+                picture = dataset.image(role, dataset.offsets[number] + step).astype(int)
+                apart = [np.abs(picture - told[key][other]).mean() for other in range(24)]
+                assert int(np.argmin(apart)) == step and apart[step] <= (4 if videos else 0)
