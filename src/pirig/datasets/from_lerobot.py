@@ -115,7 +115,8 @@ def _require_widths(source: LeRobotSource, contract: Contract, settings: DemosCo
             names = _names(source, columns)
             raise ValueError(
                 f"{source.folder}: demos.{key}={list(columns)} holds {width} numbers{names}, expected {wanted} (7 angles and the "
-                f"gripper); choose columns, or parts of them such as '{split_column(columns[0])[0]}[0:{wanted}]' (it has {source.described()})."
+                f"gripper); choose columns, or parts of them such as '{split_column(columns[0])[0]}[0:{wanted}]' "
+                f"(it has {source.described()})."
             )
 
 
