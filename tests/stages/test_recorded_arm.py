@@ -10,7 +10,8 @@ from pirig.runs.record import run_folder
 from pirig.stages import eval, pipeline
 from tests.datasets.kinova_recordings import PROMPT, make_recording, write_recording
 
-SMALL = ("size=tiny", "weights=scratch", "size.image_px=32", "train.steps=2", "train.validate_every=100", "horizon=8")
+pytestmark = pytest.mark.slow  # compiles three programs
+SMALL = ("size=tiny", "weights=scratch", "size.image_px=32", "train.steps=2", "horizon=8")
 
 
 @pytest.fixture(scope="module")

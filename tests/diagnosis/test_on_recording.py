@@ -1,0 +1,59 @@
+"""The open-loop report of an arm that is not simulated, for policies whose error is known."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pirig.config.load import compose
+from pirig.datasets.lerobot_read import Dataset
+from pirig.diagnosis.on_recording import SUCCESS, lines, measure
+from pirig.evaluation.target import ACTION_ERROR
+from pirig.stages import convert
+from tests.datasets.kinova_recordings import write_recording
+
+HORIZON, OFF = 4, 0.25
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    top = tmp_path_factory.mktemp("on_recording")
+    folder = write_recording(top / "mugs")
+    config = compose(["task=kinova", "size=tiny", "size.image_px=32", f"demos.path={folder}", f"run.root={top}"])
+    return config, Dataset(convert.make(config))
+
+
+def policy_of(dataset, off):
+    """Gives the demonstrated chunk, found by the state, `off` rad beside it on the first joint."""
+
+    def predict(images, state, noise):
+        assert set(images) == {"base_0_rgb", "left_wrist_0_rgb"} and noise.shape[1:] == (HORIZON, 8)
+        rows = [int(np.abs(dataset.state - one).sum(axis=1).argmin()) for one in state]
+        last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)
+        chunks = np.stack([dataset.actions[np.minimum(row + np.arange(HORIZON), last[row])] for row in rows])
+        return chunks + np.array([off] + [0] * 7, np.float32)
+
+    pipeline = SimpleNamespace(contract=dataset.contract)
+    return SimpleNamespace(predict=predict, noise_shape=(HORIZON, 8), batch_size=4, pipeline=pipeline)
+
+
+@pytest.mark.parametrize("off", [0.0, OFF])
+def test_errors_are_the_policys_own_on_each_set(recording, tmp_path, off):
+    config, dataset = recording
+    found = measure(policy_of(dataset, off), dataset, [1], config, tmp_path)
+    assert {name: row["episodes"] for name, row in found.items()} == {"held_out": 1, "training": 2}
+    for row in found.values():
+        assert row["error"]["j1"] == pytest.approx(off, abs=1e-5) and row["error"]["gripper"] == pytest.approx(
+            0, abs=1e-5
+        )
+        assert row["error_of_repeating"]["j2"] > 0
+    assert json.loads((tmp_path / ACTION_ERROR).read_text()) == found
+
+
+def test_without_held_out_episodes_the_report_says_so(recording, tmp_path):
+    config, dataset = recording
+    found = measure(policy_of(dataset, OFF), dataset, [], config, tmp_path)
+    shown = "\n".join(lines(found))
+    assert list(found) == ["training"] and "train.validation_share=0.1" in shown and shown.endswith(SUCCESS)
+    assert "0.2500" in shown
