@@ -15,10 +15,10 @@ from unittest import mock
 import jax.numpy as jnp
 import numpy as np
 
-from pirig.models.layout import Tree
+from pirig.models.layout import Tree, leaf_specs, nest
 from pirig.models.pi0 import Observation
 from pirig.models.sizes import ModelConfig, TransformerConfig
-from pirig.training.openpi_trainer import find
+from pirig.training.openpi_trainer import as_openpi, find
 from pirig.weights.save import OPENPI_ROLES, pi0_arguments
 
 MORE = ("models.gemma", "models.lora", "models.siglip", "policies.policy_config", "shared.nnx_utils", "training.checkpoints",
@@ -30,7 +30,7 @@ def import_openpi() -> SimpleNamespace:
     found = find()
     more = {name.split(".")[-1]: importlib.import_module(f"openpi.{name}") for name in MORE}
     more["saving"] = more.pop("checkpoints")
-    return SimpleNamespace(**vars(found), **more)
+    return SimpleNamespace(**vars(found), **more, nnx=importlib.import_module("flax.nnx"))
 
 
 @contextlib.contextmanager
@@ -62,8 +62,6 @@ def their_config(openpi: SimpleNamespace, config: ModelConfig) -> Any:
 
 def their_observation(openpi: SimpleNamespace, batch: Mapping[str, Any], max_token_len: int) -> Any:
     """A batch of ours as openpi is fed: absent cameras black and masked, prompts padded to `max_token_len`."""
-    from pirig.training.openpi_trainer import as_openpi
-
     named = as_openpi(dict(batch), max_token_len)
     named.pop("actions")
     return openpi.model.Observation.from_dict(_on_device(named))
@@ -90,8 +88,6 @@ def small_batch(config: ModelConfig, rows: int, *, cameras: int = 2, words: int 
 
 def random_params(config: ModelConfig, seed: int = 0) -> Tree:
     """Fresh parameters with noise on every leaf: openpi's fresh ones are zero where an error would hide."""
-    from pirig.models.layout import flatten, leaf_specs, nest
-
     draw = np.random.default_rng(seed)
     scale = {path: max(leaf.scale, 0.05) if leaf.init in ("normal", "zeros", "ones") else leaf.scale
              for path, leaf in leaf_specs(config).items()}  # fmt: skip
@@ -99,7 +95,6 @@ def random_params(config: ModelConfig, seed: int = 0) -> Tree:
         path: (draw.normal(size=leaf.shape) * scale[path] + (leaf.init == "ones")).astype(np.float32)
         for path, leaf in leaf_specs(config).items()
     }
-    assert set(flatten(nest(flat))) == set(flat)
     return nest(flat)
 
 

@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from unittest import mock
 
-import flax.nnx as nnx
-import flax.traverse_util as traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,11 +16,11 @@ from pirig.config.schema import TrainConfig
 from pirig.contract import Camera
 from pirig.evaluation.policy import load_policy
 from pirig.models import pi0
-from pirig.models.layout import flatten
+from pirig.models.layout import flatten, nest
 from pirig.models.lora import trainable_mask
 from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
 from pirig.training.checkpoints import ASSETS
-from pirig.training.optimizer import cast_frozen, merge, select
+from pirig.training.optimizer import cast_frozen
 from pirig.training.step import init_state, make_train_step
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
 from pirig.weights.load import load_params
@@ -91,13 +89,13 @@ def test_loss_and_gradients(pair, record_property):
     openpi, config, params, model = pair
     batch, key = small_batch(config, 2), jax.random.key(3)
     seen, actions = their_observation(openpi, batch, config.max_token_len), jnp.asarray(batch["actions"])
-    definition, state = nnx.split(model)
+    definition, state = openpi.nnx.split(model)
 
     @jax.jit
     @jax.value_and_grad
     def theirs(pure):
         state.replace_by_pure_dict(pure)
-        return nnx.merge(definition, state).compute_loss(key, seen, actions).mean()
+        return openpi.nnx.merge(definition, state).compute_loss(key, seen, actions).mean()
 
     @jax.jit
     @jax.value_and_grad
@@ -138,8 +136,8 @@ def test_train_steps(openpi, kind, tmp_path, record_property):
     config, steps = config_of(kind), 3
     settings = TrainConfig(steps=10, warmup_steps=2, peak_lr=1e-3, final_lr=1e-4, ema=0.9, augment=False, seed=5)
     with sized(openpi, config), without_augmentation(openpi):
-        theirs, state, step = their_trainer(openpi, config, settings, tmp_path)
-        params, mask = flatten_state(state.params), trainable_mask(config)
+        _, state, step = their_trainer(openpi, config, settings, tmp_path)
+        params, mask = state.params.to_pure_dict(), trainable_mask(config)
         train_key = jax.random.split(jax.random.key(settings.seed))[0]
         our_state = init_state(cast_frozen(params, mask), settings, train_key, mask)
         our_step = make_train_step(config, settings, trainable=mask)
@@ -152,7 +150,7 @@ def test_train_steps(openpi, kind, tmp_path, record_property):
             for name in ("loss", "grad_norm", "param_norm"):
                 worst = max(worst, largest(metrics[name], info[name]) / float(info[name]))
     assert (int(state.step), int(our_state.step)) == (steps, steps)
-    ema = flatten(flatten_state(state.ema_params))
+    ema = flatten(state.ema_params.to_pure_dict())
     moved = max(largest(ema[path], leaf.astype(jnp.float32)) for path, leaf in flatten(params).items())
     apart = max(largest(leaf, ema[path]) for path, leaf in flatten(our_state.ema).items())
     record_property("numbers", f"loss and norms apart {worst:.1e}; EMA apart {apart:.1e}, moved {moved:.1e}")
@@ -181,12 +179,7 @@ class Given:
 
     def load(self, params):
         given = flatten(random_params(self.config))
-        return traverse_util.unflatten_dict({k: given["/".join(k)].astype(v.dtype)
-                                             for k, v in traverse_util.flatten_dict(params).items()})  # fmt: skip
-
-
-def flatten_state(state):
-    return state.to_pure_dict()
+        return nest({path: given[path].astype(leaf.dtype) for path, leaf in flatten(params).items()})
 
 
 def without_augmentation(openpi):

@@ -185,6 +185,8 @@ def openpi_can_train(config: Config) -> str | None:
         f"finetune={config.finetune.name}": (config.finetune.freeze_vision, "finetune=lora"),
         f"train.accumulate={config.train.accumulate}": (config.train.accumulate != 1, "train.accumulate=1"),
         f"train.flow_samples={config.train.flow_samples}": (config.train.flow_samples != 1, "train.flow_samples=1"),
+        f"size.image_px={config.size.image_px}": (config.size.image_px != 224, "size.image_px=224"),
+        f"size.patch_px={config.size.patch_px}": (config.size.patch_px != 14, "size.patch_px=14"),
         "train.augment=false": (not config.train.augment, "train.augment=true"),
     }
     wrong = [
