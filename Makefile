@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-core test-lerobot test-browser test-slurm lint setup
+.PHONY: demo test test-slow test-core test-openpi test-lerobot test-browser test-slurm lint setup
 
 demo: setup  ## the quickstart experiment: demos, conversion, stats, training, evaluation, summary
 	$(PY) -m pirig pipeline experiment=quickstart run.mode=resume
@@ -19,6 +19,10 @@ test-slow: setup
 test-core: setup  ## the core without a simulator, in a venv of its own with numpy 2 and the newest JAX
 	$(PY) -m venv build/core && build/core/bin/python -m pip install -q -U -e '.[wandb]' pytest 'numpy>=2' jax
 	build/core/bin/python -m pytest tests/config tests/files tests/transforms tests/models tests/weights tests/datasets tests/training
+
+test-openpi:  ## the real openpi beside ours: OPENPI=/path/to/clone make test-openpi (docs/openpi.md)
+	bash launchers/openpi.sh
+	build/openpi/bin/python -m pytest -m openpi tests/weights/test_real_openpi.py tests/training/test_real_openpi_trainer.py -o junit_family=xunit2 --junitxml=build/openpi/numbers.xml
 
 test-lerobot: setup  ## the real lerobot reads what we write
 	$(PY) -m pip install -q --no-deps lerobot==0.4.4 torchvision==0.28.0 && $(PY) -m pip install -q -c constraints.txt 'datasets<4.3' jsonlines einops accelerate huggingface-hub

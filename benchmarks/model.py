@@ -91,8 +91,8 @@ def compare(ways: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[str,
 class Trainer:
     """Steps a state that the compiled step donates."""
 
-    def __init__(self, config: ModelConfig, params: Any):
-        settings = TrainConfig(augment=False)
+    def __init__(self, config: ModelConfig, params: Any, *, augment: bool = False):
+        settings = TrainConfig(augment=augment)
         self.state, self._step = init_state(params, settings, jax.random.key(0)), make_train_step(config, settings)
 
     def __call__(self, batch: Batch) -> Any:
