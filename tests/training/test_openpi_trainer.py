@@ -123,6 +123,9 @@ def test_what_openpi_lacks_is_refused(config):
         ("train", {"accumulate": 2}, "train.accumulate=2: openpi has no such thing"),
         ("finetune", {"freeze_vision": True}, "choose finetune=lora"),
         ("size", {"name": "tiny"}, "choose size=full"),
+        ("size", {"image_px": 112}, "size.image_px=112: openpi has no such thing; choose size.image_px=224"),
+        ("size", {"patch_px": 16}, "choose size.patch_px=14"),
+        ("train", {"warmup_steps": 30, "steps": 30}, "choose train.warmup_steps=3"),
     ):
         changed = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **change)})
         with pytest.raises(ConfigError, match=words):

@@ -189,6 +189,11 @@ def openpi_can_train(config: Config) -> str | None:
         f"size.patch_px={config.size.patch_px}": (config.size.patch_px != 14, "size.patch_px=14"),
         "train.augment=false": (not config.train.augment, "train.augment=true"),
     }
+    decay, warmup = config.train.decay_steps or config.train.steps, config.train.warmup_steps
+    lacking[f"train.warmup_steps={warmup} and {decay} steps of decay"] = (
+        warmup >= decay,
+        f"train.warmup_steps={decay // 10}",
+    )
     wrong = [
         f"trainer=openpi with {given}: openpi has no such thing; choose {instead} or trainer=pirig."
         for given, (lacks, instead) in lacking.items()

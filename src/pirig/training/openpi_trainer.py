@@ -49,8 +49,9 @@ def find() -> SimpleNamespace:
     except ImportError as error:
         raise ValueError(
             f"trainer=openpi: openpi cannot be imported here ({error}). The registry's package of that name is an empty "
-            "placeholder: clone github.com/Physical-Intelligence/openpi, install pirig into its environment "
-            "(pip install -e), and run this command there; or choose trainer=pirig, which trains the same model."
+            "placeholder: clone github.com/Physical-Intelligence/openpi, let OPENPI=CLONE bash launchers/openpi.sh make "
+            "build/openpi with what openpi pins, and run this command with build/openpi/bin/pirig; or choose trainer=pirig, "
+            "which trains the same model."
         ) from error
     return SimpleNamespace(**found, script=script)
 
