@@ -32,7 +32,7 @@ def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
     share, shrink = k / n, 1 + z * z / n
     centre = (share + z * z / (2 * n)) / shrink
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / shrink
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return centre - half if k else 0.0, centre + half if k < n else 1.0
 
 
 def rate(once: list[bool], at_end: list[bool]) -> Rate:
