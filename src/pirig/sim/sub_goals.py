@@ -71,10 +71,11 @@ class SubGoals:
         return bool(_row(self.base.agent.is_grasping(self._thing())))
 
     def _distance(self) -> float:
-        offset = _row((self._thing().pose.inv() * self.base.agent.tcp.pose).p)  # in the object's frame
+        thing = _row(self._thing().pose.raw_pose)  # position, quat_wxyz
+        offset = _row(self.base.agent.tcp.pose.p) - thing[:3]
         if hasattr(self.base, "peg_half_sizes"):
-            half_m = float(_row(self.base.peg_half_sizes)[0])
-            offset[0] -= np.clip(offset[0], -half_m, half_m)
+            axis, half_m = _x_axis(thing[3:]), float(_row(self.base.peg_half_sizes)[0])
+            offset -= np.clip(offset @ axis, -half_m, half_m) * axis
         return float(np.linalg.norm(offset))
 
 
@@ -87,6 +88,11 @@ def _aligned(base: Any, info: dict[str, Any]) -> bool:
     """The peg's head is in front of the hole, within its radius."""
     across = np.abs(_row(info["peg_head_pos_at_hole"])[1:])
     return bool((across <= _row(base.box_hole_radii)).all())
+
+
+def _x_axis(quat_wxyz: np.ndarray) -> np.ndarray:
+    w, x, y, z = quat_wxyz
+    return np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])
 
 
 def _flag(info: dict[str, Any], name: str) -> bool:
