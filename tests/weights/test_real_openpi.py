@@ -151,10 +151,15 @@ def test_train_steps(openpi, kind, tmp_path, record_property):
                 worst = max(worst, largest(metrics[name], info[name]) / float(info[name]))
     assert (int(state.step), int(our_state.step)) == (steps, steps)
     ema = flatten(state.ema_params.to_pure_dict())
-    moved = max(largest(ema[path], leaf.astype(jnp.float32)) for path, leaf in flatten(params).items())
-    apart = max(largest(leaf, ema[path]) for path, leaf in flatten(our_state.ema).items())
-    record_property("numbers", f"loss and norms apart {worst:.1e}; EMA apart {apart:.1e}, moved {moved:.1e}")
-    assert worst < GRADIENT_TOLERANCE and moved > 1e-4 and apart < 0.02 * moved
+    start, off = flatten(params), {}
+    for path, leaf in flatten(our_state.ema).items():
+        if not path.endswith("key/bias"):  # its true gradient is zero: Adam makes steps of the rounding error
+            moved = jnp.linalg.norm(ema[path] - start[path])
+            assert float(moved) > 0, path
+            off[path] = float(jnp.linalg.norm(leaf - ema[path]) / moved)
+    path = max(off, key=off.get)
+    record_property("numbers", f"loss and norms apart {worst:.1e}; EMA's way apart {off[path]:.1e} in {path}")
+    assert worst < GRADIENT_TOLERANCE and off[path] < 2e-2, path
 
 
 def their_trainer(openpi, config, settings, folder):
