@@ -28,6 +28,7 @@ class Observation(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearConfig:
+    pi05: bool = False
     action_dim: int = DIM
     action_horizon: int = HORIZON
     compute_dtype: str = "float32"

@@ -36,5 +36,5 @@ def test_each_chunk_of_a_batch_has_its_own_state():
 
 
 def test_a_state_that_is_too_short_is_refused():
-    with pytest.raises(ValueError, match="number 6 .* 5 in the state"):
+    with pytest.raises(ValueError, match=r"number 6 .* 5 in the state"):
         relative(ACTIONS, STATE[:5], mask_of((6, -1)))

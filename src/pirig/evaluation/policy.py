@@ -56,7 +56,7 @@ class Policy:
         chunk = self._sample(
             self._params, self.model_inputs(images, state_raw), _padded(noise.astype(np.float32), missing)
         )
-        return self.pipeline.env_actions(np.asarray(chunk)[:count])
+        return self.pipeline.env_actions(np.asarray(chunk)[:count], state_raw[:count])
 
     def raw_inputs(self, observations: Sequence[dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim]."""
@@ -113,6 +113,7 @@ def load_pipeline(checkpoint: Path) -> Pipeline:
         model_config=config,
         normalization=record["normalization"],
         state_in_prompt=record["state_in_prompt"],
+        relative_to_state=tuple(record.get("relative_to_state", ())),  # older checkpoints have no such key
         stats=load_norm_stats(checkpoint / ASSETS / STATS_FILE),
         tokenizer=saved_tokenizer(checkpoint / ASSETS, record),
     )

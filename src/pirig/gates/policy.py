@@ -31,7 +31,7 @@ def transforms(pipeline: Pipeline, record: dict[str, Any]) -> list[str]:
     for name, cause in (
         ("state", "norm stats, normalisation, padding or the state recipe"),
         ("tokens", "the prompt, the tokenizer or the state in the prompt"),
-        ("action", "norm stats, normalisation or padding of the actions"),
+        ("action", "norm stats, normalisation or padding of the actions, or what they are relative to,"),
         ("env_action", "the way back from the model's numbers to the simulator's"),
     ):
         theirs, ours = np.array(kept[name], np.float64), np.array(now[name], np.float64)

@@ -91,5 +91,8 @@ def replay(dataset: Dataset, pipeline: Pipeline | None, pool: WorkerPool, count:
 
 def demo_actions(dataset: Dataset, pipeline: Pipeline | None, episode: int) -> np.ndarray:
     """f32 [T, action_dim]; with a pipeline, normalised and back as a policy's are."""
-    found = dataset.actions[dataset.episode_rows(episode)]
-    return found if pipeline is None else pipeline.env_actions(pipeline.model_actions(found))
+    rows = dataset.episode_rows(episode)
+    found, state = dataset.actions[rows], dataset.state[rows]
+    if pipeline is None:
+        return found
+    return pipeline.env_actions(pipeline.model_actions(found[:, None], state), state)[:, 0]

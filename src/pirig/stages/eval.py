@@ -207,10 +207,7 @@ class _Measurement:
         from pirig.datasets.lerobot_read import Dataset
         from pirig.evaluation.drivers import DemoDriver
         from pirig.evaluation.policy import load_pipeline
+        from pirig.gates.simulated import demo_actions
 
         dataset, pipeline = Dataset(data_folder(self.config, self.contract) / "lerobot"), load_pipeline(self.checkpoint)
-        actions = {
-            seed: pipeline.env_actions(pipeline.model_actions(dataset.actions[dataset.episode_rows(episode)]))
-            for episode, seed in enumerate(dataset.seeds)
-        }
-        return DemoDriver(actions)
+        return DemoDriver({seed: demo_actions(dataset, pipeline, one) for one, seed in enumerate(dataset.seeds)})

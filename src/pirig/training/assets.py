@@ -73,6 +73,7 @@ def policy_record(pipeline: Pipeline, dataset: Dataset) -> dict[str, Any]:
         "model_config": dataclasses.asdict(config),
         "normalization": pipeline.normalization,
         "state_in_prompt": pipeline.state_in_prompt,
+        "relative_to_state": list(pipeline.relative_to_state),
         "tokenizer": type(pipeline.tokenizer).__name__,
         "horizon": config.action_horizon,
         "demo_lengths": [int(length) for length in dataset.lengths],

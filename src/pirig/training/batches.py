@@ -29,7 +29,8 @@ class Batches:
     images {role: u8 [N, px, px, 3]} (memory-mapped is fine), state [N, J], tokens i32 [N, L], token_mask bool [N, L],
     actions [N, J] (normalised, padded), lengths: frames per episode, in order, summing to N. A chunk that runs over
     the end of its episode repeats the last action. Columns of tokens that no frame uses are dropped.
-    `held_out`: numbers of frames that no batch holds. `rows`: the part of every batch that this process loads.
+    `starts` [N, J]: of actions relative to the state, what is taken from every step of the chunk at that frame (None:
+    nothing). `held_out`: numbers of frames that no batch holds. `rows`: the part of every batch that this process loads.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Batches:
         horizon: int,
         batch_size: int,
         seed: int,
+        starts: np.ndarray | None = None,
         held_out: np.ndarray | None = None,
         rows: slice | None = None,
     ):
-        self.images, self.state, self.actions = dict(images), state, actions
+        self.images, self.state, self.actions, self.starts = dict(images), state, actions, starts
         used = int(np.flatnonzero(token_mask.any(axis=0)).max(initial=0)) + 1
         self.tokens, self.token_mask = tokens[:, :used], token_mask[:, :used]
         self.horizon, self.batch_size, self.seed = horizon, batch_size, seed
@@ -94,8 +96,11 @@ class Batches:
             "state": self.state[frames],
             "tokens": self.tokens[frames],
             "token_mask": self.token_mask[frames],
-            "actions": self.actions[chunk],
+            "actions": self._relative(self.actions[chunk], frames),
         }
+
+    def _relative(self, chunks: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        return chunks if self.starts is None else (chunks - self.starts[frames][:, None]).astype(np.float32)
 
 
 def prepare(
@@ -113,20 +118,21 @@ def prepare(
     with Progress("prepare frames", dataset.frame_count) as progress:
         for start in range(0, dataset.frame_count, PREPARE_ROWS):
             block = slice(start, min(start + PREPARE_ROWS, dataset.frame_count))
-            actions = pipeline.model_actions(dataset.actions[block][:, None])[:, 0]
-            parts.append((*pipeline.model_inputs(dataset.state[block]), actions))
+            parts.append(pipeline.model_inputs(dataset.state[block]))
             progress.advance(block.stop - block.start)
-    state, tokens, token_mask, actions = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    state, tokens, token_mask = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    actions, starts = pipeline.action_rows(dataset.actions, dataset.state)
     return Batches(
         frames,
         np.asarray(state, np.float32),
         tokens,
         token_mask,
-        np.asarray(actions, np.float32),
+        actions,
         dataset.lengths,
         horizon=pipeline.model_config.action_horizon,
         batch_size=batch_size,
         seed=seed,
+        starts=starts,
         held_out=held_out,
         rows=rows,
     )

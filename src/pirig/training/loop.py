@@ -122,7 +122,7 @@ def train(
     title = experiment or run_folder.name
     run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, model, title, placement)
     if held_out:
-        seen = (pipeline, dataset.actions, held_out_frames, settings, model or flow_model(), placement)
+        seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, model or flow_model(), placement)
         run.validation, run.held_out = Validation(batches, *seen), list(held_out)
     return run.train(state, position, seconds, should_stop or (lambda: False))
 

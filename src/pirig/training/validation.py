@@ -49,7 +49,7 @@ def frames_of(episodes: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
 class Validation:
     """`measure(params)` on up to settings.validation_frames frames spread evenly over the held-out episodes.
 
-    `actions_raw` f32 [N, action_dim]: the data set's, in the simulator's units.
+    `actions_raw` f32 [N, action_dim], `state_raw` f32 [N, state_dim]: the data set's, in the simulator's units.
     """
 
     def __init__(
@@ -57,12 +57,14 @@ class Validation:
         batches: Batches,
         pipeline: Pipeline,
         actions_raw: np.ndarray,
+        state_raw: np.ndarray,
         frames: np.ndarray,
         settings: TrainConfig,
         model: FlowModel,
         placement: Placement | None = None,
     ):
-        self.batches, self.pipeline, self.actions_raw, self.placement = batches, pipeline, actions_raw, placement
+        self.batches, self.pipeline, self.placement = batches, pipeline, placement
+        self.actions_raw, self.state_raw = actions_raw, state_raw
         count = min(settings.validation_frames, len(frames))
         self.frames = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
         options: dict[str, Any] = {} if placement is None else {"out_shardings": placement.copied}
@@ -100,7 +102,7 @@ class Validation:
         last = self.batches.last_frame[frames][:, None]
         demonstrated = self.actions_raw[np.minimum(steps, last)]
         real = steps <= last
-        wrong = np.abs(self.pipeline.env_actions(chunk) - demonstrated) * real[..., None]
+        wrong = np.abs(self.pipeline.env_actions(chunk, self.state_raw[frames]) - demonstrated) * real[..., None]
         return wrong.sum(axis=(0, 1)), int(real.sum())
 
 

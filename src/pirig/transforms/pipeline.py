@@ -1,6 +1,6 @@
 """The one ordered pipeline between raw numbers and the model's numbers, for training, evaluation and serving alike.
 
-Order (openpi's): state recipe, normalise, tokenise (pi0.5 reads the normalised, unpadded state), pad. Images are resized
+Order (openpi's): state recipe, actions relative to the state where the config says so, normalise, tokenise (pi0.5 reads the normalised, unpadded state), pad. Images are resized
 once when the frame cache or the policy takes them in (`transforms/images.py`) and become float inside the model.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 from pirig.contract import Contract
 from pirig.transforms.normalize import NormStats, normalize, unnormalize
 from pirig.transforms.pad import pad_last
+from pirig.transforms.relative import Relative, absolute, mask_of, relative
 
 if TYPE_CHECKING:
     from pirig.models.sizes import ModelConfig
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`stats` holds "state" and "actions" of the unpadded numbers; `normalization` is "zscore" or "quantile"."""
+    """`stats` holds "state" and "actions" of the unpadded numbers; `normalization` is "zscore" or "quantile".
+
+    `relative_to_state`: which numbers of an action the model learns as differences from the state (see Relative); ()
+    for none. Then `stats` are those of the differences.
+    """
 
     contract: Contract
     model_config: ModelConfig
@@ -30,6 +35,11 @@ class Pipeline:
     state_in_prompt: bool
     stats: dict[str, NormStats]
     tokenizer: Tokenizer
+    relative_to_state: tuple[int, ...] = ()
+
+    @property
+    def relative(self) -> Relative | None:
+        return Relative(self.relative_to_state, self.model_config.action_horizon) if self.relative_to_state else None
 
     def model_inputs(self, state_raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """[B, state_dim] -> state f32 [B, J] normalised and padded, tokens i32 [B, L], token mask bool [B, L].
@@ -54,14 +64,14 @@ class Pipeline:
         Kept with the weights, so that whoever serves them can show that the transforms are still the same.
         """
         state, tokens, mask = self.model_inputs(state_raw[None])
-        action = self.model_actions(action_raw[None, None])
+        action = self.model_actions(action_raw[None, None], state_raw[None])
         return {
             "state_raw": state_raw.tolist(),
             "action_raw": action_raw.tolist(),
             "state": state[0].tolist(),
             "tokens": tokens[0][mask[0]].tolist(),
             "action": action[0, 0].tolist(),
-            "env_action": self.env_actions(action)[0, 0].tolist(),
+            "env_action": self.env_actions(action, state_raw[None])[0, 0].tolist(),
         }
 
     def prompt_length(self) -> int:
@@ -71,12 +81,36 @@ class Pipeline:
         states = (np.full(self.contract.state_dim, value, np.float32) for value in (-2, -1, -0.5, 0, 0.5, 1, 2))
         return max(int(self.tokenizer.encode(self.contract.prompt, state)[1].sum()) for state in states)
 
-    def model_actions(self, actions_raw: np.ndarray) -> np.ndarray:
-        """[..., action_dim] in the simulator's units -> f32 [..., J] normalised and padded."""
-        normalised = normalize(actions_raw, self.stats["actions"], self.normalization)
-        return pad_last(normalised.astype(np.float32), self.model_config.action_dim)
+    def model_actions(self, actions_raw: np.ndarray, state_raw: np.ndarray) -> np.ndarray:
+        """Chunks [..., A, action_dim] in the arm's units, states [..., state_dim] at their first frames -> f32 [..., A, J]."""
+        return self._model_numbers(self.learned(actions_raw, state_raw), np.float32)
 
-    def env_actions(self, model_actions: np.ndarray) -> np.ndarray:
-        """[..., J] -> f32 [..., action_dim] in the simulator's units (padding dropped, nothing clipped)."""
+    def env_actions(self, model_actions: np.ndarray, state_raw: np.ndarray) -> np.ndarray:
+        """[..., A, J] -> f32 [..., A, action_dim] in the arm's units (padding dropped, nothing clipped).
+
+        `state_raw` [..., state_dim]: of the observation that each chunk answers.
+        """
         cut = np.asarray(model_actions)[..., : self.contract.action_dim]
-        return unnormalize(cut, self.stats["actions"], self.normalization).astype(np.float32)
+        found = unnormalize(cut, self.stats["actions"], self.normalization)
+        return absolute(found, state_raw, mask_of(self.relative_to_state)).astype(np.float32)
+
+    def learned(self, actions_raw: np.ndarray, state_raw: np.ndarray) -> np.ndarray:
+        """Chunks as the model learns them, still in the arm's units: relative to the state, or as they are."""
+        return relative(actions_raw, state_raw, mask_of(self.relative_to_state))
+
+    def action_rows(self, actions_raw: np.ndarray, state_raw: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows [N, action_dim], [N, state_dim] -> (rows [N, J], starts [N, J] or None).
+
+        rows[t : t + A] - starts[t] is `model_actions` of the chunk at t, since normalising is affine; f64, for the two
+        are large and their difference is not. Without relative numbers the rows, f32, are the chunk.
+        """
+        if not self.relative_to_state:
+            return self._model_numbers(actions_raw, np.float32), None
+        still = np.zeros((len(state_raw), 1, self.contract.action_dim))
+        moved = self._model_numbers(self.learned(still, state_raw), np.float64)
+        starts = self._model_numbers(still, np.float64) - moved
+        return self._model_numbers(actions_raw, np.float64), starts[:, 0]
+
+    def _model_numbers(self, actions: np.ndarray, dtype: type) -> np.ndarray:
+        normalised = normalize(actions, self.stats["actions"], self.normalization)
+        return pad_last(normalised.astype(dtype), self.model_config.action_dim)
