@@ -68,6 +68,15 @@ def test_a_state_wider_than_the_actions_fits_pi05_and_reaches_it(pipeline, param
     assert low.shape == (8, 7) and np.abs(low - high).max() > 0
 
 
+def test_noise_moves_the_states_tokens_and_no_other(pipeline):
+    state_raw = np.zeros((1, 8), np.float32)
+    plain, noisy = pipeline.model_inputs(state_raw), pipeline.model_inputs(state_raw, np.full((1, 8), 0.1, np.float32))
+    moved = (noisy[1] - plain[1])[0][plain[2][0]]
+    np.testing.assert_array_equal(moved[-8:], 13)  # 0.1 of a range of 2 in 256 bins is 12.8
+    assert not moved[:-8].any()
+    np.testing.assert_allclose(noisy[0][0, :8] - plain[0][0, :8], 0.1, atol=1e-6)
+
+
 def test_a_row_does_not_depend_on_its_batch(pipeline, params, observations):
     policy = Policy(params, pipeline, flow_steps=3, batch_size=4)
     noise = np.random.default_rng(1).standard_normal((4, *policy.noise_shape)).astype(np.float32)
@@ -75,6 +84,17 @@ def test_a_row_does_not_depend_on_its_batch(pipeline, params, observations):
     for row in range(4):
         alone = policy.infer([observations[row]], noise[row : row + 1])
         np.testing.assert_array_equal(alone[0], together[row])
+
+
+def test_the_state_is_added_back_to_relative_actions(pipeline, params, observations):
+    policy = Policy(params, pipeline, flow_steps=1, batch_size=4)
+    noise = np.random.default_rng(2).standard_normal((3, *policy.noise_shape)).astype(np.float32)
+    learned = policy.infer(observations[:3], noise)
+    policy.pipeline = dataclasses.replace(pipeline, relative_to_state=(6, -1))
+    _, state = policy.raw_inputs(observations[:3])
+    expected = learned.copy()
+    expected[..., :6] += state[:, None, :6]
+    np.testing.assert_allclose(policy.infer(observations[:3], noise), expected, atol=1e-6)
 
 
 def test_an_absent_camera_is_named(pipeline, params, observations):

@@ -5,7 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from pirig.training.batches import Batches, Prefetch
+from pirig.training.batches import Batches, Prefetch, prepare
+from tests.training.conftest import SmallDataset, small_pipeline
 
 LENGTHS = [5, 3]
 
@@ -79,3 +80,22 @@ def test_prefetch_passes_errors_on():
     batches.images["base_0_rgb"] = batches.images["base_0_rgb"][:0]
     with Prefetch(batches, 0) as stream, pytest.raises(IndexError):
         next(stream)
+
+
+def test_noise_on_the_state_is_new_in_every_batch_and_a_function_of_its_position():
+    data, pipeline = SmallDataset(), small_pipeline()
+    settings = {"batch_size": 6, "seed": 3}
+    plain = prepare(pipeline, data, data.frames, **settings)
+    noisy, part = (
+        prepare(pipeline, data, data.frames, **settings, state_noise=0.1, rows=rows) for rows in (None, slice(1, 6, 2))
+    )
+    batches = [noisy.batch(position) for position in (0, 6 * 50, 0)]
+    away = [
+        batch["state"][:, :3] - plain.batch(at)["state"][:, :3] for batch, at in zip(batches, (0, 300, 0), strict=True)
+    ]
+    np.testing.assert_array_equal(away[0], away[2])
+    assert np.abs(away[0] - away[1]).min() > 0 and 0.05 < np.std(away[:2]) < 0.2
+    np.testing.assert_array_equal(part.batch(0)["state"], batches[0]["state"][1::2])  # one of several processes
+    for name in ("actions", "tokens"):
+        np.testing.assert_array_equal(batches[0][name], plain.batch(0)[name])
+    np.testing.assert_array_equal(noisy.gather(np.arange(4))["state"], plain.gather(np.arange(4))["state"])

@@ -160,6 +160,7 @@ class TrainConfig:
     flow_samples: int = 1  # noise/time draws per observation, sharing one prefix pass
     augment: bool = True
     shift_px: int = 4  # augmentation: random shift of every image
+    state_noise: float = 0.0  # augmentation: standard deviation of noise on the normalised state (data span -1 to 1)
     log_every: int = 10
     save_every: int = 500
     keep_every: int = 0  # checkpoints at multiples of this are kept for ever; 0: newest only

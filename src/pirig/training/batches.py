@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 PREPARE_ROWS = 2048
 
 
+@dataclass(frozen=True)
+class StateNoise:
+    """Gaussian noise on the normalised state, drawn anew for every batch, from the batch's position alone.
+
+    Without it a policy can learn which episode it is in by exact numbers (a goal, the joints at rest), and repeat that one.
+    `inputs`: frame numbers [B] and noise [B, state_dim] -> state, tokens, token mask, as Batches has them; `length`: tokens
+    that no state goes beyond.
+    """
+
+    std: float
+    state_dim: int
+    length: int
+    inputs: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+    def batch(self, frames: np.ndarray, seed: int, position: int, rows: slice) -> dict[str, np.ndarray]:
+        draw = np.random.default_rng([seed, position]).standard_normal((len(frames), self.state_dim), np.float32)
+        state, tokens, mask = self.inputs(frames[rows], self.std * draw[rows])
+        return {"state": state, "tokens": tokens[:, : self.length], "token_mask": mask[:, : self.length]}
+
+
 class Batches:
     """Batches of (observation, action chunk). `batch(position)` covers positions position .. position + batch_size - 1.
 
@@ -30,7 +51,8 @@ class Batches:
     actions [N, J] (normalised, padded), lengths: frames per episode, in order, summing to N. A chunk that runs over
     the end of its episode repeats the last action. Columns of tokens that no frame uses are dropped.
     `starts` [N, J]: of actions relative to the state, what is taken from every step of the chunk at that frame (None:
-    nothing). `held_out`: numbers of frames that no batch holds. `rows`: the part of every batch that this process loads.
+    nothing). `noise` is for `batch`; `gather` gives the frames as they are. `held_out`: numbers of frames that no batch
+    holds. `rows`: the part of every batch that this process loads.
     """
 
     def __init__(
@@ -46,13 +68,14 @@ class Batches:
         batch_size: int,
         seed: int,
         starts: np.ndarray | None = None,
+        noise: StateNoise | None = None,
         held_out: np.ndarray | None = None,
         rows: slice | None = None,
     ):
         self.images, self.state, self.actions, self.starts = dict(images), state, actions, starts
         used = int(np.flatnonzero(token_mask.any(axis=0)).max(initial=0)) + 1
         self.tokens, self.token_mask = tokens[:, :used], token_mask[:, :used]
-        self.horizon, self.batch_size, self.seed = horizon, batch_size, seed
+        self.horizon, self.batch_size, self.seed, self.noise = horizon, batch_size, seed, noise
         self.frame_count, self.rows = len(actions), rows or slice(None)
         self.used = np.setdiff1d(np.arange(len(actions)), held_out if held_out is not None else [])
         self._check(np.asarray(lengths))
@@ -85,7 +108,9 @@ class Batches:
         return np.array([self._order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
 
     def batch(self, position: int) -> dict[str, Any]:
-        return self.gather(self.indices(position)[self.rows])
+        frames = self.indices(position)
+        found = self.gather(frames[self.rows])
+        return found | self.noise.batch(frames, self.seed, position, self.rows) if self.noise else found
 
     def gather(self, frames: np.ndarray) -> dict[str, Any]:
         """The batch of these frame numbers [B]; images u8 [B, px, px, 3], actions f32 [B, horizon, J]."""
@@ -110,6 +135,7 @@ def prepare(
     *,
     batch_size: int,
     seed: int,
+    state_noise: float = 0.0,
     held_out: np.ndarray | None = None,
     rows: slice | None = None,
 ) -> Batches:
@@ -122,6 +148,12 @@ def prepare(
             progress.advance(block.stop - block.start)
     state, tokens, token_mask = (np.concatenate([part[i] for part in parts]) for i in range(3))
     actions, starts = pipeline.action_rows(dataset.actions, dataset.state)
+    noise = StateNoise(
+        state_noise,
+        dataset.state.shape[1],
+        pipeline.prompt_length(),
+        lambda rows, noise: pipeline.model_inputs(dataset.state[rows], noise),
+    )
     return Batches(
         frames,
         np.asarray(state, np.float32),
@@ -133,6 +165,7 @@ def prepare(
         batch_size=batch_size,
         seed=seed,
         starts=starts,
+        noise=noise if state_noise else None,
         held_out=held_out,
         rows=rows,
     )

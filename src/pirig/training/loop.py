@@ -106,7 +106,11 @@ def train(
     _check(run_folder, settings, resume)
     held_out_frames = frames_of(held_out, dataset.lengths)
     rows = placement.own_rows(settings.batch_size) if placement else None
-    numbers: dict[str, Any] = {"batch_size": settings.batch_size, "seed": settings.seed}
+    numbers: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "state_noise": settings.state_noise,
+    }
     numbers |= {"held_out": held_out_frames, "rows": rows}
     batches = prepare(pipeline, dataset, frames, **numbers)
     if params is None:
@@ -139,6 +143,7 @@ def _check(run_folder: Path, settings: TrainConfig, resume: bool) -> None:
         ("flow_samples", 1),
         ("save_every", 1),
         ("shift_px", 0),
+        ("state_noise", 0),
         ("accumulate", 1),
         ("validate_every", 1),
         ("validation_frames", 1),

@@ -82,7 +82,9 @@ def train(
         raise ValueError("trainer=openpi runs in one process: start it on one node, or choose trainer=pirig")
     openpi, settings, started_s = find(), config.train, time.monotonic()
     out = frames_of(held_out, dataset.lengths)
-    batches = prepare(pipeline, dataset, frames, batch_size=settings.batch_size, seed=settings.seed, held_out=out)
+    numbers: dict[str, Any] = {"batch_size": settings.batch_size, "seed": settings.seed}
+    numbers |= {"state_noise": settings.state_noise}
+    batches = prepare(pipeline, dataset, frames, held_out=out, **numbers)
     done = next(reversed(checkpoints.steps_saved(folder)), -1) + 1  # openpi's step s is the state after s + 1 updates
     resume = config.run.mode == Mode.resume and done > 1  # its checkpoint 0 cannot be resumed from
     loader = Loader(openpi, batches, pipeline, settings.batch_size * done if resume else 0)

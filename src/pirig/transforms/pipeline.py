@@ -1,7 +1,8 @@
 """The one ordered pipeline between raw numbers and the model's numbers, for training, evaluation and serving alike.
 
-Order (openpi's): state recipe, actions relative to the state where the config says so, normalise, tokenise (pi0.5 reads the normalised, unpadded state), pad. Images are resized
-once when the frame cache or the policy takes them in (`transforms/images.py`) and become float inside the model.
+Order (openpi's): state recipe, actions relative to the state where the config says so, normalise, tokenise (pi0.5 reads
+the normalised, unpadded state), pad. Images are resized once when the frame cache or the policy takes them in
+(`transforms/images.py`) and become float inside the model.
 """
 
 from __future__ import annotations
@@ -41,14 +42,19 @@ class Pipeline:
     def relative(self) -> Relative | None:
         return Relative(self.relative_to_state, self.model_config.action_horizon) if self.relative_to_state else None
 
-    def model_inputs(self, state_raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def model_inputs(
+        self, state_raw: np.ndarray, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """[B, state_dim] -> state f32 [B, J] normalised and padded, tokens i32 [B, L], token mask bool [B, L].
 
-        pi0.5 reads the state in its prompt only, so there it may be wider than J.
+        pi0.5 reads the state in its prompt only, so there it may be wider than J. `noise` [B, state_dim], in normalised
+        units, is added to the state (training only).
         """
         if state_raw.shape[-1] != self.contract.state_dim:
             raise ValueError(f"state has {state_raw.shape[-1]} numbers, the contract says {self.contract.state_dim}")
         state = normalize(state_raw, self.stats["state"], self.normalization).astype(np.float32)
+        if noise is not None:
+            state = state + noise
         if self.state_in_prompt:
             encoded = [self.tokenizer.encode(self.contract.prompt, row) for row in state]
         else:
