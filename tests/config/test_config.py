@@ -13,6 +13,8 @@ from pirig.config.load import compose, of_run
 from pirig.contract import Contract, ContractError, require_equal
 from pirig.runs.record import open_run
 
+ARM, RELATIVE = ("task=kinova", "demos.path=/recorded"), "control.relative_to_state=[7,-1]"
+
 
 def test_numbers_become_option_names():
     assert rewrite(["horizon=20", "fsdp=1,8", "train.steps=3"]) == ["horizon=h20", "fsdp=fsdp1,fsdp8", "train.steps=3"]
@@ -47,6 +49,12 @@ def test_horizon_and_fsdp_compose_as_numbers():
         (["state=kinova_joints"], ["joints7 is a number of a real arm", "state=joints"]),
         (["task=kinova"], ["demos.path=None", "demos.path=FOLDER"]),
         (["task=kinova", "demos.path=download"], ["demos.path=download", "demos.path=FOLDER"]),
+        (["control.relative_to_state=[6,-1]"], ["[6,-1]", "pd_ee_delta_pose: its actions are no targets"]),
+        ([*ARM, "control=kinova_joint_deltas", RELATIVE], ["[7,-1]", "joint_delta", "control=kinova_joints"]),
+        ([*ARM, "control.relative_to_state=[7,-2]"], ["[7,-2] with actions of 8 numbers", "=[7,-1]"]),
+        ([*ARM, "control.relative_to_state=[-8]"], ["at least one relative"]),
+        ([*ARM, RELATIVE, "state.entries=[gripper1,joints7]"], ["number 1 of the state is gripper1[0]", "joints7[0]"]),
+        ([*ARM, "control.relative_to_state=[8]", "state.entries=[joints7]"], ["number 8 of the state is nothing"]),
     ],
 )
 def test_contradictions_are_refused_with_value_and_remedy(overrides, words):

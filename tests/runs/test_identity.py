@@ -33,7 +33,7 @@ def test_what_does_not_change_it_does_not(plain, change):
 def test_a_key_that_a_later_version_adds_changes_no_id(plain, monkeypatch):
     def without_a_key(config):
         part = training_slice(config)
-        del part["train"]["flow_samples"], part["finetune"]["freeze_vision"]
+        del part["train"]["flow_samples"], part["finetune"]["freeze_vision"], part["control"]["relative_to_state"]
         return part
 
     monkeypatch.setattr(identity, "training_slice", without_a_key)

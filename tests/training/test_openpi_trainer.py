@@ -101,6 +101,19 @@ def test_a_resumed_run_goes_on_with_the_next_batch(fake, small, config, tmp_path
     np.testing.assert_array_equal(found.script.seen.batches[2][1], ours.batch(5 * 3)["actions"])
 
 
+def test_openpi_gets_actions_relative_to_the_state_as_our_trainer_does(fake, small, tmp_path):
+    numbers = {"relative_to_state": (2, -1), "model_config": full(small).model_config}
+    pipeline = dataclasses.replace(small.pipeline, **numbers)
+    batches = prepare(pipeline, small.dataset, small.dataset.frames, batch_size=5, seed=0)
+    loader = openpi_trainer.Loader(openpi_trainer.find(), batches, pipeline, 0)
+    _, actions = next(iter(loader))
+    frames = batches.indices(0)
+    chunks = small.dataset.actions[np.minimum(frames[:, None] + np.arange(4), batches.last_frame[frames][:, None])]
+    expected = pipeline.model_actions(chunks, small.dataset.state[frames])
+    np.testing.assert_allclose(actions, expected, atol=1e-6)
+    assert np.abs(expected - full(small).model_actions(chunks, small.dataset.state[frames])).max() > 0.1
+
+
 def test_lora_brings_openpis_freeze_filter(fake, small, config, tmp_path, weights):
     lora = dataclasses.replace(
         config,

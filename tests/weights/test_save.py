@@ -119,7 +119,7 @@ def run_snippet(text, monkeypatch):
     names = {
         "openpi.models.pi0_config": ["Pi0Config"],
         "openpi.training.weight_loaders": ["CheckpointWeightLoader"],
-        "openpi.transforms": ["Group", "RepackTransform"],
+        "openpi.transforms": ["Group", "RepackTransform", "DeltaActions", "AbsoluteActions"],
         "openpi.training.config": ["AssetsConfig", "DataConfig", "SimpleDataConfig", "TrainConfig"],
     }
     for package in ("openpi", "openpi.models", "openpi.training"):
@@ -131,6 +131,7 @@ def run_snippet(text, monkeypatch):
         monkeypatch.setitem(sys.modules, module, stand_in)
         monkeypatch.setattr(sys.modules[module.rpartition(".")[0]], module.rpartition(".")[2], stand_in, raising=False)
     sys.modules["openpi.transforms"].DataTransformFn = object
+    sys.modules["openpi.transforms"].make_bool_mask = lambda *counts: counts
     monkeypatch.setitem(sys.modules, "pasted", ModuleType("pasted"))
     scope = {"__name__": "pasted"}
     exec(compile(text, "openpi_config.py", "exec"), scope)
@@ -167,6 +168,19 @@ def test_the_snippets_lora_and_pi0(monkeypatch):
     assert not hasattr(config.model, "discrete_state_input")
 
 
+def test_actions_relative_to_the_state_become_openpis_own_transforms(monkeypatch):
+    names = {}
+    for label, record in (("plain", {}), ("relative", {"relative_to_state": [6, -1]})):
+        config = run_snippet(train_config(exported(full_config(), **record), "push", "pirig"), monkeypatch)[
+            "push_config"
+        ]
+        group = config("FOLDER").data.data_transforms(None)
+        names[label] = [[type(one).__name__ for one in part] for part in (group.inputs, group.outputs)]
+    assert names["plain"] == [["PirigInputs"], ["PirigOutputs"]]
+    assert names["relative"] == [["PirigInputs", "DeltaActions"], ["AbsoluteActions", "PirigOutputs"]]
+    assert group.inputs[1].arguments == group.outputs[0].arguments == ((6, -1),)
+
+
 def test_the_snippets_transforms(monkeypatch):
     scope = run_snippet(train_config(exported(full_config()), "push", "pirig"), monkeypatch)
     floats = np.full((3, 4, 5), 0.999, np.float32)
@@ -180,4 +194,5 @@ def test_the_snippets_transforms(monkeypatch):
     }
     assert [bool(mask) for mask in result["image_mask"].values()] == [True, True, False]
     assert result["prompt"] == "go" and "actions" not in result
+    assert result["state"] is not data["state"]  # openpi's DeltaActions writes into its arguments
     assert scope["PirigOutputs"]()({"actions": np.zeros((10, 32))})["actions"].shape == (10, 7)

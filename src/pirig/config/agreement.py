@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pirig.config.schema import CameraEntry, Config
 from pirig.contract import Camera, Contract
 
 STATE_DIMS = {"qpos8": 8, "qpos9": 9, "goal_pos": 3, "tcp_pose": 7, "joints7": 7, "gripper1": 1}
 ARM_ENTRIES = ("joints7", "gripper1")  # measured on a real arm; the others are the simulator's
+TARGETS = {
+    "joint_position": ("joints7", "gripper1")
+}  # control modes whose action numbers are targets of these, in order
 
 
 def contract_of(config: Config) -> Contract:
@@ -49,3 +54,8 @@ def _camera(entry: CameraEntry) -> Camera:
         eye_m=tuple(entry.eye_m) if entry.eye_m else None,  # type: ignore[arg-type]
         target_m=tuple(entry.target_m) if entry.target_m else None,  # type: ignore[arg-type]
     )
+
+
+def state_numbers(entries: Sequence[str]) -> list[str]:
+    """A name for each number: ("joints7", "gripper1") -> joints7[0] ... joints7[6], gripper1[0]."""
+    return [f"{name}[{number}]" for name in entries for number in range(STATE_DIMS.get(name, 0))]

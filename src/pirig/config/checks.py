@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pirig.config.agreement import ARM_ENTRIES, STATE_DIMS, contract_of
+from pirig.config.agreement import ARM_ENTRIES, STATE_DIMS, TARGETS, contract_of, state_numbers
 from pirig.config.schema import Config
 
 
@@ -52,6 +52,36 @@ def robot_has_what_is_read(config: Config) -> str | None:
             f"{STATE_DIMS['joints7']} joints of a real arm, or none."
         )
     return "\n".join(wrong) or None
+
+
+def differences_mean_something(config: Config) -> str | None:
+    """An action minus the state, number by number, where both are the same joint in the same unit."""
+    counts, control = list(config.control.relative_to_state), config.control
+    if not counts:
+        return None
+    given = f"control.relative_to_state={counts}".replace(" ", "")
+    if control.mode not in TARGETS:
+        return (
+            f"{given} with control.mode={control.mode}: its actions are no targets for the numbers of the state, so their "
+            "difference means nothing; leave control.relative_to_state out, or choose control=kinova_joints."
+        )
+    mask = [count > 0 for count in counts for _ in range(abs(count))]
+    if not any(mask) or len(mask) > control.action_dim:
+        return (
+            f"{given} with actions of {control.action_dim} numbers: expected so many relative ones (7), then so many absolute "
+            "ones (-1), at least one relative and not more in all; choose control.relative_to_state=[7,-1]."
+        )
+    wanted, state = state_numbers(TARGETS[control.mode]), state_numbers(config.state.entries)
+    wrong = [
+        number for number, one in enumerate(mask) if one and state[number : number + 1] != wanted[number : number + 1]
+    ]
+    if wrong:
+        found = (state[wrong[0] : wrong[0] + 1] or ["nothing"])[0]
+        return (
+            f"{given} with state={config.state.name}: number {wrong[0] + 1} of an action is a target for {wanted[wrong[0]]}, and "
+            f"number {wrong[0] + 1} of the state is {found}; choose state=kinova_joints, or leave the key out."
+        )
+    return None
 
 
 def recorded_data_is_named(config: Config) -> str | None:
@@ -244,6 +274,7 @@ RULES = (
     openpi_can_train,
     robot_is_simulated,
     robot_has_what_is_read,
+    differences_mean_something,
     recorded_data_is_named,
     batch_divides,
     horizon_fits,

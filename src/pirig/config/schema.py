@@ -73,6 +73,9 @@ class ControlConfig:
     action_dim: int = MISSING
     layout: str = MISSING
     gripper_open: float = 1.0
+    relative_to_state: list[int] = field(
+        default_factory=list
+    )  # [7, -1]: seven numbers of an action are learned minus the state at the chunk's start, the next one as it is
     control_hz: int = 20
     sim_hz: int = 100
     backend: str = "physx_cpu"

@@ -235,7 +235,7 @@ def _lerobot(path: Path) -> list[str]:
                     missing.append(f"{name} are not all finite")
         except (ValueError, KeyError, OSError) as error:
             missing.append(str(error))
-    if not (path / "meta/pirig/norm_stats.json").is_file():
+    if not any((path / "meta/pirig").glob("norm_stats*.json")):
         lines.append("  no norm_stats.json yet: `pirig stats` (or `pirig train`) makes it")
     return lines + _verdict(missing, "train on it with `pirig train`")
 

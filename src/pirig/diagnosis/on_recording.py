@@ -27,7 +27,14 @@ SUCCESS = (
 def measure(policy: Policy, dataset: Dataset, held_out: list[int], config: Config, target: Path) -> dict[str, Any]:
     """{"held_out", "training"} -> errors; held_out is missing where the run held none out. Also writes ACTION_ERROR."""
     images = frame_cache(dataset, policy.pipeline.contract.image_px, dataset.folder.parent)
-    loop = OpenLoop(policy.predict, dataset, images, noise_shape=policy.noise_shape, batch_size=policy.batch_size)
+    loop = OpenLoop(
+        policy.predict,
+        dataset,
+        images,
+        noise_shape=policy.noise_shape,
+        batch_size=policy.batch_size,
+        relative_to_state=policy.pipeline.relative_to_state,
+    )
     trained = [one for one in range(dataset.episode_count) if one not in set(held_out)]
     rows, count = dataset.rows_without(held_out), config.train.validation_frames
     sets = {"held_out": held_out, "training": trained}

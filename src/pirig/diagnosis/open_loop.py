@@ -9,6 +9,7 @@ import numpy as np
 from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis.evidence import MIN_SCALE, Errors
 from pirig.files.progress import Progress
+from pirig.transforms.relative import absolute, mask_of, relative
 
 Images = Mapping[str, np.ndarray]
 Predict = Callable[[dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]  # evaluation.policy.Policy.predict
@@ -17,13 +18,22 @@ SEED = 20261  # of the policy's noise and of the frames that are swapped in
 
 
 class OpenLoop:
-    """`images`: what training read, u8 [N, px, px, 3] by role; `noise_shape`: of one chunk."""
+    """`images`: what training read, u8 [N, px, px, 3] by role; `noise_shape`: of one chunk; `relative_to_state`: the
+    policy's (`transforms.relative`)."""
 
     def __init__(
-        self, predict: Predict, dataset: Dataset, images: Images, *, noise_shape: tuple[int, int], batch_size: int
+        self,
+        predict: Predict,
+        dataset: Dataset,
+        images: Images,
+        *,
+        noise_shape: tuple[int, int],
+        batch_size: int,
+        relative_to_state: Sequence[int] = (),
     ):
         self.predict, self.dataset, self.images = predict, dataset, images
         self.noise_shape, self.batch_size = noise_shape, batch_size
+        self.relative_mask = mask_of(relative_to_state)
         self.last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)
 
     def errors(self, episodes: Sequence[int], trained: np.ndarray, count: int, *, inputs: bool, label: str) -> Errors:
@@ -62,7 +72,8 @@ class OpenLoop:
         return self.dataset.actions[np.minimum(steps, last)], steps <= last
 
     def _predicted(self, rows: np.ndarray, progress: Progress, swapped: str | None = None) -> np.ndarray:
-        """With `swapped`, that input is another frame's: half the sample further on."""
+        """With `swapped`, that input is another frame's: half the sample further on. Only of the model: what is relative
+        to the state is added to the frame's own."""
         others = np.roll(rows, len(rows) // 2)
         chunks = []
         for start in range(0, len(rows), self.batch_size):
@@ -70,7 +81,8 @@ class OpenLoop:
             images = {role: frames[(others if role == swapped else rows)[part]] for role, frames in self.images.items()}
             state = self.dataset.state[(others if swapped == "state" else rows)[part]]
             noise = np.stack([self._noise(int(row)) for row in rows[part]])
-            chunks.append(self.predict(images, state, noise))
+            learned = relative(self.predict(images, state, noise), state, self.relative_mask)
+            chunks.append(absolute(learned, self.dataset.state[rows[part]], self.relative_mask))
             progress.advance(len(state))
         return np.concatenate(chunks)
 

@@ -12,12 +12,19 @@ from pirig.gates import arm, images, numbers, simulated
 from pirig.gates.finding import Report, run_gates
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
+from pirig.transforms.relative import Relative
 
 Gates = dict[str, Callable[[], list[str]]]
 SIMULATED = ("first_frame", "demo_replay")
 
 
-def cheap(dataset: Dataset, stats: dict[str, NormStats], normalization: str, held_out: Sequence[int] = ()) -> Gates:
+def cheap(
+    dataset: Dataset,
+    stats: dict[str, NormStats],
+    normalization: str,
+    held_out: Sequence[int] = (),
+    relation: Relative | None = None,
+) -> Gates:
     """Gates without a simulator: seconds."""
     return {
         "finite": lambda: numbers.finite(dataset),
@@ -27,7 +34,7 @@ def cheap(dataset: Dataset, stats: dict[str, NormStats], normalization: str, hel
         "angles": lambda: arm.angles(dataset),
         "gripper": lambda: numbers.gripper(dataset) + arm.gripper(dataset),
         "gripper_state": lambda: numbers.state_has_gripper(dataset),
-        "statistics": lambda: numbers.statistics(dataset, stats, normalization, held_out),
+        "statistics": lambda: numbers.statistics(dataset, stats, normalization, held_out, relation),
         "image_size": lambda: images.sizes(dataset),
         "images": lambda: images.shown(dataset),
     }
@@ -46,12 +53,14 @@ def check(
     settings: GatesConfig,
     pipeline: Pipeline | None = None,
     held_out: Sequence[int] = (),
+    relation: Relative | None = None,
 ) -> Report:
-    """Every gate of a data set whose `stats` leave out the episodes `held_out`.
+    """Every gate of a data set whose `stats` leave out the episodes `held_out` and are of actions with that `relation`
+    to the state.
 
     Those that ask the simulator run where ManiSkill is installed and has the task.
     """
-    gates = cheap(dataset, stats, normalization, held_out)
+    gates = cheap(dataset, stats, normalization, held_out, relation)
     report = run_gates(gates, settings.skip)
     if not simulated.available(dataset):
         return replace(report, impossible=dict.fromkeys(SIMULATED, _why_not(dataset)))

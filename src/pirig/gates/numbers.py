@@ -9,8 +9,9 @@ import numpy as np
 
 from pirig.config.agreement import STATE_DIMS
 from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.norm_stats import of_rows
+from pirig.datasets.norm_stats import chunk_columns, compute
 from pirig.transforms.normalize import NormStats, normalize
+from pirig.transforms.relative import Relative
 
 JOINTS = 7
 JUMP_RAD = 0.5  # between two frames; a Panda joint at full speed moves 0.13 rad in 1/20 s
@@ -129,12 +130,16 @@ def state_has_gripper(dataset: Dataset) -> list[str]:
 
 
 def statistics(
-    dataset: Dataset, stats: dict[str, NormStats], normalization: str, held_out: Sequence[int] = ()
+    dataset: Dataset,
+    stats: dict[str, NormStats],
+    normalization: str,
+    held_out: Sequence[int] = (),
+    relation: Relative | None = None,
 ) -> list[str]:
-    """The statistics are this data set's own (without the episodes held out), of its unpadded width, and make numbers
-    that a model can read."""
+    """The statistics are this data set's own (without the episodes held out, relative to the state as the actions are
+    learned), of its unpadded width, and make numbers that a model can read."""
     found = []
-    rows = dataset.rows_without(held_out)
+    own = compute(dataset, held_out, relation)
     for name, values in (("state", dataset.state), ("actions", dataset.actions)):
         entry = stats.get(name)
         if entry is None:
@@ -146,11 +151,16 @@ def statistics(
                 "after padding, or of another data set"
             )
             continue
-        found += _fits(name, values, entry, of_rows(values[rows]), normalization)
+        low, high = values.min(axis=0), values.max(axis=0)
+        if name == "actions" and relation is not None:
+            columns = chunk_columns(dataset, np.arange(dataset.frame_count), relation)
+            low, high = np.array([(column.min(), column.max()) for column in columns]).T
+        found += _fits(name, np.stack([low, high]), entry, own[name], normalization)
     return found
 
 
-def _fits(name: str, values: np.ndarray, entry: NormStats, own: NormStats, normalization: str) -> list[str]:
+def _fits(name: str, ends: np.ndarray, entry: NormStats, own: NormStats, normalization: str) -> list[str]:
+    """`ends` [2, n]: the least and the largest value of each number."""
     parts = [(kind, getattr(entry, kind), getattr(own, kind)) for kind in ("mean", "std", "q01", "q99")]
     for kind, theirs, ours in parts:
         if theirs is None:
@@ -161,7 +171,7 @@ def _fits(name: str, values: np.ndarray, entry: NormStats, own: NormStats, norma
             return [
                 f"the norm stats of {name} hold a {kind} that is not finite (number {np.argmin(np.isfinite(theirs))})"
             ]
-        span = np.maximum(np.ptp(values, axis=0), 1e-3)
+        span = np.maximum(np.ptp(ends, axis=0), 1e-3)
         off = np.abs(np.asarray(theirs) - np.asarray(ours)) / span
         if off.max() > 0.01:
             worst = int(off.argmax())
@@ -169,7 +179,7 @@ def _fits(name: str, values: np.ndarray, entry: NormStats, own: NormStats, norma
                 f"the norm stats of {name} are not this data set's: {kind} of number {worst} is {np.asarray(theirs)[worst]:.4f} "
                 f"there and {np.asarray(ours)[worst]:.4f} in the data; run `pirig stats` on this data set"
             ]
-    extreme = np.abs(normalize(values, entry, normalization)).max(axis=0)
+    extreme = np.abs(normalize(ends, entry, normalization)).max(axis=0)
     if extreme.max() > WILD:
         return [
             f"{name} number {extreme.argmax()} reaches {extreme.max():.0f} after {normalization} normalisation: it hardly "

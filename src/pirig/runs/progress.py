@@ -8,7 +8,7 @@ from typing import Any
 
 from pirig.config.agreement import contract_of
 from pirig.config.schema import Config
-from pirig.runs.record import data_folder, run_folder
+from pirig.runs.record import data_folder, norm_stats_file, run_folder
 
 
 def saved_step(folder: Path) -> int:
@@ -35,7 +35,7 @@ def has_data_set(config: Config) -> bool:
 
 
 def has_stats(config: Config) -> bool:
-    return (data_folder(config, contract_of(config)) / "lerobot" / "meta" / "pirig" / "norm_stats.json").is_file()
+    return norm_stats_file(config, contract_of(config)).is_file()
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -64,6 +64,13 @@ def data_folder(config: Config, contract: Contract) -> Path:
     return Path(config.run.root) / "data" / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
 
 
+def norm_stats_file(config: Config, contract: Contract) -> Path:
+    """In the data set; its name says on what else the statistics depend: chunk length and what is relative to the state."""
+    counts = config.control.relative_to_state
+    more = f"-h{config.horizon.steps}-relative_{'_'.join(map(str, counts))}" if counts else ""
+    return data_folder(config, contract) / "lerobot" / "meta" / "pirig" / f"norm_stats{more}.json"
+
+
 def _recorded_as(demos: DemosConfig) -> str:
     """Names how a recorded data set is read, where that is not the usual way."""
     names = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")

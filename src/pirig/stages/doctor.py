@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pirig.config.schema import GatesConfig
+    from pirig.transforms.relative import Relative
 
 
 def main(arguments: list[str]) -> int:
@@ -60,31 +61,30 @@ def _folder(folder: Path) -> int:
     """All gates of a data set, and of a checkpoint where the folder is a run."""
     from pirig.config.load import of_run
     from pirig.config.schema import GatesConfig
-    from pirig.runs.record import data_folder
+    from pirig.runs.record import norm_stats_file
 
     if (folder / "meta" / "info.json").is_file():
-        return _data_set(folder, "quantile", GatesConfig())
+        return _data_set(folder / "meta" / "pirig" / "norm_stats.json", "quantile", GatesConfig())
     config = of_run(folder, [])
     from pirig.config.agreement import contract_of
+    from pirig.stages.stats import relation_of
 
-    wrong = _checkpoint(folder)
-    return max(
-        wrong, _data_set(data_folder(config, contract_of(config)) / "lerobot", config.model.normalization, config.gates)
-    )
+    wrong, path = _checkpoint(folder), norm_stats_file(config, contract_of(config))
+    return max(wrong, _data_set(path, config.model.normalization, config.gates, relation_of(config)))
 
 
-def _data_set(folder: Path, normalization: str, settings: GatesConfig) -> int:
+def _data_set(path: Path, normalization: str, settings: GatesConfig, relation: Relative | None = None) -> int:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.gates.data import check
     from pirig.transforms.normalize import load_norm_stats
 
-    path = folder / "meta" / "pirig" / "norm_stats.json"
+    folder = path.parents[2]
     if not path.is_file():
         raise ValueError(
             f"{path}: no norm stats there; run `pirig stats` with the settings that made this data set first."
         )
     print(f"data set {folder}")
-    report = check(Dataset(folder), load_norm_stats(path), normalization, settings)
+    report = check(Dataset(folder), load_norm_stats(path), normalization, settings, relation=relation)
     print("\n".join(report.lines()))
     return 0 if report.good else 1
 

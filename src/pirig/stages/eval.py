@@ -100,7 +100,13 @@ def _gates(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
         raise ValueError(
             f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {record['horizon']}; give that one."
         )
-    report = run_gates(policy.gates(load_pipeline(checkpoint), record), config.gates.skip)
+    pipeline, asked = load_pipeline(checkpoint), tuple(config.control.relative_to_state)
+    if pipeline.relative_to_state != asked:
+        raise ValueError(
+            f"control.relative_to_state={list(asked)}: {checkpoint} was trained with {list(pipeline.relative_to_state)}; give "
+            "that one."
+        )
+    report = run_gates(policy.gates(pipeline, record), config.gates.skip)
     require_good(report, "evaluation")
     return report
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pirig.config.agreement import contract_of
 from pirig.config.schema import Config
-from pirig.runs.record import data_folder
+from pirig.runs.record import data_folder, norm_stats_file
+
+if TYPE_CHECKING:
+    from pirig.transforms.relative import Relative
 
 
 def run(config: Config) -> int:
@@ -29,7 +33,15 @@ def make(config: Config) -> Path:
     from pirig.transforms.normalize import save_norm_stats
 
     folder = dataset_folder(config)
-    path = folder / "meta" / "pirig" / "norm_stats.json"
+    path = norm_stats_file(config, contract_of(config))
     if not path.is_file():
-        save_norm_stats(path, compute(Dataset(folder)))
+        save_norm_stats(path, compute(Dataset(folder), relation=relation_of(config)))
     return path
+
+
+def relation_of(config: Config) -> Relative | None:
+    """What the actions are relative to in training; None: nothing."""
+    from pirig.transforms.relative import Relative
+
+    counts = tuple(config.control.relative_to_state)
+    return Relative(counts, config.horizon.steps) if counts else None

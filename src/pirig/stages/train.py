@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pirig.models.sizes import ModelConfig
     from pirig.training.loop import TrainResult
     from pirig.transforms.pipeline import Pipeline
+    from pirig.transforms.relative import Relative
 
 
 def run(config: Config) -> int:
@@ -55,7 +56,8 @@ def make(config: Config, folder: Path) -> TrainResult:
         )
         require_long_enough(config, dataset)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
-        pipeline = pipeline_of(config, dataset.contract, _stats_without(held_out, dataset, folder, stats_path))
+        own_stats = _stats_without(held_out, dataset, folder, stats_path, stats.relation_of(config))
+        pipeline = pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config
         trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
         placement = start.placement_of(config)
@@ -131,17 +133,18 @@ def _warn(config: Config) -> None:
         )
 
 
-def _stats_without(held_out: Sequence[int], dataset: Dataset, folder: Path, stats_path: Path) -> Path:
+def _stats_without(
+    held_out: Sequence[int], dataset: Dataset, folder: Path, stats_path: Path, relation: Relative | None
+) -> Path:
     """The statistics of the episodes that train: the data set's own, or the run's where some are held out."""
     if not held_out:
         return stats_path
-    from pirig.datasets.norm_stats import of_rows
+    from pirig.datasets.norm_stats import compute
     from pirig.transforms.normalize import save_norm_stats
 
     path = folder / "norm_stats.json"
-    rows = dataset.rows_without(held_out)
     if _is_first():
-        save_norm_stats(path, {"state": of_rows(dataset.state[rows]), "actions": of_rows(dataset.actions[rows])})
+        save_norm_stats(path, compute(dataset, held_out, relation))
     return path
 
 
@@ -156,7 +159,8 @@ def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: 
 
     if newest(folder) and load(folder) is not None:
         return
-    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, pipeline, held_out)
+    more = pipeline, held_out, pipeline.relative
+    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
     save(report, folder)
     require_good(report, "training")
 
@@ -215,4 +219,5 @@ def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipelin
         state_in_prompt=config.model.state_in_prompt,
         stats=load_norm_stats(stats_path),
         tokenizer=tokenizer,
+        relative_to_state=tuple(config.control.relative_to_state),
     )

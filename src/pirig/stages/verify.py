@@ -51,7 +51,11 @@ def check(run: Path, data_folder: Path | None = None) -> list[str]:
     problems = _disagreements(config, Contract.load(checkpoint / ASSETS), dataset)
     if problems:
         return problems  # an inference on such inputs would say nothing
-    return infer(_load(checkpoint, config.eval.flow_steps), dataset)
+    policy = _load(checkpoint, config.eval.flow_steps)
+    asked, trained = list(config.control.relative_to_state), list(policy.pipeline.relative_to_state)
+    if asked != trained:
+        return [f"checkpoint and the run's config disagree: control.relative_to_state: {trained} != {asked}"]
+    return infer(policy, dataset)
 
 
 def _data_set(config: Config, folder: Path | None) -> Dataset:
@@ -101,7 +105,8 @@ def infer(policy: Policy, dataset: Dataset) -> list[str]:
     _print_inputs(policy, frame)
     actions = {}
     for name, inputs in {"zeros": zeros, f"frame {row}": frame}.items():
-        actions[name] = _timed(policy, inputs, noise, name)
+        # as learned: a state that is only added back shows nothing of what the policy sees
+        actions[name] = policy.pipeline.learned(_timed(policy, inputs, noise, name), inputs[1][0])
     print(f"{'demos':11} {_described(dataset.actions)} demonstrated actions")
     return wrong_actions(actions, float(np.ptp(dataset.actions)))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,17 @@ def train_config(exported: Exported, name: str, asset_id: str) -> str:
         asset_id=asset_id,
         repack={role: f"observation.images.{role}" for role in present},
         freeze="\n        freeze_filter=model.get_freeze_filter(),\n        ema_decay=None," if lora else "",
+        **_relative(exported.record.get("relative_to_state", ())),
     )
+
+
+def _relative(counts: Sequence[int]) -> dict[str, str]:
+    """What the snippet says of actions that are relative to the state: openpi's own pair of transforms, or nothing."""
+    if not counts:
+        return {"delta": "", "absolute": "", "mask": ""}
+    mask = f"\n    relative_to_state = _transforms.make_bool_mask({', '.join(map(str, counts))})"
+    inputs, outputs = (f"_transforms.{name}(relative_to_state)" for name in ("DeltaActions", "AbsoluteActions"))
+    return {"delta": f", {inputs}", "absolute": f"{outputs}, ", "mask": mask}
 
 
 def pi0_arguments(config: ModelConfig, state_in_prompt: bool) -> dict[str, Any]:
@@ -191,7 +201,8 @@ class PirigInputs(_transforms.DataTransformFn):
     def __call__(self, data):
         images = {{role: _image_u8(data["image"][role]) for role in {present}}}
         black = np.zeros_like(next(iter(images.values())))
-        rest = {{key: data[key] for key in ("state", "actions", "prompt") if key in data}}
+        rest = {{key: np.array(data[key]) for key in ("state", "actions") if key in data}}
+        rest |= {{"prompt": data["prompt"]}} if "prompt" in data else {{}}
         return rest | {{
             "image": {{role: images.get(role, black) for role in {roles}}},
             "image_mask": {{role: np.bool_(role in images) for role in {roles}}},
@@ -206,7 +217,7 @@ class PirigOutputs(_transforms.DataTransformFn):
 
 def {identifier}_config(folder, repo_id="{asset_id}"):
     """`folder`: where this file was exported to. `repo_id`: a LeRobot data set, only to train on in openpi."""
-    model = {model}
+    model = {model}{mask}
     repack = _transforms.RepackTransform({{
         "image": {repack},
         "state": "observation.state",
@@ -219,7 +230,10 @@ def {identifier}_config(folder, repo_id="{asset_id}"):
         data=SimpleDataConfig(
             repo_id=repo_id,
             assets=AssetsConfig(assets_dir=f"{{folder}}/assets", asset_id="{asset_id}"),
-            data_transforms=lambda _: _transforms.Group(inputs=[PirigInputs()], outputs=[PirigOutputs()]),
+            data_transforms=lambda _: _transforms.Group(
+                inputs=[PirigInputs(){delta}],
+                outputs=[{absolute}PirigOutputs()],
+            ),
             base_config=DataConfig(
                 repack_transforms=_transforms.Group(inputs=[repack]),
                 action_sequence_keys=("action",),
