@@ -160,7 +160,8 @@ class _Measurement:
 
         settings, pipeline = self.config.gates, self.policy.pipeline
         served = run_gates(policy.gates(pipeline, self.record), settings.skip)
-        data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, pipeline, self.held_out)
+        more = pipeline, self.held_out, pipeline.relative
+        data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, *more)
         return Report({**data.found, **served.found}, data.skipped + served.skipped)
 
     def _rows(self, episodes: list[int]) -> np.ndarray:
@@ -177,6 +178,7 @@ class _Measurement:
             self.images,
             noise_shape=self.policy.noise_shape,
             batch_size=self.policy.batch_size,
+            relative_to_state=self.policy.pipeline.relative_to_state,
         )
         count = self.config.train.validation_frames
         training = self._tried(
