@@ -19,6 +19,7 @@ GOOD_LOW = 0.75  # a success rate whose interval lies above it needs no explanat
 GOOD_ORACLE = 0.9
 UNTRAINED, HALF_TRAINED = 0.8, 0.5  # error on training frames, as a share of the mean action's
 BLIND = 1.03  # error grows by less than this when an input comes from another frame
+BLIND_ON_NEW = 1.15  # the same on episodes that the policy does not know
 OVERFIT_FACTOR = 1.5
 PIXELS_MEAN, PIXELS_MEAN_LATER = 1.0, 4.0  # of 0..255; later frames have the simulator's own spread
 STATE = 1e-3  # rad, m, at the first frame
@@ -220,10 +221,17 @@ def overfit(evidence: Evidence) -> list[Cause]:
             min(0.88, 0.6 + 0.3 * (unseen - seen)),
             "the policy is overfit: it knows its training episodes and not the task",
             f"action error {seen:.0%} of the mean action's on training frames, {unseen:.0%} on {held_out.episodes} held-out "
-            "episodes",
-            "more demos (demos.count=...), augmentation (train.augment=true), fewer steps or a smaller model",
+            f"episodes{_unused_there(held_out)}",
+            "more demos (demos.count=...), augmentation (train.augment=true; train.state_noise=0.1 where the state tells "
+            "episodes apart), fewer steps or a smaller model",
         )
     ]
+
+
+def _unused_there(held_out: Errors) -> str:
+    """Inputs that the policy had no use for on episodes that it does not know."""
+    unused = [f"{name} ({factor:.2f} times)" for name, factor in held_out.without.items() if factor < BLIND_ON_NEW]
+    return f", where another frame's {' or '.join(unused)} hardly changes it" if unused else ""
 
 
 def scenes_not_shared(evidence: Evidence) -> list[Cause]:

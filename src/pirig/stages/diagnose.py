@@ -1,33 +1,37 @@
 """`pirig diagnose RUN [key=value ...]`: why does this run not succeed?
 
 Measures the newest checkpoint of a run and writes RUN/diagnosis/diagnosis.html (and the numbers as diagnosis.json):
-the contract and every gate; the open-loop action error on training and held-out frames, by action number and by step
-of the chunk, beside always predicting the mean action and repeating the last one; episodes that policy and demo share
-(one acts for a while, the other goes on); the funnel of sub-goals; the input that evaluation feeds against the one
-that training saw; and a ranked list of causes with what to do. Some minutes on a CPU.
+the contract and every gate; the open-loop action error on training and held-out frames (of ten new demos, where the
+run held none out), by action number and by step of the chunk, beside always predicting the mean action and repeating
+the last one; episodes that policy and demo share (one acts for a while, the other goes on); the funnel of sub-goals;
+the input that evaluation feeds against the one that training saw; and a ranked list of causes with what to do. Some
+minutes on a CPU.
 
   pirig diagnose outputs/quickstart/one
   pirig diagnose RUN run.checkpoint=RUN/checkpoints/500    another checkpoint than the newest
   pirig diagnose RUN gates.skip=[demo_replay]              without a gate
   pirig diagnose RUN train.validation_frames=64            fewer frames for the open-loop error (256 of each set)
-  pirig diagnose RUN gates.replay_episodes=2               fewer episodes that policy and demo share (5)
+  pirig diagnose RUN gates.replay_episodes=2               fewer episodes that policy and demo share (5),
+                                                           and fewer new demos (10)
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
+if TYPE_CHECKING:
     from pirig.config.schema import Config
     from pirig.contract import Contract
+    from pirig.datasets.lerobot_read import Dataset
     from pirig.diagnosis.causes import Cause
-    from pirig.diagnosis.evidence import Evidence, Outcome
+    from pirig.diagnosis.evidence import Errors, Evidence, Outcome
+    from pirig.diagnosis.open_loop import OpenLoop
     from pirig.evaluation.policy import Policy
     from pirig.evaluation.workers import WorkerPool
     from pirig.gates.finding import Report
@@ -165,37 +169,44 @@ class _Measurement:
         return Report({**data.found, **served.found}, data.skipped + served.skipped)
 
     def _rows(self, episodes: list[int]) -> np.ndarray:
-        import numpy as np
-
         return np.concatenate([np.arange(self.dataset.frame_count)[self.dataset.episode_rows(one)] for one in episodes])
 
     def _open_loop(self, rows: np.ndarray) -> dict[str, Any]:
-        from pirig.diagnosis.open_loop import OpenLoop
-
-        loop = OpenLoop(
-            self.policy.predict,
-            self.dataset,
-            self.images,
-            noise_shape=self.policy.noise_shape,
-            batch_size=self.policy.batch_size,
-            relative_to_state=self.policy.pipeline.relative_to_state,
-        )
         count = self.config.train.validation_frames
+        loop = self._loop_on(self.dataset, self.images)
         training = self._tried(
             "the error on training frames",
             lambda: loop.errors(self.trained, rows, count, inputs=True, label="training frames"),
         )
-        if not self.held_out:
-            self.notes.append(
-                "the run held no episodes out, so overfitting could not be measured open loop; train with "
-                "train.validation_share=0.05 to have some"
-            )
-            return {"training": training}
-        held_out = self._tried(
-            "the error on held-out frames",
-            lambda: loop.errors(self.held_out, rows, count, inputs=False, label="held-out frames"),
-        )
+        held_out = self._tried("the error on held-out frames", lambda: self._held_out(loop, rows, count))
         return {"training": training, "held_out": held_out}
+
+    def _held_out(self, loop: OpenLoop, rows: np.ndarray, count: int) -> Errors:
+        """On the episodes that training left out; where it left none out, on demos made for this."""
+        from pirig.stages import new_demos
+
+        episodes = self.held_out
+        if not episodes:
+            number = 2 * self.config.gates.replay_episodes
+            dataset, images = new_demos.make(self.config, self.contract, number, self.folder / FOLDER)
+            loop, episodes = self._loop_on(dataset, images), list(range(dataset.episode_count))
+            rows = np.arange(dataset.frame_count)
+            self.notes.append(
+                f"the run held no episodes out: {len(episodes)} new demos ({dataset.folder}) stand in for them"
+            )
+        return loop.errors(episodes, rows, count, inputs=True, label="held-out frames")
+
+    def _loop_on(self, dataset: Dataset, images: Mapping[str, np.ndarray]) -> OpenLoop:
+        from pirig.diagnosis.open_loop import OpenLoop
+
+        return OpenLoop(
+            self.policy.predict,
+            dataset,
+            images,
+            noise_shape=self.policy.noise_shape,
+            batch_size=self.policy.batch_size,
+            relative_to_state=self.policy.pipeline.relative_to_state,
+        )
 
     def _closed_loop(self) -> dict[str, Any]:
         from pirig.evaluation.workers import WorkerPool
