@@ -15,11 +15,13 @@ import numpy as np
 
 from pirig.config.load import compose, of_run
 from pirig.contract import require_equal
+from pirig.datasets.norm_stats import compute
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.policy import Policy
 from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.gates import images, numbers, policy, simulated
 from pirig.models.layout import init_params
+from pirig.training.assets import policy_record
 from pirig.training.optimizer import lora_trainable
 from pirig.transforms.normalize import NormStats
 from pirig.weights.load import require_supplied
@@ -164,6 +166,26 @@ def padded_stats(good: Any, pool: Any) -> list[str]:
 def nan_stats(good: Any, pool: Any) -> list[str]:
     spoiled = _shifted(good.stats, std=lambda q: np.where(np.arange(len(q)) == 7, np.nan, q))
     return numbers.statistics(good.open_dataset(), spoiled, "quantile")
+
+
+def _relative(good: Any) -> tuple[Any, dict[str, NormStats]]:
+    """The pipeline with six numbers relative to the state, and the data set's statistics of those."""
+    pipeline = dataclasses.replace(good.pipeline, relative_to_state=(6, -1))
+    pipeline = dataclasses.replace(pipeline, stats=compute(good.open_dataset(), (), pipeline.relative))
+    return pipeline, pipeline.stats
+
+
+@fault("statistics of relative actions under absolute ones", "gate statistics", "train", "of actions are not this data")
+def relative_stats(good: Any, pool: Any) -> list[str]:
+    return numbers.statistics(good.open_dataset(), _relative(good)[1], "quantile")
+
+
+@fault("relative actions executed without the state", "gate transforms", "eval", "action number .* relative to")
+def state_not_added(good: Any, pool: Any) -> list[str]:
+    pipeline, _ = _relative(good)
+    record = policy_record(pipeline, good.open_dataset())
+    assert not policy.transforms(pipeline, record)
+    return policy.transforms(dataclasses.replace(pipeline, relative_to_state=()), record)
 
 
 @fault("NaN actions in the data set", "gate finite", "train", "actions holds 1 NaN")
