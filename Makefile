@@ -22,7 +22,7 @@ test-core: setup  ## the core without a simulator, in a venv of its own with num
 
 test-openpi:  ## the real openpi beside ours: OPENPI=/path/to/clone make test-openpi (docs/openpi.md)
 	bash launchers/openpi.sh
-	build/openpi/bin/python -m pytest -m openpi tests/weights/test_real_openpi.py tests/training/test_real_openpi_trainer.py -o junit_family=xunit1 --junitxml=build/openpi/numbers.xml
+	build/openpi/bin/python -m pytest -m openpi tests/weights/test_real_openpi.py tests/training/test_real_openpi_trainer.py tests/training/test_real_openpi_relative.py -o junit_family=xunit1 --junitxml=build/openpi/numbers.xml
 
 test-lerobot: setup  ## the real lerobot reads what we write
 	$(PY) -m pip install -q --no-deps lerobot==0.4.4 torchvision==0.28.0 && $(PY) -m pip install -q -c constraints.txt 'datasets<4.3' jsonlines einops accelerate huggingface-hub
