@@ -7,7 +7,7 @@ import pytest
 from pirig.config.load import compose, of_run
 from pirig.evaluation.target import is_measured
 from pirig.runs.record import run_folder
-from pirig.stages import eval, pipeline
+from pirig.stages import eval, pipeline, verify
 from tests.datasets.kinova_recordings import PROMPT, make_recording, write_recording
 
 pytestmark = pytest.mark.slow  # compiles three programs
@@ -61,3 +61,29 @@ def test_the_screen_says_that_success_is_measured_on_the_arm(run, capsys):
     assert "Success is measured on the arm" in shown and "held-out frames of 1 episodes" in shown
     eval.show(config, {"training": json.loads((folder / "summary.json").read_text())["eval"]["training"]})
     assert "train.validation_share=0.1" in capsys.readouterr().out
+
+
+def test_actions_relative_to_the_state_go_through_the_whole_chain(run):
+    """On the same data set. Two steps teach nothing, so the policy is off by the spread of the differences, not of the targets,
+    and `pirig verify` is not deceived by the state that is added back."""
+    plain = run[0]
+    words = ["experiment=kinova_smoke", *SMALL, f"demos.path={plain.demos.path}", f"run.root={plain.run.root}"]
+    config = compose([*words, "control.relative_to_state=[7,-1]", "run.name=relative"])
+    assert pipeline.run(config) == 0
+    folder = run_folder(config)
+    summary = json.loads((folder / "summary.json").read_text())
+    absolute = json.loads((run[1] / "summary.json").read_text())
+    assert summary["contract_hash"] == absolute["contract_hash"]
+    ours, theirs = (one["eval"]["held_out"]["error"] for one in (summary, absolute))
+    joints = [f"j{number}" for number in range(1, 8)]
+    assert sum(ours[joint] for joint in joints) < 0.7 * sum(theirs[joint] for joint in joints)
+    assert ours["gripper"] == pytest.approx(theirs["gripper"], rel=0.05)  # absolute in both, nearly the same weights
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()][-1]
+    assert 0 < logged["action_error_0"] < 2 * ours["j1"]  # validation's, in rad too
+    (policy,) = folder.glob("checkpoints/*/assets/pirig/policy.json")
+    assert json.loads(policy.read_text())["relative_to_state"] == [7, -1]
+    assert json.loads((folder / "gates.json").read_text())["found"]["statistics"] == []
+    (said,) = verify.check(folder)
+    assert "do not depend on what the policy sees" in said
+    with pytest.raises(ValueError, match=r"relative_to_state=\[\].*was trained with \[7, -1\]"):
+        eval.run(of_run(folder, ["control.relative_to_state=[]", "run.mode=resume"]))
