@@ -37,7 +37,7 @@ test-slurm: setup  ## sweeps on a real one-node SLURM, started for it and remove
 	trap 'launchers/one_node_slurm.sh clean' EXIT
 	launchers/one_node_slurm.sh start
 	. $$PIRIG_SLURM/env.sh
-	$(PY) -m pytest -m slurm tests/sweeps
+	$(PY) -m pytest -m slurm tests/sweeps $(SELECT)
 
 lint: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
