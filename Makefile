@@ -20,7 +20,7 @@ test-core: setup  ## the core without a simulator, in a venv of its own with num
 	$(PY) -m venv build/core && build/core/bin/python -m pip install -q -U -e '.[wandb]' pytest 'numpy>=2' jax
 	build/core/bin/python -m pytest tests/config tests/files tests/transforms tests/models tests/weights tests/datasets tests/training
 
-test-openpi:  ## the real openpi beside ours: OPENPI=/path/to/clone make test-openpi (docs/openpi.md)
+test-openpi:  ## the real openpi beside ours: OPENPI=CLONE make test-openpi (docs/openpi.md)
 	bash launchers/openpi.sh
 	build/openpi/bin/python -m pytest -m openpi tests/weights/test_real_openpi.py tests/training/test_real_openpi_trainer.py tests/training/test_real_openpi_relative.py -o junit_family=xunit1 --junitxml=build/openpi/numbers.xml
 

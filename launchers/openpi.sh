@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes build/openpi: a venv with what a clone of openpi pins (its uv.lock), that clone, and pirig. Idempotent.
-#   OPENPI=/path/to/clone launchers/openpi.sh      LEROBOT=... : another source of the LeRobot that openpi pins
+#   OPENPI=CLONE launchers/openpi.sh      LEROBOT=... : another source of the LeRobot that openpi pins
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

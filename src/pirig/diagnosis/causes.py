@@ -222,7 +222,7 @@ def overfit(evidence: Evidence) -> list[Cause]:
             "the policy is overfit: it knows its training episodes and not the task",
             f"action error {seen:.0%} of the mean action's on training frames, {unseen:.0%} on {held_out.episodes} held-out "
             f"episodes{_unused_there(held_out)}",
-            "more demos (demos.count=...), augmentation (train.augment=true; train.state_noise=0.1 where the state tells "
+            "more demos (demos.count=...), augmentation (train.augment=true; try train.state_noise where the state tells "
             "episodes apart), fewer steps or a smaller model",
         )
     ]
