@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import ContractError
 from pirig.demos.generate import generate
-from pirig.demos.manifest import DemosManifest, episode_files, read_episode
+from pirig.demos.manifest import DemosManifest, episode_files, read_episode, read_tried
 from pirig.demos.trajectory import from_file, read_index
 
 OVERRIDES = ["experiment=quickstart", "demos.count=2", "camera.resolution_px=32"]
@@ -71,6 +72,32 @@ def test_a_task_without_a_planner_names_those_that_have_one(config, tmp_path):
     with pytest.raises(ValueError, match=r"solveNothing.*solvePushCube.*demos\.path"):
         generate(contract_of(config), task, config.demos, tmp_path / "demos")
     assert not (tmp_path / "demos").exists()
+
+
+def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monkeypatch):
+    """Another state and fewer of them: nothing is planned again. Another camera: nothing is taken."""
+    monkeypatch.setattr("pirig.demos.generate.collect", lambda *given: read_tried(given[-1]))
+    shutil.copytree(planned, tmp_path / "first" / "demos")
+    other = compose([*OVERRIDES, "state=joints_goal", "demos.count=1"])
+    contract = contract_of(other)
+    assert contract.hash != contract_of(config).hash
+    generate(contract, other.task, other.demos, tmp_path / "second" / "demos")
+    assert [bool(length) for length in read_tried(tmp_path / "second" / "demos").values()].count(True) == 1
+    (taken,) = (tmp_path / "second" / "demos").glob("episode_*.npz")
+    assert taken.read_bytes() == (planned / taken.name).read_bytes()
+    elsewhere = compose(["experiment=quickstart", "demos.count=1", "camera.resolution_px=48"])
+    generate(contract_of(elsewhere), elsewhere.task, elsewhere.demos, tmp_path / "third" / "demos")
+    assert not list((tmp_path / "third" / "demos").glob("episode_*.npz"))
+
+
+def test_a_torn_episode_is_not_taken_over(config, planned, tmp_path, monkeypatch):
+    monkeypatch.setattr("pirig.demos.generate.collect", lambda *given: None)
+    shutil.copytree(planned, tmp_path / "first" / "demos")
+    torn = next((tmp_path / "first" / "demos").glob("episode_*.npz"))
+    torn.write_bytes(torn.read_bytes()[:500])
+    generate(contract_of(config), config.task, config.demos, tmp_path / "second" / "demos")
+    assert len(list((tmp_path / "second" / "demos").glob("episode_*.npz"))) == 1
+    assert not list((tmp_path / "second" / "demos").glob(".*"))
 
 
 def test_a_truncated_episode_is_named(tmp_path):

@@ -6,7 +6,6 @@ not depend on the number of workers or on interruptions.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pirig.contract import Contract, require_equal
-from pirig.demos.manifest import TRIED, DemosManifest, episode_file, write_episode
+from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_tried, write_episode
 from pirig.files.progress import Progress
 
 _worker: dict[str, Any] = {}
@@ -40,29 +39,20 @@ def collect(
 
     Raises ValueError where the folder holds demos of another contract, or where the seeds were not enough.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "contract.json").is_file():
-        require_equal(contract, Contract.load(folder), our_name="this run", their_name=f"demos {folder}")
-    if (folder / "manifest.json").is_file():
+    if claim(contract, folder):
         return DemosManifest.load(folder)
-    contract.save(folder)
-    lengths = _read_tried(folder)
+    lengths = read_tried(folder)
     _try_seeds(source, count, workers, folder, seeds, lengths)
     return _finish(folder, source, count, seeds, lengths)
 
 
-def _read_tried(folder: Path) -> dict[int, int]:
-    """Seed -> length of its episode, 0 if it failed. A torn last line (a kill) and missing files do not count."""
-    found: dict[int, int] = {}
-    path = folder / TRIED
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if not entry["length"] or episode_file(folder, entry["seed"]).is_file():
-            found[entry["seed"]] = entry["length"]
-    return found
+def claim(contract: Contract, folder: Path) -> bool:
+    """Makes `folder` this contract's own; True where its demos are complete. Raises ValueError where it is another's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "contract.json").is_file():
+        require_equal(contract, Contract.load(folder), our_name="this run", their_name=f"demos {folder}")
+    contract.save(folder)
+    return (folder / "manifest.json").is_file()
 
 
 def _kept(seeds: list[int], lengths: dict[int, int]) -> int:
@@ -85,7 +75,7 @@ def _try_seeds(
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(source,)
     )
-    with pool, Progress("demos", count, _kept(seeds, lengths)) as progress, open(folder / TRIED, "a") as log:
+    with pool, Progress("demos", count, _kept(seeds, lengths)) as progress:
         while True:
             while len(running) < workers + 1 and _kept(seeds, lengths) < count:
                 seed = next(todo, None)
@@ -97,8 +87,7 @@ def _try_seeds(
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 seed = running.pop(future)
                 lengths[seed] = future.result()
-                log.write(json.dumps({"seed": seed, "length": lengths[seed]}) + "\n")
-                log.flush()
+                append_tried(folder, seed, lengths[seed])
             kept = _kept(seeds, lengths)
             progress.advance(kept - progress.done, f"kept {kept} of {len(lengths)} tried")
         for future in running:

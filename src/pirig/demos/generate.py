@@ -9,20 +9,25 @@ import numpy as np
 
 from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import Contract
-from pirig.demos.collect import collect
+from pirig.demos.collect import claim, collect
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.replay import open_simulators, replay
+from pirig.demos.reuse import take_over
 
 
 def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path) -> DemosManifest:
     """Fills `folder` with `demos.count` successful episodes. Resumes where a killed call stopped.
+
+    Demos of the same scenes in data sets beside this one are taken over.
 
     Raises ValueError where no solver is known, the folder belongs to another contract, or too few seeds succeeded.
     """
     find_solver(task)
     limit = demos.max_tries or 4 * demos.count
     seeds = list(range(demos.first_seed, demos.first_seed + limit))
+    if not claim(contract, folder) and (taken := take_over(contract, seeds, demos.count, folder)):
+        print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes")
     return collect(contract, PlannerSource(contract, task), seeds, demos.count, demos.workers, folder)
 
 

@@ -48,6 +48,25 @@ def episode_files(folder: Path) -> list[Path]:
     return [episode_file(folder, seed) for seed in DemosManifest.load(folder).seeds]
 
 
+def read_tried(folder: Path) -> dict[int, int]:
+    """Seed -> length of its episode, 0 if it failed. A torn last line (a kill) and missing files do not count."""
+    found: dict[int, int] = {}
+    path = folder / TRIED
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if not entry["length"] or episode_file(folder, entry["seed"]).is_file():
+            found[entry["seed"]] = entry["length"]
+    return found
+
+
+def append_tried(folder: Path, seed: int, length: int) -> None:
+    with open(folder / TRIED, "a") as log:
+        log.write(json.dumps({"seed": seed, "length": length}) + "\n")
+
+
 def write_episode(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Uncompressed npz under a temporary name, then renamed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

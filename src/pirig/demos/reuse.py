@@ -1,0 +1,67 @@
+"""Planned demos of the same scenes that lie beside these: 200 of them need not be planned again for 500, or for another state."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from pirig.contract import FILE_NAME, Contract, ContractError
+from pirig.demos.manifest import append_tried, episode_file, read_episode, read_tried
+from pirig.transforms.state import SOURCES
+
+NOT_IN_A_DEMO = ("state", "state_dim", "prompt")  # chosen or added when demos are converted
+
+
+def take_over(contract: Contract, seeds: list[int], count: int, folder: Path) -> int:
+    """Links into `folder` what other data sets of the same root know of `seeds`: up to `count` episodes, and seeds that failed.
+
+    A data set serves where its contract differs in nothing that a demo records, and where its episodes hold what the state is
+    made of. Returns the number of episodes that were taken over.
+    """
+    lengths, others = read_tried(folder), _others(contract, folder)
+    taken = 0
+    for seed in seeds:
+        if sum(map(bool, lengths.values())) >= count:
+            break
+        for other, tried in others.items():
+            if seed in lengths or seed not in tried:
+                continue
+            if tried[seed] and not _link(contract, episode_file(other, seed), episode_file(folder, seed)):
+                continue
+            lengths[seed] = tried[seed]
+            append_tried(folder, seed, lengths[seed])
+            taken += bool(lengths[seed])
+    return taken
+
+
+def _others(contract: Contract, folder: Path) -> dict[Path, dict[int, int]]:
+    """The other demos of the same scenes, each with the seeds that it knows."""
+    found = [path.parent for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/{FILE_NAME}"))]
+    return {other: read_tried(other) for other in found if other != folder and _same_scenes(contract, other)}
+
+
+def _same_scenes(contract: Contract, other: Path) -> bool:
+    try:
+        found = Contract.load(other)
+    except ContractError:
+        return False  # of another version, or torn: not ours to judge here
+    return dataclasses.replace(found, **{name: getattr(contract, name) for name in NOT_IN_A_DEMO}) == contract
+
+
+def _link(contract: Contract, source: Path, target: Path) -> bool:
+    """False where the episode is gone, torn, or lacks an entry. A hard link, or a copy where the file system has none."""
+    needed = {SOURCES[entry] for entry in contract.state}
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        if not needed <= set(read_episode(source)):
+            return False
+    except ValueError:
+        return False
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+    return True
