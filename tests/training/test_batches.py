@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from pirig.training.batches import Batches, Prefetch, prepare
+from pirig.training.batches import Batches, Prefetch, noisy, prepare
 from tests.training.conftest import SmallDataset, small_pipeline
 
 LENGTHS = [5, 3]
@@ -80,6 +80,14 @@ def test_prefetch_passes_errors_on():
     batches.images["base_0_rgb"] = batches.images["base_0_rgb"][:0]
     with Prefetch(batches, 0) as stream, pytest.raises(IndexError):
         next(stream)
+
+
+def test_noise_goes_to_the_entries_that_are_named():
+    assert noisy([], ("qpos8", "goal_pos"), 11).tolist() == [1] * 11
+    assert noisy(["goal_pos"], ("qpos8", "goal_pos"), 11).tolist() == [0] * 8 + [1] * 3
+    assert not noisy(["goal_pos"], ("qpos8",), 8).any()  # the same recipe without a goal in the state
+    with pytest.raises(ValueError, match=r"goal_position.*goal_pos"):
+        noisy(["goal_position"], ("qpos8",), 8)
 
 
 def test_noise_on_the_state_is_new_in_every_batch_and_a_function_of_its_position():

@@ -164,6 +164,7 @@ class TrainConfig:
     augment: bool = True
     shift_px: int = 4  # augmentation: random shift of every image
     state_noise: float = 0.0  # augmentation: standard deviation of noise on the normalised state (data span -1 to 1)
+    state_noise_on: list[str] = field(default_factory=list)  # only on these entries of the state; none named: on all
     log_every: int = 10
     save_every: int = 500
     keep_every: int = 0  # checkpoints at multiples of this are kept for ever; 0: newest only

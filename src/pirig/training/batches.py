@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pirig.config.agreement import STATE_DIMS
 from pirig.files.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,17 +30,16 @@ class StateNoise:
     """Gaussian noise on the normalised state, drawn anew for every batch, from the batch's position alone.
 
     Without it a policy can learn which episode it is in by exact numbers (a goal, the joints at rest), and repeat that one.
-    `inputs`: frame numbers [B] and noise [B, state_dim] -> state, tokens, token mask, as Batches has them; `length`: tokens
-    that no state goes beyond.
+    `std` [state_dim], 0 where a number stays as it is. `inputs`: frame numbers [B] and noise [B, state_dim] -> state, tokens,
+    token mask, as Batches has them; `length`: tokens that no state goes beyond.
     """
 
-    std: float
-    state_dim: int
+    std: np.ndarray
     length: int
     inputs: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
     def batch(self, frames: np.ndarray, seed: int, position: int, rows: slice) -> dict[str, np.ndarray]:
-        draw = np.random.default_rng([seed, position]).standard_normal((len(frames), self.state_dim), np.float32)
+        draw = np.random.default_rng([seed, position]).standard_normal((len(frames), len(self.std)), np.float32)
         state, tokens, mask = self.inputs(frames[rows], self.std * draw[rows])
         return {"state": state, "tokens": tokens[:, : self.length], "token_mask": mask[:, : self.length]}
 
@@ -136,6 +136,7 @@ def prepare(
     batch_size: int,
     seed: int,
     state_noise: float = 0.0,
+    state_noise_on: Sequence[str] = (),
     held_out: np.ndarray | None = None,
     rows: slice | None = None,
 ) -> Batches:
@@ -148,9 +149,9 @@ def prepare(
             progress.advance(block.stop - block.start)
     state, tokens, token_mask = (np.concatenate([part[i] for part in parts]) for i in range(3))
     actions, starts = pipeline.action_rows(dataset.actions, dataset.state)
+    std = state_noise * noisy(state_noise_on, pipeline.contract.state, dataset.state.shape[1])
     noise = StateNoise(
-        state_noise,
-        dataset.state.shape[1],
+        std,
         pipeline.prompt_length(),
         lambda rows, noise: pipeline.model_inputs(dataset.state[rows], noise),
     )
@@ -165,10 +166,24 @@ def prepare(
         batch_size=batch_size,
         seed=seed,
         starts=starts,
-        noise=noise if state_noise else None,
+        noise=noise if std.any() else None,
         held_out=held_out,
         rows=rows,
     )
+
+
+def noisy(chosen: Sequence[str], entries: Sequence[str], state_dim: int) -> np.ndarray:
+    """1 for every number of the state that belongs to a chosen entry, of `entries` in their order; all where none is named.
+
+    f32 [state_dim]. A known entry that this state does not hold is no error, so that one recipe serves states with and
+    without it. Raises ValueError where an entry is unknown.
+    """
+    unknown = [name for name in chosen if name not in STATE_DIMS]
+    if unknown:
+        raise ValueError(f"train.state_noise_on names {', '.join(unknown)}; known entries: {', '.join(STATE_DIMS)}")
+    if not chosen:
+        return np.ones(state_dim, np.float32)
+    return np.concatenate([np.full(STATE_DIMS[name], name in chosen, np.float32) for name in entries])
 
 
 class Prefetch:
