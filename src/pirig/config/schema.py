@@ -164,6 +164,7 @@ class TrainConfig:
     augment: bool = True
     shift_px: int = 4  # augmentation: random shift of every image
     state_noise: float = 0.0  # augmentation: standard deviation of noise on the normalised state (data span -1 to 1)
+    state_noise_share: float = 1.0  # of the samples that get it: the others see their state as it is
     state_noise_on: list[str] = field(default_factory=list)  # only on these entries of the state; none named: on all
     log_every: int = 10
     save_every: int = 500

@@ -31,15 +31,19 @@ class StateNoise:
 
     Without it a policy can learn which episode it is in by exact numbers (a goal, the joints at rest), and repeat that one.
     `std` [state_dim], 0 where a number stays as it is. `inputs`: frame numbers [B] and noise [B, state_dim] -> state, tokens,
-    token mask, as Batches has them; `length`: tokens that no state goes beyond.
+    token mask, as Batches has them; `length`: tokens that no state goes beyond. `share` of the samples get noise: strong
+    noise on half of them is a way to make a policy look at the picture.
     """
 
     std: np.ndarray
     length: int
     inputs: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+    share: float = 1.0
 
     def batch(self, frames: np.ndarray, seed: int, position: int, rows: slice) -> dict[str, np.ndarray]:
-        draw = np.random.default_rng([seed, position]).standard_normal((len(frames), len(self.std)), np.float32)
+        rng = np.random.default_rng([seed, position])
+        draw = rng.standard_normal((len(frames), len(self.std)), np.float32)
+        draw *= rng.random((len(frames), 1), np.float32) < self.share
         state, tokens, mask = self.inputs(frames[rows], self.std * draw[rows])
         return {"state": state, "tokens": tokens[:, : self.length], "token_mask": mask[:, : self.length]}
 
@@ -136,6 +140,7 @@ def prepare(
     batch_size: int,
     seed: int,
     state_noise: float = 0.0,
+    state_noise_share: float = 1.0,
     state_noise_on: Sequence[str] = (),
     held_out: np.ndarray | None = None,
     rows: slice | None = None,
@@ -154,6 +159,7 @@ def prepare(
         std,
         pipeline.prompt_length(),
         lambda rows, noise: pipeline.model_inputs(dataset.state[rows], noise),
+        state_noise_share,
     )
     return Batches(
         frames,

@@ -110,6 +110,7 @@ def train(
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "state_noise": settings.state_noise,
+        "state_noise_share": settings.state_noise_share,
         "state_noise_on": settings.state_noise_on,
     }
     numbers |= {"held_out": held_out_frames, "rows": rows}

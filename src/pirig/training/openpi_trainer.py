@@ -84,6 +84,7 @@ def train(
     out = frames_of(held_out, dataset.lengths)
     numbers: dict[str, Any] = {"batch_size": settings.batch_size, "seed": settings.seed}
     numbers |= {"state_noise": settings.state_noise, "state_noise_on": settings.state_noise_on}
+    numbers |= {"state_noise_share": settings.state_noise_share}
     batches = prepare(pipeline, dataset, frames, held_out=out, **numbers)
     done = next(reversed(checkpoints.steps_saved(folder)), -1) + 1  # openpi's step s is the state after s + 1 updates
     resume = config.run.mode == Mode.resume and done > 1  # its checkpoint 0 cannot be resumed from
