@@ -82,6 +82,17 @@ def test_prefetch_passes_errors_on():
         next(stream)
 
 
+def test_noise_on_a_share_of_the_samples_leaves_the_others_as_they_are():
+    data, pipeline = SmallDataset(), small_pipeline()
+    settings = {"batch_size": 6, "seed": 3}
+    plain = prepare(pipeline, data, data.frames, **settings)
+    noisy_half = prepare(pipeline, data, data.frames, **settings, state_noise=1.0, state_noise_share=0.5)
+    positions = range(0, 600, 6)
+    moved = [(noisy_half.batch(at)["state"] - plain.batch(at)["state"])[:, :3].any(axis=1).tolist() for at in positions]
+    assert 0.4 < np.mean(moved) < 0.6
+    assert {0, 1} <= {int(row) for row in moved[0] + moved[1]}  # drawn for each sample, not for the batch
+
+
 def test_noise_goes_to_the_entries_that_are_named():
     assert noisy([], ("qpos8", "goal_pos"), 11).tolist() == [1] * 11
     assert noisy(["goal_pos"], ("qpos8", "goal_pos"), 11).tolist() == [0] * 8 + [1] * 3

@@ -157,6 +157,8 @@ def _check(run_folder: Path, settings: TrainConfig, resume: bool) -> None:
             f"train.batch_size={settings.batch_size} does not divide into train.accumulate={settings.accumulate} parts; "
             f"choose train.batch_size={max(settings.batch_size // settings.accumulate, 1) * settings.accumulate}"
         )
+    if not 0 <= settings.state_noise_share <= 1:
+        raise ValueError(f"train.state_noise_share is {settings.state_noise_share}; expected a share, 0 to 1")
     if not 0 <= settings.ema < 1:
         raise ValueError(f"train.ema is {settings.ema}; expected 0 (off) or a decay below 1, such as 0.99")
     found = checkpoints.newest(run_folder)
