@@ -25,6 +25,9 @@ PIXELS_MEAN, PIXELS_MEAN_LATER = 1.0, 4.0  # of 0..255; later frames have the si
 STATE = 1e-3  # rad, m, at the first frame
 STILL_FALLING = 0.05
 FEW_EPISODES = 20
+TAKE_AWAY_JOINTS = (
+    "train.state_noise=1 train.state_noise_share=0.5 train.state_noise_on=[qpos8] makes it look at the picture"
+)
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,8 @@ def ignored_inputs(evidence: Evidence) -> list[Cause]:
             0.5 if name == "state" else 0.8,
             f"the policy does not use {'its state' if name == 'state' else 'the camera ' + name}",
             f"with {name} of another frame its error changes by a factor of {factor:.2f}",
-            "look whether that input reaches the model and tells anything (gates images, state_reaches_model)",
+            "look whether that input reaches the model and tells anything (gates images, state_reaches_model)"
+            + ("" if name == "state" else f"; if it does, {TAKE_AWAY_JOINTS}"),
         )
         for name, factor in errors.without.items()
         if factor < BLIND
@@ -222,8 +226,8 @@ def overfit(evidence: Evidence) -> list[Cause]:
             "the policy is overfit: it knows its training episodes and not the task",
             f"action error {seen:.0%} of the mean action's on training frames, {unseen:.0%} on {held_out.episodes} held-out "
             f"episodes{_unused_there(held_out)}",
-            "more demos (demos.count=...), augmentation (train.augment=true; try train.state_noise where the state tells "
-            "episodes apart), fewer steps or a smaller model",
+            f"more demos (demos.count=...), augmentation (train.augment=true; {TAKE_AWAY_JOINTS}), fewer steps or a smaller "
+            "model",
         )
     ]
 
