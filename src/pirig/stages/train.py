@@ -16,6 +16,7 @@ from pirig.contract import Contract, require_equal
 from pirig.runs.lock import held
 from pirig.runs.record import open_run, run_folder, set_status
 from pirig.stages import stats
+from pirig.training import heap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ def run(config: Config) -> int:
 
 def make(config: Config, folder: Path) -> TrainResult:
     """Trains into an opened run folder, going on from its newest checkpoint if it has one."""
-    _set_device_memory(config)
+    _set_memory(config)
     _warn(config)
     if config.trainer == "openpi":
         _openpi().find()
@@ -102,7 +103,7 @@ def _openpi() -> Any:
 
 def _enter(config: Config) -> Path:
     """The run folder, opened by the first of several processes."""
-    _set_device_memory(config)
+    _set_memory(config)
     from pirig.training import processes
 
     processes.join()
@@ -116,8 +117,9 @@ def _is_first() -> bool:
     return processes.is_first()
 
 
-def _set_device_memory(config: Config) -> None:
-    """XLA reads these when the first array is made."""
+def _set_memory(config: Config) -> None:
+    """XLA reads its variables when the first array is made, and its threads take their heap when they start."""
+    heap.keep_freed_memory()
     if config.train.memory_fraction:
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(config.train.memory_fraction)
     if not config.train.preallocate:
