@@ -11,10 +11,10 @@ from pirig.training.heap import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 import jax, jax.numpy as jnp
-step = jax.jit(lambda x: jnp.sin(x[:, None] * x[None, :]) @ x)  # 64 MB between the sine and the product
+step = jax.jit(lambda x: jnp.sin(x[:, None] * x[None, :]))  # 64 MB, freed when the next step has its own
 x = jnp.arange(4000.0)
-for _ in range(4):
-    step(x).block_until_ready()
+for _ in range(30):
+    step(x).block_until_ready()  # the heap finds its size
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(4):
     step(x).block_until_ready()
