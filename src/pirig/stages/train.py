@@ -16,6 +16,7 @@ from pirig.contract import Contract, require_equal
 from pirig.runs.lock import held
 from pirig.runs.record import open_run, run_folder, set_status
 from pirig.stages import stats
+from pirig.sweeps import gpus
 from pirig.training import heap
 
 if TYPE_CHECKING:
@@ -119,7 +120,10 @@ def _is_first() -> bool:
 
 def _set_memory(config: Config) -> None:
     """XLA reads its variables when the first array is made, and its threads take their heap when they start."""
-    heap.keep_freed_memory()
+    if not gpus.of_this_machine(
+        os.environ
+    ):  # beside a GPU the heap holds checkpoints on their way to disk, not buffers
+        heap.keep_freed_memory()
     if config.train.memory_fraction:
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(config.train.memory_fraction)
     if not config.train.preallocate:
