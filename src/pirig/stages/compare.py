@@ -71,14 +71,13 @@ def _text(comparison: Comparison, options: argparse.Namespace) -> str | None:
 
 
 def _show(comparison: Comparison, paths: list[Path]) -> None:
-    from rich.console import Console
-
+    from pirig.files.console import console
     from pirig.runs.terminal import show
 
-    console = Console(highlight=False)
-    show(comparison, console)
+    screen = console()
+    show(comparison, screen)
     folders = " ".join(str(path) for path in paths) if len(paths) < 4 else "..."
-    console.print(f"[dim]with curves and videos: pirig compare {folders} --html compare.html[/]", soft_wrap=True)
+    screen.print(f"[dim]with curves and videos: pirig compare {folders} --html compare.html[/]", soft_wrap=True)
 
 
 def _write_page(comparison: Comparison, path: Path) -> None:

@@ -37,23 +37,22 @@ def main(arguments: list[str]) -> int:
 
 def show(folder: Path) -> int:
     """On a terminal until every run has ended or ctrl-C; elsewhere once."""
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=220)
+    from pirig.files.console import console
+
+    screen = console()
     found = rows(find_runs(folder))
-    if not console.is_terminal or not _busy(found):
-        console.print(render(found))
-        console.print(_counts(found), highlight=False)
+    if not screen.is_terminal or not _busy(found):
+        screen.print(render(found))
+        screen.print(_counts(found))
         return 0
-    with Live(render(found), console=console, auto_refresh=False) as live:
+    with Live(render(found), console=screen, auto_refresh=False) as live:
         while _busy(found):
             time.sleep(REFRESH_S)
             found = rows(find_runs(folder))
             live.update(render(found), refresh=True)
-    console.print(_counts(found), highlight=False)
+    screen.print(_counts(found))
     return 0
 
 

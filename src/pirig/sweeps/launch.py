@@ -98,8 +98,9 @@ def live_jobs(points: Iterable[Point], verb: str) -> LiveJobs:
 
 def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
     """The points, what each asks for and what is done already."""
-    from rich.console import Console
     from rich.table import Table
+
+    from pirig.files.console import console
 
     common = set.intersection(*(set(point.overrides) for point in plan.points))
     columns: dict[str, Callable[[int], str]] = {
@@ -115,13 +116,11 @@ def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
         table.add_column(name, overflow="fold")
     for index in range(len(plan.points)):
         table.add_row(*(cell(index) for cell in columns.values()))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(table, highlight=False)
+    screen = console()
+    screen.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in Counter(plan.states).items())
     stages = ", ".join(f"{count} {stage}" for stage, count in Counter(t.stage for t in plan.tasks.values()).items())
-    console.print(f"{len(plan.points)} points: {counts}; jobs to run: {stages or 'none'}", highlight=False)
+    screen.print(f"{len(plan.points)} points: {counts}; jobs to run: {stages or 'none'}")
 
 
 def _classes(plan: Plan, index: int, settings: SlurmSettings) -> str:
