@@ -1,5 +1,6 @@
 """Planned demos, resumed after a kill, and every way in which a trajectory file can be wrong."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -75,7 +76,7 @@ def test_a_task_without_a_planner_names_those_that_have_one(config, tmp_path):
 
 
 def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monkeypatch):
-    """Another state and fewer of them: nothing is planned again. Another camera: nothing is taken."""
+    """Another state and fewer of them: nothing is planned again. Another source, another camera: nothing is taken."""
     monkeypatch.setattr("pirig.demos.generate.collect", lambda *given: read_tried(given[-1]))
     shutil.copytree(planned, tmp_path / "first" / "demos")
     other = compose([*OVERRIDES, "state=joints_goal", "demos.count=1"])
@@ -85,6 +86,10 @@ def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monk
     assert [bool(length) for length in read_tried(tmp_path / "second" / "demos").values()].count(True) == 1
     (taken,) = (tmp_path / "second" / "demos").glob("episode_*.npz")
     assert taken.read_bytes() == (planned / taken.name).read_bytes()
+    manifest = DemosManifest.load(tmp_path / "first" / "demos")
+    dataclasses.replace(manifest, source="trajectory.h5").save(tmp_path / "first" / "demos")
+    generate(contract, other.task, other.demos, tmp_path / "fourth" / "demos")
+    assert not list((tmp_path / "fourth" / "demos").glob("episode_*.npz"))  # another planner, or a person, made them
     elsewhere = compose(["experiment=quickstart", "demos.count=1", "camera.resolution_px=48"])
     generate(contract_of(elsewhere), elsewhere.task, elsewhere.demos, tmp_path / "third" / "demos")
     assert not list((tmp_path / "third" / "demos").glob("episode_*.npz"))

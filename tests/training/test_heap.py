@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 STEPS = """
 import resource, sys
 from pirig.training.heap import keep_freed_memory
@@ -13,20 +11,19 @@ if sys.argv[1] == "kept":
 import jax, jax.numpy as jnp
 step = jax.jit(lambda x: x[:, None] * x[None, :])  # 36 MB, freed when the next step has its own
 x = jnp.arange(3000.0)
-for _ in range(30):
-    step(x).block_until_ready()  # the heap finds its size
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(4):
+counts = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
+for _ in range(100):
     step(x).block_until_ready()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+faults = sorted(after - before for before, after in zip(counts, counts[1:]))
+print(faults[50])  # the median: the heap finds its size within some tens of steps, and seldom grows later
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's heap")
 def test_a_step_finds_the_memory_of_the_one_before():
     faults = {}
     for way in ("plain", "kept"):
         done = subprocess.run([sys.executable, "-c", STEPS, way], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
         faults[way] = int(done.stdout)
-    assert faults["plain"] > 5000 and faults["kept"] < 0.1 * faults["plain"], faults
+    assert faults["plain"] > 5000 and faults["kept"] < 100, faults

@@ -26,16 +26,16 @@ def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: P
     find_solver(task)
     limit = demos.max_tries or 4 * demos.count
     seeds = list(range(demos.first_seed, demos.first_seed + limit))
-    if not claim(contract, folder) and (taken := take_over(contract, seeds, demos.count, folder)):
+    source = PlannerSource(contract, task)
+    if not claim(contract, folder) and (taken := take_over(contract, source.name, seeds, demos.count, folder)):
         print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes")
-    return collect(contract, PlannerSource(contract, task), seeds, demos.count, demos.workers, folder)
+    return collect(contract, source, seeds, demos.count, demos.workers, folder)
 
 
 class PlannerSource:
-    name = "motion planner"
-
     def __init__(self, contract: Contract, task: TaskConfig):
         self.contract, self.task = contract, task
+        self.name = f"motion planner {task.solver}, last pose held for {task.hold_steps} steps"
         self.planning: Any = None
 
     def open(self) -> None:

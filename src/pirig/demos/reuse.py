@@ -7,20 +7,20 @@ import os
 import shutil
 from pathlib import Path
 
-from pirig.contract import FILE_NAME, Contract, ContractError
-from pirig.demos.manifest import append_tried, episode_file, read_episode, read_tried
+from pirig.contract import FILE_NAME, Contract
+from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_episode, read_tried
 from pirig.transforms.state import SOURCES
 
 NOT_IN_A_DEMO = ("state", "state_dim", "prompt")  # chosen or added when demos are converted
 
 
-def take_over(contract: Contract, seeds: list[int], count: int, folder: Path) -> int:
+def take_over(contract: Contract, source: str, seeds: list[int], count: int, folder: Path) -> int:
     """Links into `folder` what other data sets of the same root know of `seeds`: up to `count` episodes, and seeds that failed.
 
-    A data set serves where its contract differs in nothing that a demo records, and where its episodes hold what the state is
-    made of. Returns the number of episodes that were taken over.
+    A data set serves where it is complete and from the same `source`, where its contract differs in nothing that a demo records,
+    and where its episodes hold what the state is made of. Returns the number of episodes that were taken over.
     """
-    lengths, others = read_tried(folder), _others(contract, folder)
+    lengths, others = read_tried(folder), _others(contract, source, folder)
     taken = 0
     for seed in seeds:
         if sum(map(bool, lengths.values())) >= count:
@@ -36,18 +36,21 @@ def take_over(contract: Contract, seeds: list[int], count: int, folder: Path) ->
     return taken
 
 
-def _others(contract: Contract, folder: Path) -> dict[Path, dict[int, int]]:
+def _others(contract: Contract, source: str, folder: Path) -> dict[Path, dict[int, int]]:
     """The other demos of the same scenes, each with the seeds that it knows."""
     found = [path.parent for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/{FILE_NAME}"))]
-    return {other: read_tried(other) for other in found if other != folder and _same_scenes(contract, other)}
+    return {other: read_tried(other) for other in found if other != folder and _same_scenes(contract, source, other)}
 
 
-def _same_scenes(contract: Contract, other: Path) -> bool:
+def _same_scenes(contract: Contract, source: str, other: Path) -> bool:
     try:
-        found = Contract.load(other)
-    except ContractError:
-        return False  # of another version, or torn: not ours to judge here
-    return dataclasses.replace(found, **{name: getattr(contract, name) for name in NOT_IN_A_DEMO}) == contract
+        found, made_by = Contract.load(other), DemosManifest.load(other).source
+    except ValueError:
+        return False  # unfinished, of another version, or torn: not ours to judge here
+    return (
+        made_by == source
+        and dataclasses.replace(found, **{name: getattr(contract, name) for name in NOT_IN_A_DEMO}) == contract
+    )
 
 
 def _link(contract: Contract, source: Path, target: Path) -> bool:
@@ -61,6 +64,8 @@ def _link(contract: Contract, source: Path, target: Path) -> bool:
         return False
     try:
         os.link(source, temporary)
+    except FileNotFoundError:
+        return False
     except OSError:
         shutil.copyfile(source, temporary)
     os.replace(temporary, target)
