@@ -1,6 +1,8 @@
 """The environment is the contract's: rates, robot, cameras; and equal seeds give equal scenes."""
 
 import dataclasses
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,16 @@ def test_equal_seeds_give_equal_scenes_and_others_differ(env):
     again = env.observe()
     np.testing.assert_array_equal(first["image/base_0_rgb"], again["image/base_0_rgb"])
     assert np.abs(first["goal_pos"] - other["goal_pos"]).max() > 1e-3
+
+
+def test_a_reset_frees_the_scene_and_does_not_search_all_that_was_imported(env):
+    """ManiSkill collects garbage at each reset: a scene is found again, the modules of torch are not looked through."""
+    env.reset(3)
+    scene = weakref.ref(env.base.scene)
+    for seed in (4, 5):  # the task's actors hold the old scene until the new one has its own
+        env.reset(seed)
+    assert scene() is None
+    assert gc.get_freeze_count() > len(gc.get_objects())
 
 
 def test_steps_are_counted_to_the_limit_and_rates_are_the_contracts(env):

@@ -39,8 +39,8 @@ class PlannerSource:
         self.planning: Any = None
 
     def open(self) -> None:
-        self.planning, self.sim = open_simulators(self.contract, PLANNING_MODE)
         self.solver = find_solver(self.task)
+        self.planning, self.sim = open_simulators(self.contract, PLANNING_MODE)
 
     def episode(self, seed: int) -> dict[str, np.ndarray] | None:
         targets = plan(self.solver, RecordingEnv(self.planning), seed, self.task.hold_steps)
