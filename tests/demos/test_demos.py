@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -52,9 +53,14 @@ def test_a_killed_run_goes_on_and_keeps_the_same_seeds(config, planned, tmp_path
     until = time.monotonic() + 120
     while not list(tmp_path.rglob("episode_*.npz")) and time.monotonic() < until:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not list(tmp_path.rglob("manifest.json"))
+    assert children and not list(tmp_path.rglob("manifest.json"))
+    until = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]  # no simulator is left behind
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     (folder,) = tmp_path.rglob("manifest.json")

@@ -7,6 +7,8 @@ not depend on the number of workers or on interruptions.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,8 +97,17 @@ def _try_seeds(
 
 
 def _start(source: Source) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     source.open()
     _worker["source"] = source
+
+
+def _end_with_parent() -> None:
+    """A pool's process does not notice that its parent was killed, and would wait for ever with a simulator in memory."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _one(folder: str, seed: int) -> int:
