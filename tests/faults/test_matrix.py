@@ -1,18 +1,23 @@
 """Every known way to 0 % is caught, the good run raises nothing, and the table in docs/ is what these tests say."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from pirig.config.schema import GatesConfig
 from pirig.gates import data, policy
 from pirig.gates.finding import GateError, Report, require_good, run_gates
+from pirig.stages.doctor import reports
 from tests.faults import diagnosed
 from tests.faults.faults import FAULTS
 
 assert diagnosed  # importing it adds its faults to FAULTS
-TABLE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs" / "fault-matrix.md"
 
 
 def matrix() -> str:
@@ -21,8 +26,27 @@ def matrix() -> str:
         f"# {len(FAULTS)} known ways to 0 %, and what stops each\n\n"
         "Written by `python -m tests.faults.test_matrix`; tests/faults injects each one into a good run and demands that it "
         "is caught before the stage it would waste, or named by `pirig diagnose RUN` afterwards.\n\n"
-        "| somebody did this | it is caught by | before |\n|---|---|---|\n" + rows
+        "| somebody did this | it is caught by | before |\n|---|---|---|\n" + rows + healthy()
     )
+
+
+def healthy() -> str:
+    """What the same gates say where nothing is wrong, from the results of benchmarks/."""
+    rows = [("data set of " + name, one, "demos replayed") for name, one in _measured("oracles", "oracles").items()]
+    rows += [("run " + name, one, "policy") for name, one in _measured("healthy", "runs").items()]
+    lines = "".join(
+        f"| {name} | {one['k']}/{one['n']} ({what}) | {len(one['gates'])} | {'; '.join(one['gates_raised']) or 'nothing'} |\n"
+        for name, one, what in rows
+    )
+    return (
+        "\n## Healthy ones\n\nWhere nothing was wrong, the gates said this (`python -m benchmarks.oracles`, "
+        "`python -m benchmarks.healthy RUN...`).\n\n"
+        "| of | success | gates asked | they said |\n|---|---|---|---|\n" + lines
+    )
+
+
+def _measured(name: str, key: str) -> dict[str, dict[str, Any]]:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}-cpu-2cores.json").read_text())[key]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.what for fault in FAULTS])
@@ -38,6 +62,21 @@ def test_the_good_run_raises_nothing(good, pool):
     gates = data.cheap(good.open_dataset(), good.stats, good.pipeline.normalization)
     report = run_gates({**gates, **policy.gates(good.pipeline, good.record)}, [])
     assert report.good, report.lines()
+
+
+def test_doctor_names_a_hidden_goal_that_was_forced(good, tmp_path):
+    assert next(reports(good.folder))[1].good
+    plain = yaml.safe_load((good.folder / "config.yaml").read_text())
+    plain["task"]["goal_visible"], plain["allow_unobservable_goal"] = False, True
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain))
+    (tmp_path / "contract.json").write_bytes((good.folder / "contract.json").read_bytes())
+    _, report = next(reports(tmp_path))
+    assert "no policy can succeed" in report.lines()[0]
+
+
+def test_healthy_data_sets_and_runs_raised_nothing():
+    entries = [*_measured("oracles", "oracles").values(), *_measured("healthy", "runs").values()]
+    assert len(entries) >= 10 and not [line for one in entries for line in one["gates_raised"]]
 
 
 def test_gates_that_ask_the_simulator_are_recorded_when_they_are_switched_off(good):

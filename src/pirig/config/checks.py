@@ -161,8 +161,9 @@ def goal_is_seen(config: Config) -> bool:
     return config.task.goal_visible or config.camera.show_goal or config.state.includes_goal
 
 
-def goal_is_observable(config: Config) -> str | None:
-    if not goal_is_seen(config) and not config.allow_unobservable_goal:
+def goal_is_observable(config: Config, allowed: bool | None = None) -> str | None:
+    """`allowed` replaces `allow_unobservable_goal`: `pirig doctor` says what is wrong with a run that was forced."""
+    if not goal_is_seen(config) and not (config.allow_unobservable_goal if allowed is None else allowed):
         return (
             f"state={config.state.name} with task={config.task.name}: no camera shows this task's goal and the state does "
             "not hold it, so no policy can succeed; choose state=joints_goal, or camera.show_goal=true for pixels alone, or "

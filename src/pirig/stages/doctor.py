@@ -1,7 +1,8 @@
 """`pirig doctor [RUN | DATASET]`: what would waste your time, before it does.
 
 Without a path: can this machine plan, render and train? With a LeRobot folder or a run folder: every gate, on the data
-set and on the newest checkpoint. Each line says what was found and, if wrong, what to do; exit status 1 if anything is.
+set, the config and the newest checkpoint. Each line says what was found and, if wrong, what to do; exit status 1 if
+anything is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pirig.config.schema import GatesConfig
+    from pirig.gates.finding import Report
     from pirig.transforms.relative import Relative
 
 
@@ -58,22 +62,38 @@ def _renderer() -> tuple[bool, str]:
 
 
 def _folder(folder: Path) -> int:
-    """All gates of a data set, and of a checkpoint where the folder is a run."""
+    good = True
+    for title, report in reports(folder):
+        print("\n".join([title, *report.lines()]), flush=True)
+        good = good and report.good
+    return 0 if good else 1
+
+
+def reports(folder: Path) -> Iterator[tuple[str, Report]]:
+    """(what was asked, what the gates say) of a LeRobot folder, or of a run's config, newest checkpoint and data set."""
+    from pirig.config.checks import goal_is_observable
     from pirig.config.load import of_run
     from pirig.config.schema import GatesConfig
+    from pirig.gates.finding import Report
     from pirig.runs.record import norm_stats_file
 
     if (folder / "meta" / "info.json").is_file():
-        return _data_set(folder / "meta" / "pirig" / "norm_stats.json", "quantile", GatesConfig())
+        yield _data_set(folder / "meta" / "pirig" / "norm_stats.json", "quantile", GatesConfig())
+        return
     config = of_run(folder, [])
     from pirig.config.agreement import contract_of
     from pirig.stages.stats import relation_of
 
-    wrong, path = _checkpoint(folder), norm_stats_file(config, contract_of(config))
-    return max(wrong, _data_set(path, config.model.normalization, config.gates, relation_of(config)))
+    unseen = goal_is_observable(config, allowed=False)
+    yield f"config {folder / 'config.yaml'}", Report({"goal_is_observable": [unseen] if unseen else []}, [])
+    yield _checkpoint(folder)
+    path = norm_stats_file(config, contract_of(config))
+    yield _data_set(path, config.model.normalization, config.gates, relation_of(config))
 
 
-def _data_set(path: Path, normalization: str, settings: GatesConfig, relation: Relative | None = None) -> int:
+def _data_set(
+    path: Path, normalization: str, settings: GatesConfig, relation: Relative | None = None
+) -> tuple[str, Report]:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.gates.data import check
     from pirig.transforms.normalize import load_norm_stats
@@ -83,23 +103,18 @@ def _data_set(path: Path, normalization: str, settings: GatesConfig, relation: R
         raise ValueError(
             f"{path}: no norm stats there; run `pirig stats` with the settings that made this data set first."
         )
-    print(f"data set {folder}")
     report = check(Dataset(folder), load_norm_stats(path), normalization, settings, relation=relation)
-    print("\n".join(report.lines()))
-    return 0 if report.good else 1
+    return f"data set {folder}", report
 
 
-def _checkpoint(folder: Path) -> int:
+def _checkpoint(folder: Path) -> tuple[str, Report]:
     from pirig.evaluation.policy import load_pipeline, load_policy_record
     from pirig.gates import policy
-    from pirig.gates.finding import run_gates
+    from pirig.gates.finding import Report, run_gates
     from pirig.training.checkpoints import newest
 
     checkpoint = newest(folder)
     if checkpoint is None:
-        print(f"run {folder}: no checkpoint yet")
-        return 0
-    print(f"checkpoint {checkpoint}")
-    report = run_gates(policy.gates(load_pipeline(checkpoint), load_policy_record(checkpoint)), [])
-    print("\n".join(report.lines()))
-    return 0 if report.good else 1
+        return f"run {folder}: no checkpoint yet", Report({}, [])
+    gates = policy.gates(load_pipeline(checkpoint), load_policy_record(checkpoint))
+    return f"checkpoint {checkpoint}", run_gates(gates, [])
