@@ -9,11 +9,6 @@ is that of the whole process with all its threads. Writes benchmarks/results/con
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import report
 from pirig.contract import Contract
 from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.lerobot_read import Dataset
@@ -30,7 +26,6 @@ from pirig.demos.manifest import episode_files, read_episode
 from pirig.transforms.state import build_state
 from tests.datasets.real_lerobot import import_lerobot
 
-RESULTS = Path(__file__).parent / "results"
 Episodes = list[dict[str, np.ndarray]]
 
 
@@ -90,17 +85,12 @@ def require_lossless(dataset: Dataset, episodes: Episodes) -> None:
             assert (dataset.image(role, row) == episode[f"image/{role}"][0]).all()
 
 
-def versions() -> dict[str, str]:
-    names = ("lerobot", "datasets", "numpy", "pyarrow", "pillow", "torch")
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demos", type=Path)
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default=f"{platform.machine()}-{os.cpu_count()}cores")
+    parser.add_argument("--device", default=report.MACHINE)
     options = parser.parse_args()
     contract = Contract.load(options.demos)
     episodes = load(options.demos, options.episodes, contract)
@@ -115,10 +105,8 @@ def main() -> None:
     medians = {
         name: {key: float(np.median([run[key] for run in found])) for key in found[0]} for name, found in runs.items()
     }
-    report = {
+    result = {
         "what": "LeRobot data set from demos in memory; per frame of all cameras; median of the repeats",
-        "device": options.device,
-        "date": datetime.date.today().isoformat(),
         "episodes": len(episodes),
         "frames": sum(len(episode["actions"]) for episode in episodes),
         "cameras": [[camera.role, camera.width_px, camera.height_px] for camera in contract.cameras],
@@ -128,12 +116,10 @@ def main() -> None:
         "runs": runs,
         "cpu_ratio": medians["lerobot"]["cpu_ms"] / medians["ours"]["cpu_ms"],
         "wall_ratio": medians["lerobot"]["wall_ms"] / medians["ours"]["wall_ms"],
-        "versions": versions(),
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"convert-{options.device}-{report['date']}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"lerobot / ours: {report['cpu_ratio']:.1f} x CPU, {report['wall_ratio']:.1f} x wall -> {path}")
+    print(f"lerobot / ours: {result['cpu_ratio']:.1f} x CPU, {result['wall_ratio']:.1f} x wall")
+    packages = ("lerobot", "datasets", "numpy", "pyarrow", "pillow", "torch")
+    report.write("convert", options.device, result, packages)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import RESULTS
 from pirig.files.atomic import write_text
 from pirig.runs.collect import read_run
 from pirig.stages.doctor import reports
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:

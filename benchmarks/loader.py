@@ -12,11 +12,7 @@ Writes benchmarks/results/loader-<device>-<date>.json.
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import report
 from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.models.tokenizer import BuiltinTokenizer
 from pirig.training.batches import Batches, Prefetch
 
-RESULTS = Path(__file__).parent / "results"
 MAX_TOKENS = 128
 
 
@@ -110,14 +106,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("--ours", type=int, default=200, help="batches of ours")
     parser.add_argument("--theirs", type=int, default=20, help="batches of lerobot's, for each number of workers")
     parser.add_argument("--workers", default="0,2", help="of the torch DataLoader")
-    parser.add_argument("--device", default=f"{platform.machine()}-{os.cpu_count()}cores")
+    parser.add_argument("--device", default=report.MACHINE)
     return parser.parse_args()
 
 
 def main() -> None:
     chosen = options()
     dataset = Dataset(chosen.dataset)
-    load_before = os.getloadavg()
     frames, build_s, folder = build_cache(dataset, dataset.contract.image_px)
     theirs = their_dataset(dataset, chosen.horizon)
     require_same(dataset, frames, theirs)
@@ -132,11 +127,8 @@ def main() -> None:
         rows.append({"way": "ours", "workers": 1, **measure(stream, chosen.ours, chosen.batch, touch_ours, ahead=2)})
     print(rows[-1], flush=True)
     best = max(row["samples_per_s"] for row in rows if row["way"] == "lerobot")
-    names = ("lerobot", "datasets", "torch", "numpy", "pyarrow", "pillow")
-    report = {
+    result = {
         "what": "samples/s of shuffled batches with an action chunk: frame cache beside LeRobotDataset + DataLoader",
-        "device": chosen.device,
-        "date": datetime.date.today().isoformat(),
         "frames": dataset.frame_count,
         "cameras": [[camera.role, camera.width_px, camera.height_px] for camera in dataset.contract.cameras],
         "batch": chosen.batch,
@@ -144,14 +136,10 @@ def main() -> None:
         "build_s": build_s,
         "rows": rows,
         "ratio_to_the_better_dataloader": rows[-1]["samples_per_s"] / best,
-        "load_average": {"before": load_before, "after": os.getloadavg()},  # above the cores: others were working
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names},
     }
     folder.cleanup()
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"loader-{chosen.device}-{report['date']}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"{report['ratio_to_the_better_dataloader']:.0f} times -> benchmarks/results/{path.name}")
+    print(f"{result['ratio_to_the_better_dataloader']:.0f} times")
+    report.write("loader", chosen.device, result, ("lerobot", "datasets", "torch", "numpy", "pyarrow", "pillow"))
 
 
 if __name__ == "__main__":

@@ -11,27 +11,21 @@ reported, and the largest difference of the sampled actions. Writes benchmarks/r
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import report
 from pirig.config.schema import TrainConfig
 from pirig.models import pi0
 from pirig.models.layout import param_count
 from pirig.models.sizes import SIZES, ModelConfig, model_config
 from pirig.training.step import init_state, make_train_step
 
-RESULTS = Path(__file__).parent / "results"
 CAMERAS = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")
 PADDED = {"pi0": 48, "pi05": 200}  # openpi's max_token_len
 NEEDED = {"pi0": 16, "pi05": 64}  # a short sentence; for pi0.5 with the digits of 8 to 10 state numbers
@@ -137,7 +131,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--needed-tokens", type=int, help="the prompt's own length; 16 for pi0, 64 for pi0.5")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--only", choices=("train", "sample"), help="one of the two kinds")
-    parser.add_argument("--device", default=f"{jax.devices()[0].device_kind}-{os.cpu_count()}cores".replace(" ", "-"))
+    parser.add_argument("--device", default=report.accelerator())
     return parser.parse_args()
 
 
@@ -157,11 +151,9 @@ def main() -> None:
             count = chosen.batch if kind == "train" else 1
             batches = {present: batch_with(config, count, present, needed, needed) for present in (1, 2, 3)}
             rows += measure(kind, make(), batches, padded, chosen.repeats)
-    report = {
+    result = {
         "what": "milliseconds with the exact shortcuts on and off (openpi's padding); median of the repeats, in turns",
-        "device": chosen.device,
         "platform": jax.devices()[0].device_kind,
-        "date": datetime.date.today().isoformat(),
         "model": chosen.model,
         "size": chosen.size,
         "parameters": param_count(config),
@@ -171,15 +163,9 @@ def main() -> None:
         "prompt_tokens": {"on": needed, "off": padded},
         "sampling_steps": STEPS,
         "repeats": chosen.repeats,
-        "load_average": os.getloadavg(),  # above the number of cores: others were working, trust the ratios less
         "rows": rows,
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "optax")},
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"model-{chosen.device}-{report['date']}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"-> benchmarks/results/{path.name}")
+    report.write("model", chosen.device, result, ("jax", "jaxlib", "numpy", "optax"))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import functools
-import importlib.metadata
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -32,7 +27,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.model import NEEDED, PADDED, RESULTS, STEPS, Batch, Trainer, batch_with, sampler
+from benchmarks import report
+from benchmarks.model import NEEDED, PADDED, STEPS, Batch, Trainer, batch_with, sampler
 from pirig.models.layout import init_params, param_count
 from pirig.models.sizes import SIZES, ModelConfig, model_config
 from tests.real_openpi import import_openpi, sized, their_config, their_observation
@@ -119,7 +115,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 3], help="numbers of present cameras")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--only", choices=("train", "sample"), help="one of the two kinds")
-    parser.add_argument("--device", default=f"{jax.devices()[0].device_kind}-{os.cpu_count()}cores".replace(" ", "-"))
+    parser.add_argument("--device", default=report.accelerator())
     return parser.parse_args()
 
 
@@ -134,14 +130,10 @@ def main() -> int:
         pi05=chosen.model == "pi05", size=chosen.size, lora=False, action_dim=32, action_horizon=50,
         max_token_len=PADDED[chosen.model], image_px=224, compute_dtype=chosen.dtype,
     )  # fmt: skip
-    before = os.getloadavg()
     rows = measure(openpi, config, chosen)
-    packages = ("jax", "jaxlib", "flax", "numpy", "optax")
-    report = {
+    result = {
         "what": "milliseconds of openpi's own train step and 10-step sampling beside ours; medians, the sides in turns",
-        "device": chosen.device,
         "platform": jax.devices()[0].device_kind,
-        "date": datetime.date.today().isoformat(),
         "model": chosen.model,
         "size": chosen.size,
         "parameters": param_count(config),
@@ -150,14 +142,9 @@ def main() -> int:
         "prompt_tokens": {"pirig": NEEDED[chosen.model], "openpi": PADDED[chosen.model]},
         "sampling_steps": STEPS,
         "repeats": chosen.repeats,
-        "load_average": {"before": before, "after": os.getloadavg()},  # above the number of cores: others were working
         "rows": rows,
-        "versions": {"python": platform.python_version(), "openpi": _commit(openpi)}
-        | {name: importlib.metadata.version(name) for name in packages},
     }
-    path = RESULTS / f"openpi-{chosen.device}-{report['date']}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"-> benchmarks/results/{path.name}")
+    report.write("openpi", chosen.device, result, ("jax", "jaxlib", "flax", "numpy", "optax"), openpi=_commit(openpi))
     return 0
 
 

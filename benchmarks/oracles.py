@@ -1,6 +1,6 @@
 """The oracle of every task and camera: planned demos, converted, then replayed through the evaluation's path.
 
-    python benchmarks/oracles.py [--root outputs] [--episodes 20] [--tasks pick_cube,...] [--cameras wrist,nowrist]
+    python -m benchmarks.oracles [--root outputs] [--episodes 20] [--tasks pick_cube,...] [--cameras wrist,nowrist]
 
 Adds one entry per task and camera to benchmarks/results/oracles-<device>.json: seeds kept of tried by the planner, and how
 many of the data set's own episodes succeed (once, and at the end), and what the gates of training say of the data set
@@ -19,13 +19,13 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.report import RESULTS
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.files.atomic import write_text
 from pirig.sim import renderer
 
 TASKS = ("pick_cube", "stack_cube", "push_cube", "pull_cube", "place_sphere", "peg_insertion_side")
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:

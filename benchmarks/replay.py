@@ -10,11 +10,8 @@ difference is divided by the difference in frames. Writes benchmarks/results/rep
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,14 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.schema import Config
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.planner import PLANNING_MODE, find_solver
 from pirig.sim import renderer
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def plan_file(config: Config, count: int, folder: Path) -> Path:
@@ -111,31 +107,25 @@ def main() -> None:
     parser.add_argument("--camera", default="nowrist")
     parser.add_argument("--px", type=int, default=128)
     parser.add_argument("--episodes", type=int, default=6)
-    parser.add_argument("--device", default=f"cpu-{os.cpu_count()}cores")
+    parser.add_argument("--device", default=report.MACHINE)
     options = parser.parse_args()
     renderer.configure()
     words = [f"task={options.task}", f"camera={options.camera}", f"camera.resolution_px={options.px}"]
     words += ["allow_unobservable_goal=true"]
     found = run(words, compose(words), options.episodes)
-    report = {
+    result = {
         "what": "replay of planned episodes into the control mode with rgb frames, one process each, start-up taken out",
-        "device": options.device,
-        "date": datetime.date.today().isoformat(),
         "task": options.task,
         "camera": options.camera,
         "px": options.px,
         "per_frame": found,
         "cpu_ratio": found["maniskill"]["cpu_ms"] / found["ours"]["cpu_ms"],
         "wall_ratio": found["ours"]["frames_per_s"] / found["maniskill"]["frames_per_s"],
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("mani-skill", "sapien", "torch", "numpy")},
-        },
     }
-    path = RESULTS / f"replay-{options.task}-{options.camera}-{options.device}-{report['date']}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(found, indent=2))
-    print(f"maniskill / ours: {report['cpu_ratio']:.2f} x CPU, {report['wall_ratio']:.2f} x wall -> {path.name}")
+    print(f"maniskill / ours: {result['cpu_ratio']:.2f} x CPU, {result['wall_ratio']:.2f} x wall")
+    name = f"replay-{options.task}-{options.camera}"
+    report.write(name, options.device, result, ("mani-skill", "sapien", "torch", "numpy"))
 
 
 if __name__ == "__main__":

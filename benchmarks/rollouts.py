@@ -10,11 +10,6 @@ compiled) before the clock starts, and run in turns. Writes benchmarks/results/r
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -23,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import report
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.policy import load_policy, load_policy_record
 from pirig.evaluation.results import ResultsFile
@@ -32,8 +28,6 @@ from pirig.evaluation.workers import WorkerPool
 from pirig.sim import renderer
 from pirig.sim.env import make_env, proprioception, success_of
 from pirig.training.checkpoints import newest
-
-RESULTS = Path(__file__).parent / "results"
 
 
 class SerialLoop:
@@ -84,7 +78,7 @@ def main() -> None:
     parser.add_argument("--execute", type=int, default=8)
     parser.add_argument("--flow-steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default=f"cpu-{os.cpu_count()}cores")
+    parser.add_argument("--device", default=report.MACHINE)
     options = parser.parse_args()
     renderer.configure()
     renderer.limit_threads()
@@ -120,10 +114,8 @@ def main() -> None:
         name: 60 * len(seeds) / statistics.median(row["seconds"] for row in rows if row["way"] == name) for name in ways
     }
     contract = serial.contract
-    report = {
+    result = {
         "what": "evaluation episodes per minute, start-up left out; median of the repeats, in turns",
-        "device": options.device,
-        "date": datetime.date.today().isoformat(),
         "env_id": contract.env_id,
         "cameras": [[camera.role, camera.width_px, camera.height_px] for camera in contract.cameras],
         "episodes": len(seeds),
@@ -135,18 +127,11 @@ def main() -> None:
         "episodes_per_minute": per_minute,
         "ratio": per_minute["pool"] / per_minute["serial"],
         "rows": rows,
-        "load_average": os.getloadavg()[0],
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("jax", "mani-skill", "sapien", "torch", "numpy")},
-        },
     }
     cameras = "-".join(camera.sensor.removesuffix("_camera") for camera in contract.cameras)
-    path = RESULTS / f"rollouts-{contract.env_id}-{cameras}-{options.device}-{report['date']}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(
-        f"{per_minute['pool']:.1f} beside {per_minute['serial']:.1f} episodes a minute, {report['ratio']:.2f} x: {path.name}"
-    )
+    print(f"{per_minute['pool']:.1f} beside {per_minute['serial']:.1f} episodes a minute, {result['ratio']:.2f} x")
+    name = f"rollouts-{contract.env_id}-{cameras}"
+    report.write(name, options.device, result, ("jax", "mani-skill", "sapien", "torch", "numpy"))
 
 
 def _counts(found: dict[int, tuple[bool, int]]) -> dict[str, int]:

@@ -12,11 +12,6 @@ Writes benchmarks/results/stats-<device>-<date>.json.
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import report
 from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
 
-RESULTS = Path(__file__).parent / "results"
 BATCH, BINS = 32, 5000
 Numbers = dict[str, np.ndarray]
 
@@ -105,12 +100,12 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--frames", type=int, default=512, help="of the passes that decode")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default=f"{platform.machine()}-{os.cpu_count()}cores")
+    parser.add_argument("--device", default=report.MACHINE)
     chosen = parser.parse_args()
     from tests.datasets.real_lerobot import import_lerobot
 
     dataset = Dataset(chosen.dataset)
-    frames, load_before = min(chosen.frames, dataset.frame_count), os.getloadavg()
+    frames = min(chosen.frames, dataset.frame_count)
     theirs = import_lerobot().LeRobotDataset("bench/x", root=dataset.folder)
     ways = {
         "ours": (dataset.frame_count, lambda: compute(Dataset(chosen.dataset))),  # opening and reading included
@@ -125,21 +120,14 @@ def main() -> None:
             assert np.allclose(result["state"].mean, dataset.state[:frames].mean(0), atol=1e-4)
         print(f"{name:8} {rows[name]}", flush=True)
     ratios = {f"to_{name}": rows[name]["ms_per_frame"] / rows["ours"]["ms_per_frame"] for name in ("decode", "lerobot")}
-    names = ("lerobot", "datasets", "torch", "numpy", "pyarrow")
-    report = {
+    result = {
         "what": "norm stats of a data set: number columns only beside passes that decode every image",
-        "device": chosen.device,
-        "date": datetime.date.today().isoformat(),
         "cameras": [[camera.role, camera.width_px, camera.height_px] for camera in dataset.contract.cameras],
         "rows": rows,
         "ratios": ratios,
-        "load_average": {"before": load_before, "after": os.getloadavg()},  # above the cores: others were working
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names},
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"stats-{chosen.device}-{report['date']}.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"{ratios} -> benchmarks/results/{path.name}")
+    print(ratios)
+    report.write("stats", chosen.device, result, ("lerobot", "datasets", "torch", "numpy", "pyarrow"))
 
 
 if __name__ == "__main__":

@@ -11,20 +11,16 @@ The jobs are cancelled at once. Writes benchmarks/results/submission-<device>-<d
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import report
 from tests.sweeps.project import SMALL, Project
 
-RESULTS = Path(__file__).parent / "results"
 OURS = ["hydra/launcher=slurm", *SMALL, "hydra.launcher.parallel=1", "sweep.wait=false"]
 THEIRS = ["hydra/launcher=submitit_slurm", "hydra/sweeper=basic", "hydra.launcher.mem_gb=1",
           "hydra.launcher.timeout_min=10", "hydra.launcher.array_parallelism=1"]  # fmt: skip
@@ -73,7 +69,7 @@ def main() -> None:
     parser.add_argument("theirs", type=Path)
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default=f"cpu-{os.cpu_count()}cores")
+    parser.add_argument("--device", default=report.MACHINE)
     given = parser.parse_args()
     if queued():
         raise SystemExit(
@@ -89,16 +85,10 @@ def main() -> None:
             took = measure(project, THEIRS, given.points, f"theirs{turn}", given.theirs.resolve())
             seconds["hydra-submitit-launcher"].append(took)
             print({name: values[-1] for name, values in seconds.items()}, flush=True)
-    versions = {name: importlib.metadata.version(name) for name in ("hydra-core", "submitit")}
     found = next(given.theirs.glob("hydra_submitit_launcher-*.dist-info"))
-    versions["hydra-submitit-launcher"] = found.name.split("-")[1].removesuffix(".dist")
-    load = os.getloadavg()[0]
-    record = {"points": given.points, "seconds": seconds, "versions": versions, "load_average": load,
-              "python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}  # fmt: skip
-    date = datetime.date.today().isoformat()
-    path = RESULTS / f"submission-{given.device}-{date}.json"
-    path.write_text(json.dumps(record, indent=2) + "\n")
-    print(path)
+    theirs = {"hydra-submitit-launcher": found.name.split("-")[1].removesuffix(".dist")}
+    result = {"what": "seconds to submit so many points that do nothing", "points": given.points, "seconds": seconds}
+    report.write("submission", given.device, result, ("hydra-core", "submitit"), **theirs)
 
 
 if __name__ == "__main__":
