@@ -64,7 +64,7 @@ def test_on_a_terminal_the_table_is_live_until_the_runs_have_ended(project):
         screen = _read(end)
         assert shown.wait(20) == 0
     before, _, after = screen.rpartition("running")
-    assert before and "done" in after and "1 runs: 1 done" in after
+    assert before and "done" in after and "1 run: 1 done" in after
 
 
 def _read(end):

@@ -122,4 +122,6 @@ def _busy(found: list[Row]) -> bool:
 
 
 def _counts(found: list[Row]) -> str:
-    return f"{len(found)} runs: " + ", ".join(f"{n} {state}" for state, n in Counter(r.state for r in found).items())
+    noun = "run" if len(found) == 1 else "runs"
+    counted = Counter(row.state for row in found).items()
+    return f"{len(found)} {noun}: " + ", ".join(f"{count} {state}" for state, count in counted)
