@@ -50,6 +50,10 @@ class NormStats:
     q01: object = None
     q99: object = None
 """,
+    "src/openpi/training/checkpoints.py": """
+def restore_state(manager, state, data_loader, step=None):
+    return state
+""",
     "src/openpi/training/optimizer.py": """
 import dataclasses
 @dataclasses.dataclass(frozen=True)

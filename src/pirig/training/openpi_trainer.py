@@ -1,8 +1,8 @@
 """`trainer=openpi`: an installed openpi trains the same resolved config on the same batches, as a reference run.
 
-openpi's own scripts/train.py runs unchanged. Two names in it are replaced while it runs: the data loader (its LeRobot
-reads no v3.0 data set), so that step i sees the rows that pirig's loop would see at step i, and wandb.log, whose numbers
-go to metrics.jsonl as well. Augmentation, optimiser, EMA, sharding and checkpoints are openpi's. Written against the
+openpi's own scripts/train.py runs unchanged. Three names in it are replaced while it runs: the data loader (its LeRobot
+reads no v3.0 data set), so that step i sees the rows that pirig's loop would see at step i; wandb.log, whose numbers go
+to metrics.jsonl as well; and restore_state, whose arrays are copied on a CPU. Augmentation, optimiser, EMA, sharding and checkpoints are openpi's. Written against the
 public repository at 15a9616.
 """
 
@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.schema import Config, Mode
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.transforms.pipeline import Pipeline
 
-MODULES = ("models.pi0_config", "models.model", "shared.normalize", "training.config", "training.data_loader",
-           "training.optimizer", "training.weight_loaders")  # fmt: skip
+MODULES = ("models.pi0_config", "models.model", "shared.normalize", "training.checkpoints", "training.config",
+           "training.data_loader", "training.optimizer", "training.weight_loaders")  # fmt: skip
 ASSET_ID = "pirig"
 Batch = dict[str, Any]
 
@@ -90,13 +91,14 @@ def train(
     resume = config.run.mode == Mode.resume and done > 1  # its checkpoint 0 cannot be resumed from
     loader = Loader(openpi, batches, pipeline, settings.batch_size * done if resume else 0)
     metrics = MetricsFile(folder, done if resume else 0)
-    originals = openpi.script.wandb, openpi.data_loader.create_data_loader
+    originals = openpi.script.wandb, openpi.data_loader.create_data_loader, openpi.checkpoints.restore_state
     openpi.script.wandb, openpi.data_loader.create_data_loader = WandbTap(originals[0], metrics), loader.create
+    openpi.checkpoints.restore_state = lambda *given: _donatable(originals[2](*given))
     print("openpi trains; it augments in its own way and has no validation loop", file=sys.stderr, flush=True)
     try:
         openpi.script.main(train_config(openpi, config, pipeline, folder, resume=resume))
     finally:
-        openpi.script.wandb, openpi.data_loader.create_data_loader = originals
+        openpi.script.wandb, openpi.data_loader.create_data_loader, openpi.checkpoints.restore_state = originals
         metrics.close()
         _complete(folder, pipeline, dataset)
     losses = [row["loss"] for row in metrics.rows[-max(1, LOSS_WINDOW // settings.log_every) :]]
@@ -104,6 +106,11 @@ def train(
     if saved is None:
         raise ValueError(f"{folder}: openpi's training ended without a checkpoint; its messages above say why")
     return TrainResult(settings.steps, time.monotonic() - started_s, loss, saved)
+
+
+def _donatable(state: Any) -> Any:
+    """On a CPU Orbax's arrays lie in NumPy's memory; JAX 0.5.3 lets openpi's step donate them, and the process dies."""
+    return jax.tree.map(jnp.copy, state) if jax.default_backend() == "cpu" else state
 
 
 def train_config(openpi: SimpleNamespace, config: Config, pipeline: Pipeline, folder: Path, *, resume: bool) -> Any:
