@@ -2,8 +2,8 @@
 
 openpi's own scripts/train.py runs unchanged. Three names in it are replaced while it runs: the data loader (its LeRobot
 reads no v3.0 data set), so that step i sees the rows that pirig's loop would see at step i; wandb.log, whose numbers go
-to metrics.jsonl as well; and restore_state, whose arrays are copied on a CPU. Augmentation, optimiser, EMA, sharding and checkpoints are openpi's. Written against the
-public repository at 15a9616.
+to metrics.jsonl as well; and restore_state, whose arrays are copied on a CPU. Augmentation, optimiser, EMA, sharding and
+checkpoints are openpi's. Written against the public repository at 15a9616.
 """
 
 from __future__ import annotations
