@@ -20,6 +20,7 @@ from pirig.contract import ContractError
 from pirig.demos.generate import generate
 from pirig.demos.manifest import DemosManifest, episode_files, read_episode, read_tried
 from pirig.demos.trajectory import from_file, read_index
+from pirig.stages import demos as stage
 
 OVERRIDES = ["experiment=quickstart", "demos.count=2", "camera.resolution_px=32"]
 
@@ -109,6 +110,15 @@ def test_a_torn_episode_is_not_taken_over(config, planned, tmp_path, monkeypatch
     generate(contract_of(config), config.task, config.demos, tmp_path / "second" / "demos")
     assert len(list((tmp_path / "second" / "demos").glob("episode_*.npz"))) == 1
     assert not list((tmp_path / "second" / "demos").glob(".*"))
+
+
+def test_demos_in_which_the_planner_wandered_are_named_with_the_limit_that_they_cause():
+    usual = DemosManifest(4, 4, [3, 5, 6, 9], [61, 72, 75, 128], "test")
+    assert stage._wandering(usual, 1.5) is None
+    said = stage._wandering(
+        dataclasses.replace(usual, kept=5, seeds=[3, 5, 6, 9, 12], lengths=[61, 72, 75, 128, 807]), 1.5
+    )
+    assert "seed 12: 807" in said and "1211 steps" in said and "eval.max_steps=192" in said
 
 
 def test_a_truncated_episode_is_named(tmp_path):

@@ -14,6 +14,7 @@ from pirig.files.atomic import write_text
 
 FILE_NAME = "manifest.json"
 TRIED = "tried.jsonl"
+WANDERED = 2.5  # times the median length: planners vary by less than 1.9, unless they lost their way
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class DemosManifest:
 
     def save(self, folder: Path) -> None:
         write_text(folder / FILE_NAME, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    def wandering(self) -> dict[int, int]:
+        """Seed -> length of the episodes that are much longer than the others."""
+        longest = WANDERED * sorted(self.lengths)[len(self.lengths) // 2]
+        return {seed: length for seed, length in zip(self.seeds, self.lengths, strict=True) if length > longest}
 
     @staticmethod
     def load(folder: Path) -> DemosManifest:

@@ -5,11 +5,16 @@ What was recorded on a real arm is only checked: it has its pictures already.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pirig.config.agreement import contract_of
 from pirig.config.schema import Config
 from pirig.runs.record import data_folder
+
+if TYPE_CHECKING:
+    from pirig.demos.manifest import DemosManifest
 
 
 def run(config: Config) -> int:
@@ -34,7 +39,22 @@ def make(config: Config) -> Path:
     print(
         f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
     )
+    if note := _wandering(manifest, config.eval.step_margin):
+        print(note)
     return folder
+
+
+def _wandering(manifest: DemosManifest, margin: float) -> str | None:
+    """What a few much longer demos mean for the step limit, which follows the longest."""
+    if not (found := manifest.wandering()):
+        return None
+    named = ", ".join(f"seed {seed}: {length}" for seed, length in list(found.items())[:5])
+    usual = max(set(manifest.lengths) - set(found.values()))
+    return (
+        f"demos: note: {len(found)} of them are much longer than the others, which end within {usual} steps ({named}). The step "
+        f"limit of the evaluation follows the longest, {math.ceil(margin * max(manifest.lengths))} steps; eval.max_steps="
+        f"{math.ceil(margin * usual)} follows the others."
+    )
 
 
 def recorded(config: Config) -> Path:
