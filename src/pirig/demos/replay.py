@@ -27,23 +27,34 @@ class Recorder:
         self.frames: list[dict[str, np.ndarray]] = []
         self.actions: list[np.ndarray] = []
         self.success = False
-        self.first_success = -1
 
     def step(self, action: Any) -> Any:
         self.frames.append(self.sim.observe() if self.sim.render else self.sim.sense())
         array = np.asarray(action.cpu() if hasattr(action, "cpu") else action, np.float32).reshape(-1)
         self.actions.append(array)
-        info = self.sim.step(array)
-        self.success = info.success
-        if info.success and self.first_success < 0:
-            self.first_success = info.steps
-        return None, 0.0, False, False, {"success": info.success}
+        self.success = self.sim.step(array).success
+        return None, 0.0, False, False, {"success": self.success}
 
     def episode(self, seed: int) -> dict[str, np.ndarray]:
         """Frame t is what was seen before action t."""
         stacked = {name: np.stack([frame[name] for frame in self.frames]) for name in self.frames[0]}
         actions = np.clip(np.stack(self.actions), -1.0, 1.0) if _normalised(self.sim) else np.stack(self.actions)
         return {**stacked, "actions": actions, "seed": np.int64(seed), "success": np.bool_(self.success)}
+
+
+class Targets:
+    """Stands for the source environment in ManiSkill's action converter, which reads its controller's targets and no more.
+
+    So an action is set and nothing is simulated.
+    """
+
+    def __init__(self, env: Any):
+        self.unwrapped = env.unwrapped
+
+    def step(self, action: Any) -> None:
+        import torch
+
+        self.unwrapped.agent.set_action(torch.as_tensor(action)[None])
 
 
 def _normalised(sim: SimEnv) -> bool:
@@ -56,8 +67,7 @@ def replay(
 ) -> dict[str, np.ndarray] | None:
     """The episode of these actions in the contract's control mode, or None where the replay does not end in success.
 
-    `actions` [T, A] are in `source_mode`; `source_env` (that mode, same robot) is stepped along: the converter reads its
-    targets.
+    `actions` [T, A] are in `source_mode`; the controller of `source_env` (that mode, same robot) says what they aim at.
     """
     recorder = Recorder(sim)
     sim.reset(seed)
@@ -68,5 +78,5 @@ def replay(
         from mani_skill.trajectory.utils.actions import conversion
 
         source_env.reset(seed=seed, options={"reconfigure": True})
-        conversion.from_pd_joint_pos(contract.control_mode, actions, source_env, recorder)
+        conversion.from_pd_joint_pos(contract.control_mode, actions, Targets(source_env), recorder)
     return recorder.episode(seed) if recorder.success else None
