@@ -101,7 +101,7 @@ def main() -> None:
     for _ in range(options.repeats):
         for name, write in ways.items():
             runs[name].append(measure(write, episodes, contract))
-            print(f"{name:8} " + "  ".join(f"{key} {value:.2f}" for key, value in runs[name][-1].items()), flush=True)
+            report.show({"writer": name, **runs[name][-1]})
     medians = {
         name: {key: float(np.median([run[key] for run in found])) for key in found[0]} for name, found in runs.items()
     }

@@ -118,7 +118,7 @@ def measure(kind: str, run: Callable[[Batch], Any], batches: dict[int, Batch], p
         if kind == "sample":
             row["largest_difference"] = float(jnp.abs(results["on"] - results["off"]).max())
         rows.append(row)
-        print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+        report.show(row)
     return rows
 
 

@@ -85,7 +85,7 @@ def rows_of(kind: str, sides: dict[str, Callable[[Batch], Any]], config: ModelCo
         }  # fmt: skip
         if kind == "sample":
             row["largest_difference"] = float(jnp.abs(results["pirig"] - results["openpi"]).max())
-        print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+        report.show(row)
         yield row
 
 

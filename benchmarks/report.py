@@ -24,6 +24,11 @@ def accelerator() -> str:
     return f"{jax.devices()[0].device_kind}-{os.cpu_count()}cores".replace(" ", "-")
 
 
+def show(row: dict[str, Any]) -> None:
+    """One measurement on the screen, as soon as it is there."""
+    print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+
+
 def write(name: str, device: str, found: dict[str, Any], packages: tuple[str, ...], **versions: str) -> None:
     """Writes benchmarks/results/<name>-<device>-<date>.json. `found` starts with "what"; `versions` are those of no package."""
     date = datetime.date.today().isoformat()

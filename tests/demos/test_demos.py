@@ -19,6 +19,8 @@ from pirig.config.load import compose
 from pirig.contract import ContractError
 from pirig.demos.generate import generate
 from pirig.demos.manifest import DemosManifest, episode_files, read_episode, read_tried
+from pirig.demos.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
+from pirig.demos.replay import Recorder, open_simulators, replay
 from pirig.demos.trajectory import from_file, read_index
 from pirig.stages import demos as stage
 
@@ -46,6 +48,28 @@ def test_planned_episodes_succeed_and_hold_what_the_contract_says(planned):
         assert np.abs(episode["actions"]).max() <= 1
         assert episode["image/base_0_rgb"].shape == (length, 32, 32, 3)
         assert episode["qpos"].shape == (length, 9) and episode["goal_pos"].shape == (length, 3)
+
+
+def test_actions_are_those_of_maniskills_converter_that_steps_the_source(config):
+    """`replay` sets the source's targets and simulates nothing; ManiSkill's own way simulates it along."""
+    from mani_skill.trajectory.utils.actions import conversion
+
+    contract = contract_of(config)
+    source, sim = open_simulators(contract, PLANNING_MODE)
+    sim.render = False
+    targets = plan(find_solver(config.task), RecordingEnv(source), 0, config.task.hold_steps)
+    assert targets is not None
+    ours = replay(contract, source, sim, targets, 0)
+    recorder = Recorder(sim)
+    for env in (source, sim.env):
+        env.reset(seed=0, options={"reconfigure": True})
+    conversion.from_pd_joint_pos(contract.control_mode, targets, source, recorder)
+    theirs = recorder.episode(0)
+    assert ours is not None and theirs["success"]
+    for name in theirs:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+    source.close()
+    sim.close()
 
 
 def test_a_killed_run_goes_on_and_keeps_the_same_seeds(config, planned, tmp_path):

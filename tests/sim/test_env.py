@@ -37,6 +37,19 @@ def test_frames_have_the_contracts_size_and_are_not_empty(env):
     assert frame.std() > 10
 
 
+def test_a_picture_is_what_maniskill_observes_and_costs_no_evaluation(env, monkeypatch):
+    """`render_cameras` and `get_obs` give the same pixels; only the second asks whether the task is done."""
+    env.reset(3)
+    asked = []
+    monkeypatch.setattr(env.base, "evaluate", lambda: asked.append(1) or {})
+    ours = env.observe()["image/base_0_rgb"]
+    assert not asked
+    monkeypatch.setattr(env.base, "_obs_mode", "rgb")
+    theirs = env.base.get_obs(unflattened=True)["sensor_data"]["base_camera"]["rgb"][0].numpy()
+    assert asked
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_equal_seeds_give_equal_scenes_and_others_differ(env):
     env.reset(3)
     first = env.observe()

@@ -21,7 +21,7 @@ def test_a_bounded_pool_shares_data_skips_and_survives_a_failure(project):
     assert json.loads((good / "made.json").read_text())["code"].startswith(str(project.root / ".code"))
 
     again = project.sweep("pipeline", "local", *words, "sweep.dry_run=true", launcher="local")
-    assert "2 points: 1 done, 1 start; jobs to run: 1 train, 1 report" in again
+    assert "points: 2 (1 done, 1 start); jobs to run: 1 train, 1 report" in again
     assert "1 failed" in project.pirig("runs", "outputs/local")
 
 

@@ -29,7 +29,7 @@ def made(run: Path) -> dict:
 def test_two_resource_classes_and_a_failing_point(project):
     words = ("train.seed=1,13", "fsdp=1,8", "train.batch_size=8")
     screen = project.sweep("train", "classes", *words, status=1)
-    assert "2 jobs did not come to their end" in screen
+    assert "jobs that did not come to their end: 2" in screen
     jobs = project.jobs("classes")
     arrays: dict[str, set[int]] = {}
     for run, entry in jobs.items():
@@ -47,7 +47,7 @@ def test_two_resource_classes_and_a_failing_point(project):
     assert "4 runs: 2 done, 2 failed" in table and "seed 13 brings bad luck" in table
 
     second = project.sweep("train", "classes", *words, status=1)
-    assert "4 points: 2 done, 2 start; jobs to run: 2 train" in second
+    assert "points: 4 (2 done, 2 start); jobs to run: 2 train" in second
     again = project.jobs("classes")
     assert {run for run in jobs if jobs[run] != again[run]} == {run for run in jobs if "-s13-" in run.name}
 
@@ -66,7 +66,7 @@ def test_a_cancelled_point_loses_nothing_and_is_retried(project):
     assert "1 done, 1 cancelled" in project.pirig("runs", "outputs/cancelled")
 
     retried = project.pirig("runs", "retry", "outputs/cancelled", "train.time_min=20")
-    assert "1 points: 1 start" in retried and "submitted 1 jobs" in retried
+    assert "points: 1 (1 start" in retried and "submitted 1 jobs" in retried
     job = project.jobs("cancelled")[endless]["job"]
     wait_for(job, "RUNNING")
     asked = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
@@ -93,7 +93,7 @@ def test_stages_wait_for_each_other_and_a_data_set_is_made_once(project):
         assert float(demos_s) < made(run)["time"] < measured_s and made(run)["data"]
         assert json.loads((run / "summary.json").read_text())["train"]["steps"] == 1000
     again = project.sweep("pipeline", "chain", "train.seed=1,2", "task=push_cube", "sweep.wait=false")
-    assert "2 points: 2 done; jobs to run: none" in again
+    assert "points: 2 (2 done); jobs to run: none" in again
 
 
 def test_an_edit_after_submission_does_not_reach_the_job(project):

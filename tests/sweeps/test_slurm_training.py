@@ -99,7 +99,7 @@ def cut_and_compare(project: Project, names: tuple[str, ...]) -> None:
     assert max(at.values()) < STEPS
     wait_for(jobs["killed"], "FAILED", seconds=PATIENCE_S)
     screen = project.pirig("runs", "retry", str(runs["killed"]))
-    assert "1 points: 1 resume" in screen
+    assert "points: 1 (1 resume" in screen
     jobs["killed"] = project.jobs("cut")[runs["killed"]]["job"]
     for job in jobs.values():
         wait_for(job, "COMPLETED", seconds=PATIENCE_S)

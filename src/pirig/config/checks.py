@@ -163,13 +163,15 @@ def goal_is_seen(config: Config) -> bool:
 
 def goal_is_observable(config: Config, allowed: bool | None = None) -> str | None:
     """`allowed` replaces `allow_unobservable_goal`: `pirig doctor` says what is wrong with a run that was forced."""
-    if not goal_is_seen(config) and not (config.allow_unobservable_goal if allowed is None else allowed):
-        return (
-            f"state={config.state.name} with task={config.task.name}: no camera shows this task's goal and the state does "
-            "not hold it, so no policy can succeed; choose state=joints_goal, or camera.show_goal=true for pixels alone, or "
-            "allow_unobservable_goal=true, which marks every result."
-        )
-    return None
+    forced = config.allow_unobservable_goal
+    if goal_is_seen(config) or (forced if allowed is None else allowed):
+        return None
+    last = "this run was forced by" if forced else "to go on nonetheless and mark every result give"
+    return (
+        f"state={config.state.name} with task={config.task.name}: no camera shows this task's goal and the state does not "
+        "hold it, so no policy can succeed; choose state=joints_goal, or camera.show_goal=true for pixels alone; "
+        f"{last} allow_unobservable_goal=true."
+    )
 
 
 def sizes_fit(config: Config) -> str | None:

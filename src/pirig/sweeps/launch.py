@@ -71,9 +71,9 @@ def _submit(
 
 def _ended(failed: int, points: Sequence[Point]) -> int:
     if failed:
-        print(f"{failed} jobs did not come to their end; the same command starts what is missing")
+        print(f"jobs that did not come to their end: {failed}; the same command starts what is missing")
     else:
-        print(f"all {len(points)} points are done")
+        print(f"points done: {len(points)} of {len(points)}")
     return 1 if failed else 0
 
 
@@ -120,7 +120,7 @@ def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
     screen.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in Counter(plan.states).items())
     stages = ", ".join(f"{count} {stage}" for stage, count in Counter(t.stage for t in plan.tasks.values()).items())
-    screen.print(f"{len(plan.points)} points: {counts}; jobs to run: {stages or 'none'}")
+    screen.print(f"points: {len(plan.points)} ({counts}); jobs to run: {stages or 'none'}")
 
 
 def _classes(plan: Plan, index: int, settings: SlurmSettings) -> str:
