@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -114,6 +115,11 @@ def _guarded(action: Callable[[], int | None]) -> int:
         return int(action() or 0)
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         print(f"pirig: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"pirig: the disk is full ({error}); make room and run the same command again to go on", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("pirig: stopped; run the same command again to go on", file=sys.stderr)

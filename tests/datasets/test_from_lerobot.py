@@ -9,9 +9,10 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
-from pirig.datasets import from_lerobot, video
+from pirig.datasets import video
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_source import LeRobotSource, split_column
+from pirig.files import space
 from pirig.stages import convert, demos
 from tests.datasets.kinova_recordings import BASE, HEIGHT, PROMPT, WIDTH, WRIST, make_recording, write_recording
 
@@ -193,6 +194,6 @@ def test_the_contract_of_a_simulated_robot_is_what_it_was():
 
 def test_the_disk_is_asked_first(tmp_path, monkeypatch):
     folder = write_recording(tmp_path / "mugs")
-    monkeypatch.setattr(from_lerobot.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 1000))
-    with pytest.raises(ValueError, match=r"frames without loss need about .* run\.root=FOLDER on another disk"):
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 1000))
+    with pytest.raises(ValueError, match=r"frames without loss.* need about: .* run\.root=FOLDER on another disk"):
         convert.make(config_of(folder, tmp_path / "out"))

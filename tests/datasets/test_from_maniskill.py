@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +130,31 @@ def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, 
     monkeypatch.setattr(from_maniskill, "_images", lambda *a: pytest.fail("read the images of a finished part"))
     convert(demos, target, contract)
     assert json.loads((target / "meta/info.json").read_text())["total_episodes"] == 4
+
+
+def test_the_disk_is_asked_first_and_finished_parts_count(demos, target, contract, monkeypatch):
+    from pirig.datasets import lerobot_write
+    from pirig.files import space
+
+    def free(count):
+        monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=count))
+
+    free(10)
+    with pytest.raises(ValueError, match=r"frames without loss.* are free"):
+        convert(demos, target, contract)
+    assert not list(target.parent.glob(".lerobot*"))
+    with lerobot_write.LeRobotWriter(target, contract) as writer:
+        monkeypatch.setattr(lerobot_write, "PNG_SHARE", 0.5)
+        frames = 100
+        needed = frames * sum(camera.width_px * camera.height_px * 3 for camera in contract.cameras)
+        free(needed)
+        writer.require_space(frames)
+        free(needed - 7)
+        with pytest.raises(ValueError, match="frames without loss"):
+            writer.require_space(frames)
+        writer.parts_folder.mkdir()
+        (writer.parts_folder / "part").write_bytes(b"1234567")
+        writer.require_space(frames)
 
 
 def test_one_camera_contract_takes_one_camera(tmp_path):

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from pirig.contract import Contract
+from pirig.files import space
 from pirig.training import checkpoints
 from pirig.training.loop import TrainingDiverged
 from pirig.training.step import init_state
@@ -130,6 +132,16 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_training(small, tmp_path,
     with pytest.raises(OSError, match="No space left"):
         small.train(tmp_path, save_every=2)
     assert checkpoints.newest(tmp_path) is None and not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(small, tmp_path, monkeypatch):
+    """6 steps, every second one kept: three that stay, the newest, and the one being written."""
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(ValueError, match=r"5 checkpoints of .* \(train\.keep_every=2\) need: .* are free"):
+        small.train(tmp_path, save_every=1, keep_every=2)
+    with pytest.raises(ValueError, match="2 checkpoints of"):
+        small.train(tmp_path, save_every=1)
+    assert checkpoints.newest(tmp_path) is None and not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_keep_rule(small, tmp_path):

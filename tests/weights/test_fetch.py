@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from pirig.config.schema import WeightsConfig
+from pirig.files import space
 from pirig.weights import bucket as bucket_module
 from pirig.weights import fetch as fetch_module
 from pirig.weights.bucket import FetchError
@@ -178,8 +179,8 @@ def test_a_listing_cannot_write_outside(tmp_path):
 
 
 def test_a_full_disk_is_said_before(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(FetchError, match=r"the weights need 0\.0 GB more"):
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(ValueError, match=r"what is missing of the weights: 0\.0 GB.*folder on a larger disk"):
         fetch(ADDRESS, url=server.url, cache=tmp_path)
 
 

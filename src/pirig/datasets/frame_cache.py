@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from pirig.datasets import png
 from pirig.datasets.lerobot_read import Dataset
 from pirig.files.atomic import staging_folder
 from pirig.files.progress import Progress
+from pirig.files.space import require_space
 from pirig.transforms.images import resize_with_pad
 
 BLOCK = 64
@@ -29,7 +29,8 @@ def frame_cache(dataset: Dataset, image_px: int, root: Path) -> dict[str, np.nda
     """
     folder = cache_folder(dataset, image_px, root)
     if not folder.is_dir():
-        _require_space(dataset, image_px, root)
+        needed = dataset.frame_count * len(dataset.roles) * image_px**2 * 3
+        require_space(folder, needed, "the decoded frames need")
         try:
             with staging_folder(folder) as staging:
                 _build(dataset, image_px, staging)
@@ -43,16 +44,6 @@ def cache_folder(dataset: Dataset, image_px: int, root: Path) -> Path:
     """Where the cache of this data set at this size is or will be."""
     key = hashlib.sha256(f"{VERSION} {dataset.content_hash} {dataset.contract.hash} {image_px}".encode()).hexdigest()
     return Path(root) / f"frames-{image_px}px-{key[:16]}"
-
-
-def _require_space(dataset: Dataset, image_px: int, root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    needed = dataset.frame_count * len(dataset.roles) * image_px**2 * 3
-    free = shutil.disk_usage(root).free
-    if needed > free:
-        raise ValueError(
-            f"{root}: the decoded frames need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; make room"
-        )
 
 
 def _build(dataset: Dataset, image_px: int, folder: Path) -> None:

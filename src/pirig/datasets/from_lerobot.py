@@ -6,7 +6,6 @@ Column names, units and the episodes to leave out come from `demos.*`, image col
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from pirig.transforms.state import build_state, within_turn
 ANGLES = 7
 MODES = ("joint_position", "joint_delta")
 LATE = 0.25  # of 1/fps, between two frames
-PNG_SHARE = 0.6  # of the raw bytes, of a camera's noisy picture
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ def convert(source: LeRobotSource, dataset_folder: Path, contract: Contract, set
     """Writes the data set, going on where a killed run stopped. Raises ValueError before anything is written where the
     recording does not fit (see `check`) or the disk is too small."""
     recorded = check(source, contract, settings)
-    _require_space(contract, recorded, dataset_folder)
     with LeRobotWriter(dataset_folder, contract) as writer, Progress("convert", len(recorded)) as progress:
+        writer.require_space(sum(len(one.actions) for one in recorded))
         for one in recorded:
             if not writer.reuse_episode(one.state, one.actions, seed=one.episode.index):
                 writer.add_episode(
@@ -187,18 +185,6 @@ def _require_rate(where: str, times_s: np.ndarray | None, fps: int) -> None:
         raise ValueError(
             f"{where}: {times_s[step + 1] - times_s[step]:.4f} s pass between frames {step} and {step + 1}, at {fps} a second "
             f"expected {1 / fps:.4f} s; frames were dropped: resample the data set, or leave the episode out (demos.leave_out)."
-        )
-
-
-def _require_space(contract: Contract, recorded: list[Recorded], folder: Path) -> None:
-    there = next(parent for parent in folder.absolute().parents if parent.is_dir())
-    pixels = sum(camera.width_px * camera.height_px for camera in contract.cameras)
-    needed = int(2 * PNG_SHARE * 3 * pixels * sum(len(one.actions) for one in recorded))  # the parts, then the data set
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise ValueError(
-            f"{folder}: frames without loss need about {needed / 1e9:.1f} GB while they are written, {free / 1e9:.1f} are free; "
-            "make room, or give run.root=FOLDER on another disk."
         )
 
 

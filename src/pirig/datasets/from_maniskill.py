@@ -20,7 +20,8 @@ def convert(demos_folder: Path, dataset_folder: Path, contract: Contract) -> Non
     """Writes the data set, going on where a killed run stopped. Failed tries are left out and counted in provenance.
 
     Raises ValueError (ContractError) before anything is written: the demos' contract differs, an episode has no images
-    of a camera, has NaN or infinite numbers, arrays of different lengths, or actions outside the control mode's range.
+    of a camera, has NaN or infinite numbers, arrays of different lengths, actions outside the control mode's range, or
+    the disk is too small.
     """
     demos_folder, dataset_folder = Path(demos_folder), Path(dataset_folder)
     if dataset_folder.exists():
@@ -33,6 +34,7 @@ def convert(demos_folder: Path, dataset_folder: Path, contract: Contract) -> Non
         LeRobotWriter(dataset_folder, contract) as writer,
         Progress("convert", len(files)) as progress,
     ):
+        writer.require_space(sum(len(actions) for _, actions in numbers))
         for seed, file, (state, actions) in zip(manifest.seeds, files, numbers, strict=True):
             if not writer.reuse_episode(state, actions, seed=seed):
                 writer.add_episode(_images(file, contract), state, actions, seed=seed)

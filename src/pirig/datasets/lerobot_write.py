@@ -20,10 +20,12 @@ from pirig.contract import Contract
 from pirig.datasets import lerobot_parts, lerobot_v30
 from pirig.datasets.lerobot_parts import Part
 from pirig.files.atomic import staging_folder
+from pirig.files.space import require_space
 
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write}
 PIRIG_FOLDER = "meta/pirig"
 PROVENANCE = "provenance.json"
+PNG_SHARE = 0.75  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
 
 
 class LeRobotWriter:
@@ -50,6 +52,13 @@ class LeRobotWriter:
 
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def require_space(self, frames: int) -> None:
+        """Raises ValueError where the disk has no room for a data set of so many frames and for the parts that become it."""
+        pixels = sum(camera.width_px * camera.height_px for camera in self.contract.cameras)
+        there = sum(file.stat().st_size for file in self.parts_folder.glob("*"))
+        needed = 2 * PNG_SHARE * 3 * pixels * frames - there
+        require_space(self.folder, needed, "frames without loss, while they are written, need about")
 
     def reuse_episode(self, state: np.ndarray, actions: np.ndarray, *, seed: int) -> bool:
         """Takes the part that an earlier run finished, if there is one; so the caller need not read its images."""

@@ -26,6 +26,7 @@ import numpy as np
 
 from pirig.files.atomic import staging_folder
 from pirig.files.orbax import saved_tree
+from pirig.files.space import require_space
 from pirig.training.optimizer import Tree, merge, select
 from pirig.training.processes import is_first, wait_for_all
 from pirig.training.step import TrainState, weights_to_serve
@@ -69,6 +70,18 @@ class Saver:
             self.wait()
         finally:
             self._pool.shutdown()
+
+    def require_space(self, state: TrainState, steps: int) -> None:
+        """Raises ValueError where the disk has no room for what a training from `state` to `steps` keeps.
+
+        These are the multiples of `keep_every`, the newest one, and the one that is written before the last one goes.
+        """
+        items = (weights_to_serve(state, self.trainable), _rest(state, self.trainable))
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
+        kept = steps // self.keep_every - int(state.step) // self.keep_every if self.keep_every else 0
+        count = kept + (1 if steps_saved(self.run_folder) else 2)
+        what = f"{count} checkpoints of {size / 1e9:.1f} GB (train.keep_every={self.keep_every}) need"
+        require_space(self.run_folder, count * size, what)
 
     def wait(self) -> None:
         """Until the checkpoint that is being written is complete. Raises what its writing raised."""

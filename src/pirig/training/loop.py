@@ -195,6 +195,11 @@ class _Run:
 
     def train(self, state: TrainState, position: int, seconds: float, should_stop: Callable[[], bool]) -> TrainResult:
         first, writes = int(state.step), processes.is_first()
+        more_assets = {"held_out_episodes": self.held_out} if self.held_out else None
+        write_assets = asset_writer(self.pipeline, self.dataset, more_assets)
+        keep: dict[str, Any] = {"trainable": self.trainable, "keep_every": self.settings.keep_every}
+        self.saver = checkpoints.Saver(self.folder, write_assets, **keep)
+        self.saver.require_space(state, self.settings.steps)
         draws = self.settings.flow_samples
         self.meter = Meter(self.pipeline.model_config, self.batches, draws, self.trainable)
         self.metrics = MetricsFile(self.folder, first, writes)
@@ -202,14 +207,11 @@ class _Run:
         self.screen = Screen(self.settings.steps, self.settings.log_every, more) if writes else None
         config = {**dataclasses.asdict(self.settings), "model": dataclasses.asdict(self.pipeline.model_config)}
         self.wandb = Wandb(self.settings.wandb if writes else "disabled", self.settings.project, self.folder, config)
-        more_assets = {"held_out_episodes": self.held_out} if self.held_out else None
-        write_assets = asset_writer(self.pipeline, self.dataset, more_assets)
-        keep: dict[str, Any] = {"trainable": self.trainable, "keep_every": self.settings.keep_every}
         self.started_s = time.monotonic() - seconds
         try:
             if first == 0 and writes:
                 self._show_samples(position)
-            with StopWish() as wish, checkpoints.Saver(self.folder, write_assets, **keep) as self.saver:
+            with StopWish() as wish, self.saver:
                 state, position = self._steps(
                     state, position, lambda: processes.any_says(bool(wish.name) or should_stop())
                 )

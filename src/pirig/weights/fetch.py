@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -23,6 +22,7 @@ from filelock import FileLock, Timeout
 from pirig.config.schema import WeightsConfig
 from pirig.files.atomic import write_text
 from pirig.files.progress import Progress
+from pirig.files.space import require_space
 from pirig.weights.bucket import Bucket, FetchError, RemoteFile, Stopped, api_base, damage, download
 
 KNOWN = {
@@ -162,7 +162,9 @@ class _Job:
         wanted = {path: file for path, file in files.items() if damage(folder / path, file)}
         total = sum(file.size for file in wanted.values())
         here = sum(min(_part_size(folder / path), file.size) for path, file in wanted.items())
-        _require_space(folder, total - here)
+        require_space(
+            folder, total - here, "what is missing of the weights", f"set {CACHE_SETTING} to a folder on a larger disk"
+        )
         stop = threading.Event()
         with Progress(f"fetch {self.final.name}, bytes", total, here) as progress:
             meter = _Meter(progress)
@@ -230,15 +232,6 @@ def _inside(name: str, prefix: str) -> str:
 def _part_size(path: Path) -> int:
     part = path.with_name(path.name + ".part")
     return part.stat().st_size if part.is_file() else 0
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise FetchError(
-            f"{folder}: the weights need {needed / 1e9:.1f} GB more and the disk has {free / 1e9:.1f} GB free; "
-            f"set {CACHE_SETTING} to a folder on a larger disk"
-        )
 
 
 def _make_folders(folder: Path) -> None:
