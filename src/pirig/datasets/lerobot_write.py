@@ -25,7 +25,7 @@ from pirig.files.space import require_space
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write}
 PIRIG_FOLDER = "meta/pirig"
 PROVENANCE = "provenance.json"
-PNG_SHARE = 0.75  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
+PNG_SHARE = 0.8  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
 
 
 class LeRobotWriter:
