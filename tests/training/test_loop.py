@@ -142,6 +142,10 @@ def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(smal
     with pytest.raises(ValueError, match="2 checkpoints of"):
         small.train(tmp_path, save_every=1)
     assert checkpoints.newest(tmp_path) is None and not (tmp_path / "metrics.jsonl").exists()
+    monkeypatch.undo()
+    small.train(tmp_path)
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    assert small.train(tmp_path, resume=True).steps == 6  # a finished training writes nothing
 
 
 def test_keep_rule(small, tmp_path):

@@ -26,7 +26,7 @@ class RecordingEnv:
         return self.env.reset(seed=seed, options={"reconfigure": True})
 
     def step(self, action: np.ndarray) -> Any:
-        self.unwrapped.evaluate = dict  # no solver asks, and it is a third of a step
+        self.unwrapped.evaluate = dict  # no solver asks, and a plan costs a third less
         try:
             result = self.env.step(action)
         finally:

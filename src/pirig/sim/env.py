@@ -184,7 +184,7 @@ def goal_position(base: Any) -> np.ndarray | None:
 def render_cameras(base: Any, contract: Contract) -> dict[str, np.ndarray]:
     """Renders now: "image/<role>" -> u8 [H, W, 3]. Hidden goal sites stay hidden unless contract.goal_shown.
 
-    `get_obs` would evaluate the task and read the robot once more, a third of the time of a small picture.
+    `get_obs` would evaluate the task and read the robot once more.
     """
     hidden = base._hidden_objects
     if contract.goal_shown:

@@ -76,6 +76,8 @@ class Saver:
 
         These are the multiples of `keep_every`, the newest one, and the one that is written before the last one goes.
         """
+        if int(state.step) >= steps:
+            return
         items = (weights_to_serve(state, self.trainable), _rest(state, self.trainable))
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
         kept = steps // self.keep_every - int(state.step) // self.keep_every if self.keep_every else 0
