@@ -18,7 +18,7 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import ContractError
 from pirig.demos.generate import generate
-from pirig.demos.manifest import DemosManifest, episode_files, read_episode, read_tried
+from pirig.demos.manifest import DemosManifest, episode_files, longest_usual, read_episode, read_tried
 from pirig.demos.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.replay import Recorder, open_simulators, replay
 from pirig.demos.trajectory import from_file, read_index
@@ -136,13 +136,15 @@ def test_a_torn_episode_is_not_taken_over(config, planned, tmp_path, monkeypatch
     assert not list((tmp_path / "second" / "demos").glob(".*"))
 
 
-def test_demos_in_which_the_planner_wandered_are_named_with_the_limit_that_they_cause():
-    usual = DemosManifest(4, 4, [3, 5, 6, 9], [61, 72, 75, 128], "test")
+def test_demos_in_which_the_planner_wandered_are_named_and_leave_the_step_limit_alone():
+    lengths = [61, 72, 75, 128] * 6
+    usual = DemosManifest(24, 24, list(range(24)), lengths, "test")
     assert stage._wandering(usual, 1.5) is None
-    said = stage._wandering(
-        dataclasses.replace(usual, kept=5, seeds=[3, 5, 6, 9, 12], lengths=[61, 72, 75, 128, 807]), 1.5
-    )
-    assert "seed 12: 807" in said and "1211 steps" in said and "eval.max_steps=192" in said
+    wandered = dataclasses.replace(usual, kept=25, seeds=[*usual.seeds, 31], lengths=[*lengths, 807])
+    said = stage._wandering(wandered, 1.5)
+    assert "seed 31: 807" in said and "192 steps" in said and "eval.max_steps=1211" in said
+    assert longest_usual(wandered.lengths) == 128
+    assert longest_usual([*lengths, 300, 807]) == 807  # two of 26: this task has long demos
 
 
 def test_a_truncated_episode_is_named(tmp_path):

@@ -31,6 +31,7 @@ def test_seeds_of_demos_are_refused():
 
 def test_a_limit_below_the_demos_is_refused():
     assert step_limit(0, 1.5, [60, 81]) == 122
+    assert step_limit(0, 1.5, [60, 81] * 20 + [807]) == 122  # one demo wandered
     assert step_limit(90, 1.5, [60, 81]) == 90
     with pytest.raises(ValueError, match=r"eval\.max_steps=50.*median demo \(70 steps\)"):
         step_limit(50, 1.5, [60, 70, 81])

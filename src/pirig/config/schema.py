@@ -188,7 +188,7 @@ class EvalConfig:
     workers: int = 2  # simulator processes
     batch_size: int = 4  # observations per policy call, fixed so that results do not depend on the number of workers
     max_steps: int = 0  # 0: from the demos' lengths
-    step_margin: float = 1.5  # limit = longest demo times this
+    step_margin: float = 1.5  # limit = longest demo times this; a few much longer ones do not count
     oracle_episodes: int = 20
     untrained_episodes: int = 40
     videos: int = 3  # so many successes and so many failures

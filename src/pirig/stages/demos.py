@@ -45,15 +45,17 @@ def make(config: Config) -> Path:
 
 
 def _wandering(manifest: DemosManifest, margin: float) -> str | None:
-    """What a few much longer demos mean for the step limit, which follows the longest."""
+    """What a few much longer demos mean: they are trained on, but the step limit follows the others."""
+    from pirig.demos.manifest import longest_usual
+
     if not (found := manifest.wandering()):
         return None
     named = ", ".join(f"seed {seed}: {length}" for seed, length in list(found.items())[:5])
-    usual = max(set(manifest.lengths) - set(found.values()))
+    usual = longest_usual(manifest.lengths)
     return (
         f"demos: note: {len(found)} of them are much longer than the others, which end within {usual} steps ({named}). The step "
-        f"limit of the evaluation follows the longest, {math.ceil(margin * max(manifest.lengths))} steps; eval.max_steps="
-        f"{math.ceil(margin * usual)} follows the others."
+        f"limit of the evaluation follows the others, {math.ceil(margin * usual)} steps; eval.max_steps="
+        f"{math.ceil(margin * max(manifest.lengths))} follows the longest."
     )
 
 
