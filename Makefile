@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-core test-openpi test-lerobot test-browser test-slurm lint setup
+.PHONY: demo test test-slow test-gpu test-core test-openpi test-lerobot test-browser test-slurm lint setup
 
 demo: setup  ## the quickstart experiment: demos, conversion, stats, training, evaluation, summary
 	$(PY) -m pirig pipeline experiment=quickstart run.mode=resume
@@ -15,6 +15,9 @@ test: setup  ## everything that runs in minutes
 
 test-slow: setup
 	$(PY) -m pytest -m slow
+
+test-gpu: setup  ## the simulator on a CUDA device: many scenes at once
+	$(PY) -m pytest -m gpu
 
 test-core: setup  ## the core without a simulator, in a venv of its own with numpy 2 and the newest JAX
 	$(PY) -m venv build/core && build/core/bin/python -m pip install -q -U -e '.[wandb]' pytest 'numpy>=2' jax

@@ -26,6 +26,7 @@ from pirig.evaluation.rollouts import Request, roll_out
 from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.evaluation.workers import WorkerPool
 from pirig.sim import renderer
+from pirig.sim.batches import scene
 from pirig.sim.env import make_env, proprioception, success_of
 from pirig.training.checkpoints import newest
 
@@ -59,7 +60,7 @@ class SerialLoop:
             f"image/{camera.role}": frame["sensor_data"][camera.sensor]["rgb"][0].cpu().numpy().astype(np.uint8)
             for camera in self.contract.cameras
         }
-        return {**proprioception(self.base), **cameras}
+        return {**scene(proprioception(self.base), 0), **cameras}
 
 
 def pooled(pool: WorkerPool, driver: PolicyDriver, seeds: list[int], max_steps: int) -> dict[int, tuple[bool, int]]:

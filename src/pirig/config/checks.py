@@ -252,6 +252,7 @@ def counts_positive(config: Config) -> str | None:
         "train.flow_samples": config.train.flow_samples,
         "eval.episodes": config.eval.episodes,
         "eval.workers": config.eval.workers,
+        "eval.num_envs": config.eval.num_envs,
         "horizon.steps": config.horizon.steps,
     }
     wrong = [f"{key}={value}: expected a whole number of at least 1." for key, value in counts.items() if value < 1]

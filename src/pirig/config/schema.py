@@ -20,6 +20,11 @@ class Mode(StrEnum):
     overwrite = "overwrite"
 
 
+class SimBackend(StrEnum):
+    cpu = "cpu"
+    gpu = "gpu"
+
+
 @dataclass
 class RobotConfig:
     name: str = MISSING
@@ -186,6 +191,8 @@ class EvalConfig:
     execute: int = 8  # steps executed of each action chunk
     flow_steps: int = 10  # Euler steps
     workers: int = 2  # simulator processes
+    sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device
+    num_envs: int = 64  # scenes at once where sim_backend=gpu
     batch_size: int = 4  # observations per policy call, fixed so that results do not depend on the number of workers
     max_steps: int = 0  # 0: from the demos' lengths
     step_margin: float = 1.5  # limit = longest demo times this; a few much longer ones do not count

@@ -9,11 +9,11 @@ import numpy as np
 from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis.evidence import Parity
 from pirig.evaluation.policy import Policy
-from pirig.evaluation.workers import Observation, WorkerPool
+from pirig.evaluation.workers import Observation, Pool
 
 
 def measure(
-    pool: WorkerPool, policy: Policy, dataset: Dataset, images: Mapping[str, np.ndarray], episode: int
+    pool: Pool, policy: Policy, dataset: Dataset, images: Mapping[str, np.ndarray], episode: int
 ) -> list[Parity]:
     """At the episode's first frame, and after replaying half of its actions. `images`: training's frame cache."""
     found = []

@@ -12,7 +12,7 @@ from pirig.diagnosis.evidence import HandOver, Late
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
 from pirig.evaluation.rollouts import Driver, Request, roll_out
-from pirig.evaluation.workers import WorkerPool
+from pirig.evaluation.workers import Pool
 
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of the demo's steps
 LATE_FACTOR = 2  # times the evaluation's limit
@@ -47,9 +47,7 @@ class SharedDriver:
         return demo[switch:] if request.chunk * self.policy.execute == switch else demo[:0]
 
 
-def hand_overs(
-    pool: WorkerPool, policy: PolicyDriver, demos: Mapping[int, np.ndarray], *, max_steps: int
-) -> list[HandOver]:
+def hand_overs(pool: Pool, policy: PolicyDriver, demos: Mapping[int, np.ndarray], *, max_steps: int) -> list[HandOver]:
     """Each share of SHARES, both ways, on the demos' own seeds. Share 0 is the other one alone."""
     found = []
     for first in ("policy", "demo"):
@@ -63,14 +61,14 @@ def hand_overs(
     return found
 
 
-def late(pool: WorkerPool, driver: Driver, failed_seeds: Sequence[int], limit: int) -> Late:
+def late(pool: Pool, driver: Driver, failed_seeds: Sequence[int], limit: int) -> Late:
     """Failed episodes again, with LATE_FACTOR times the steps."""
     longer = LATE_FACTOR * limit
     results = _run(pool, driver, failed_seeds, max_steps=longer, label="failures, twice as long")
     return Late(sum(result.success for result in results), len(results), longer)
 
 
-def _run(pool: WorkerPool, driver: Driver, seeds: Sequence[int], *, max_steps: int, label: str) -> list[EpisodeResult]:
+def _run(pool: Pool, driver: Driver, seeds: Sequence[int], *, max_steps: int, label: str) -> list[EpisodeResult]:
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
         roll_out(pool, driver, seeds, max_steps=max_steps, results=results, label=label)

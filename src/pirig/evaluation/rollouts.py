@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from pirig.evaluation.results import EpisodeResult, ResultsFile
-from pirig.evaluation.workers import Observation, Progressed, WorkerPool
+from pirig.evaluation.workers import Observation, Pool, Progressed
 from pirig.files.progress import Progress
 
 
@@ -43,7 +43,7 @@ class _Running:
 
 
 def roll_out(
-    pool: WorkerPool, driver: Driver, seeds: Sequence[int], *, max_steps: int, results: ResultsFile, label: str
+    pool: Pool, driver: Driver, seeds: Sequence[int], *, max_steps: int, results: ResultsFile, label: str
 ) -> None:
     """Runs the episodes that `results` lacks. Which simulator runs which, and when, does not change any result."""
     todo = iter([seed for seed in seeds if seed not in results.done])
@@ -52,7 +52,7 @@ def roll_out(
         return
     running: dict[int, _Running] = {}
     with Progress(label, len(seeds), done=len(seeds) - left) as progress:
-        for worker in range(len(pool.pipes)):
+        for worker in range(pool.count):
             _start_next(pool, worker, todo, running, driver.looks)
         while running:
             for batch in _split(pool.next_ready(list(running)), driver.max_requests):
@@ -65,7 +65,7 @@ def roll_out(
                         _start_next(pool, worker, todo, running, driver.looks)
 
 
-def _start_next(pool: WorkerPool, worker: int, todo: Iterator[int], running: dict[int, _Running], looks: bool) -> None:
+def _start_next(pool: Pool, worker: int, todo: Iterator[int], running: dict[int, _Running], looks: bool) -> None:
     seed = next(todo, None)
     if seed is not None:
         pool.start(worker, seed, look=looks)
@@ -78,7 +78,7 @@ def _split(answers: list[tuple[int, Progressed]], size: int) -> Iterator[list[tu
 
 
 def _serve(
-    pool: WorkerPool,
+    pool: Pool,
     driver: Driver,
     batch: list[tuple[int, Progressed]],
     running: dict[int, _Running],

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pirig.config.schema import Config
+from pirig.config.schema import Config, SimBackend
 from pirig.evaluation.seeds import step_limit
 from pirig.runs.progress import is_trained, newest_checkpoint
 
@@ -20,14 +20,15 @@ COUNT_KEYS = (
     "videos",
     "video_every",
 )  # change no episode
-
+OF_THE_GPU = ("sim_backend", "num_envs")
 
 ACTION_ERROR = "action_error.json"  # of an arm that is not simulated, in place of rates.json
 
 
 def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
-    """What every episode's outcome depends on."""
-    settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in COUNT_KEYS}
+    """What every episode's outcome depends on. On the CPU nothing is said of a GPU."""
+    left_out = COUNT_KEYS + (OF_THE_GPU if config.eval.sim_backend == SimBackend.cpu else ())
+    settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in left_out}
     return {"checkpoint": str(checkpoint), "limit": limit, "train_seed": config.train.seed, **settings}
 
 

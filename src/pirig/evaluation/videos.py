@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pirig.evaluation.results import EpisodeResult, ResultsFile
-from pirig.evaluation.workers import WorkerPool
+from pirig.evaluation.workers import Pool
 from pirig.files.atomic import write_bytes
 
 MIN_HEIGHT_PX = 256
@@ -16,12 +16,13 @@ SHEET_COLUMNS = 8
 
 
 def film(
-    pool: WorkerPool, results: ResultsFile, seeds: list[int], folder: Path, *, count: int, every: int, fps: int
+    pool: Pool, results: ResultsFile, seeds: list[int], folder: Path, *, count: int, every: int, fps: int
 ) -> list[Path]:
     """Videos of the first `count` successes and failures, replayed from their recorded actions, and sheet.png.
 
     The measured episodes render only what the policy looks at; so the film is taken afterwards. Videos that exist are
-    not made again. `fps` is the control rate: a video plays at the speed of the episode.
+    not made again. Where physics does not repeat itself (a GPU's), a film may end otherwise than its name says.
+    `fps` is the control rate: a video plays at the speed of the episode.
     """
     found = results.results(seeds)
     chosen = [result for wanted in (True, False) for result in [r for r in found if r.success is wanted][:count]]
@@ -39,11 +40,11 @@ def _name(result: EpisodeResult) -> str:
     return f"{'success' if result.success else 'failure'}-seed{result.seed}.mp4"
 
 
-def _replay(pool: WorkerPool, results: ResultsFile, chosen: list[EpisodeResult], every: int) -> list[list[np.ndarray]]:
+def _replay(pool: Pool, results: ResultsFile, chosen: list[EpisodeResult], every: int) -> list[list[np.ndarray]]:
     todo = list(chosen)
     running: dict[int, EpisodeResult] = {}
     clips: dict[int, list[np.ndarray]] = {}
-    idle = list(range(len(pool.pipes)))
+    idle = list(range(pool.count))
     while todo or running:
         while todo and idle:
             worker, result = idle.pop(), todo.pop(0)
@@ -53,7 +54,7 @@ def _replay(pool: WorkerPool, results: ResultsFile, chosen: list[EpisodeResult],
             result = running.pop(worker)
             clips[result.seed] = episode.frames
             idle.append(worker)
-            if (episode.first_success >= 0) != result.success:
+            if pool.repeatable and (episode.first_success >= 0) != result.success:
                 raise RuntimeError(
                     f"seed {result.seed}: success was {result.success} and is {episode.first_success >= 0} when the same "
                     "actions are replayed; the simulator is not deterministic here, so its numbers cannot be trusted"

@@ -8,13 +8,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
 
 import numpy as np
 
 from pirig.contract import Contract
 from pirig.sim import renderer
 from pirig.sim.env import SimEnv, StepInfo
+from pirig.sim.vector_env import state_of
 
 TAIL_STEPS = 10  # an episode goes on for so many steps after its first success, to see whether it lasts
 Observation = dict[str, np.ndarray]
@@ -43,10 +45,33 @@ class Progressed:
         self.done = lasted or info.steps >= max_steps
 
 
+class Pool(Protocol):
+    """Simulators that run an episode each. What a worker is told to do is answered by `next_ready`."""
+
+    count: int
+    repeatable: bool  # the same actions from the same seed give the same episode, bit by bit
+
+    def start(self, worker: int, seed: int, *, look: bool) -> None:
+        """Resets; with `look` the answer brings the first observation."""
+
+    def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
+        """Executes actions [k, action_dim] in the running episode, stopping where it ends."""
+
+    def film(self, worker: int, seed: int, actions: np.ndarray, every: int) -> None:
+        """Replays an episode from its actions; the answer's `frames` hold every n-th view, cameras side by side."""
+
+    def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
+        """Blocks until one of these workers has answered; all who have. Raises RuntimeError with a worker's own traceback."""
+        ...
+
+
 class WorkerPool:
-    """`count` simulators of one contract. Use as a context; `send_*` to an idle worker, `next_ready` for answers."""
+    """`count` simulators of one contract, a process each. Use as a context."""
+
+    repeatable = True
 
     def __init__(self, contract: Contract, count: int):
+        self.count = count
         context = multiprocessing.get_context("spawn")
         self.pipes: list[Connection] = []
         self.processes = []
@@ -70,25 +95,25 @@ class WorkerPool:
                 process.kill()
 
     def start(self, worker: int, seed: int, *, look: bool) -> None:
-        """Resets; with `look` the answer brings the first observation."""
         self._send(worker, ("start", seed, look))
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
-        """Executes actions [k, action_dim] in the running episode, stopping where it ends."""
         self._send(worker, ("run", actions, max_steps, look))
 
     def film(self, worker: int, seed: int, actions: np.ndarray, every: int) -> None:
-        """Replays an episode from its actions; the answer's `frames` hold every n-th view, cameras side by side."""
         self._send(worker, ("film", seed, actions, every))
+
+    def state(self, worker: int, seed: int) -> None:
+        """The answer's `observation` is the simulator's whole state after a reset."""
+        self._send(worker, ("state", seed))
 
     def _send(self, worker: int, message: tuple) -> None:
         try:
             self.pipes[worker].send(message)
         except (BrokenPipeError, OSError) as error:
-            raise self._dead(worker) from error
+            raise dead(self.processes[worker]) from error
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
-        """Blocks until a busy worker has answered; all who have. Raises RuntimeError with a worker's own traceback."""
         wait([self.pipes[worker] for worker in busy])
         time.sleep(0.0005)  # lets a neighbour that is about to answer join the batch
         answers = []
@@ -98,19 +123,19 @@ class WorkerPool:
             try:
                 answer = self.pipes[worker].recv()
             except (EOFError, ConnectionResetError) as error:
-                raise self._dead(worker) from error
+                raise dead(self.processes[worker]) from error
             if isinstance(answer, str):
                 raise RuntimeError(f"simulator {worker} failed:\n{answer}")
             answers.append((worker, answer))
         return answers
 
-    def _dead(self, worker: int) -> RuntimeError:
-        process = self.processes[worker]
-        process.join(timeout=5)
-        return RuntimeError(
-            f"simulator process {worker} died with exit code {process.exitcode} (negative: killed by that signal); "
-            "finished episodes are saved, run the same command with run.mode=resume to go on"
-        )
+
+def dead(process: BaseProcess) -> RuntimeError:
+    process.join(timeout=5)
+    return RuntimeError(
+        f"the process {process.name} died with exit code {process.exitcode} (negative: killed by that signal); "
+        "finished episodes are saved, run the same command with run.mode=resume to go on"
+    )
 
 
 def _serve(pipe: Connection, contract: Contract) -> None:
@@ -137,7 +162,12 @@ class _Simulator:
         self.episode = Progressed(-1)
 
     def answer(self, verb: str, *arguments: Any) -> Progressed:
-        verbs: dict[str, Callable[..., Progressed]] = {"start": self._start, "run": self._run, "film": self._film}
+        verbs: dict[str, Callable[..., Progressed]] = {
+            "start": self._start,
+            "run": self._run,
+            "film": self._film,
+            "state": self._state,
+        }
         return verbs[verb](*arguments)
 
     def _start(self, seed: int, look: bool) -> Progressed:
@@ -154,16 +184,20 @@ class _Simulator:
         self.episode.observation = self.sim.observe() if wanted else None
         return self.episode
 
+    def _state(self, seed: int) -> Progressed:
+        self.sim.reset(seed)
+        return Progressed(seed, observation=state_of(self.sim.base))
+
     def _film(self, seed: int, actions: np.ndarray, every: int) -> Progressed:
         self.sim.reset(seed)
         episode = Progressed(seed)
         for step, action in enumerate(actions):
             if step % every == 0:
-                episode.frames.append(_side_by_side(self.sim.observe()))
+                episode.frames.append(side_by_side(self.sim.observe()))
             episode.add(self.sim.step(action), len(actions))
-        episode.frames.append(_side_by_side(self.sim.observe()))
+        episode.frames.append(side_by_side(self.sim.observe()))
         return episode
 
 
-def _side_by_side(observation: Observation) -> np.ndarray:
+def side_by_side(observation: Observation) -> np.ndarray:
     return np.concatenate([value for name, value in observation.items() if name.startswith("image/")], axis=1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pirig.config.schema import GatesConfig
 from pirig.datasets.lerobot_read import Dataset
-from pirig.evaluation.workers import WorkerPool
+from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.gates import arm, images, numbers, simulated
 from pirig.gates.finding import Report, run_gates
 from pirig.transforms.normalize import NormStats
@@ -69,9 +69,14 @@ def check(
     if not report.good:
         return report  # what is wrong already would only be found again, at a higher price
     with WorkerPool(dataset.contract, 1) as pool:
-        asked: Gates = {
-            "first_frame": lambda: simulated.first_frame(dataset, pool),
-            "demo_replay": lambda: simulated.replay(dataset, pipeline, pool, settings.replay_episodes),
-        }
-        more = run_gates(asked, settings.skip)
+        more = in_simulator(dataset, pipeline, pool, settings)
     return Report(report.found | more.found, report.skipped + more.skipped)
+
+
+def in_simulator(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, settings: GatesConfig) -> Report:
+    """Does this simulator show what the data set shows, and do the demos' actions succeed in it?"""
+    gates: Gates = {
+        "first_frame": lambda: simulated.first_frame(dataset, pool),
+        "demo_replay": lambda: simulated.replay(dataset, pipeline, pool, settings.replay_episodes),
+    }
+    return run_gates(gates, settings.skip)

@@ -12,7 +12,7 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.drivers import DemoDriver
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import roll_out
-from pirig.evaluation.workers import Observation, WorkerPool
+from pirig.evaluation.workers import Observation, Pool
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.state import build_state
 
@@ -24,7 +24,7 @@ def available(dataset: Dataset) -> bool:
     return bool(dataset.contract.env_id) and importlib.util.find_spec("mani_skill") is not None
 
 
-def first_frame(dataset: Dataset, pool: WorkerPool, episode: int = 0) -> list[str]:
+def first_frame(dataset: Dataset, pool: Pool, episode: int = 0) -> list[str]:
     """The first frame of an episode is what the contract's simulator shows after a reset with that seed."""
     pool.start(0, dataset.seeds[episode], look=True)
     ((_, answer),) = pool.next_ready([0])
@@ -72,7 +72,7 @@ def _state(dataset: Dataset, observation: Observation, row: int) -> list[str]:
     ]
 
 
-def replay(dataset: Dataset, pipeline: Pipeline | None, pool: WorkerPool, count: int) -> list[str]:
+def replay(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) -> list[str]:
     """The data set's own actions, through the evaluation's path, succeed from the seeds that they were recorded on."""
     chosen = np.unique(np.linspace(0, len(dataset.seeds) - 1, count).astype(int)).tolist()
     seeds = [dataset.seeds[episode] for episode in chosen]

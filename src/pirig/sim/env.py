@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Camera, Contract
+from pirig.sim.batches import batched, scene
 from pirig.sim.sub_goals import SubGoals
 
 PLAIN_FLAGS = ("elapsed_steps", "success", "fail", "reconfigure")
@@ -28,11 +29,18 @@ class StepInfo:
 
 
 def make_env(
-    contract: Contract, *, control_mode: str | None = None, render: bool = True, max_steps: int = 100_000
+    contract: Contract,
+    *,
+    control_mode: str | None = None,
+    render: bool = True,
+    max_steps: int = 100_000,
+    backend: str | None = None,
+    num_envs: int = 1,
 ) -> Any:
     """The gymnasium environment of this contract, with the observation mode off (rendering is asked for frame by frame).
 
-    `control_mode` replaces the contract's (for planning). Raises ValueError naming an unknown environment or sensor.
+    `control_mode` (for planning) and `backend` (for many scenes at once) replace the contract's. Raises ValueError naming an
+    unknown environment or sensor.
     """
     import gymnasium
     import mani_skill.envs  # noqa: F401  (registers the tasks)
@@ -51,8 +59,8 @@ def make_env(
         "reward_mode": _cheapest_reward(contract.env_id),
         "control_mode": control_mode or contract.control_mode,
         "robot_uids": contract.robot_uid,
-        "sim_backend": contract.sim_backend,
-        "num_envs": 1,
+        "sim_backend": backend or contract.sim_backend,
+        "num_envs": num_envs,
         "max_episode_steps": max_steps,
         "reconfiguration_freq": 1,
         "sim_config": {"sim_freq": contract.sim_hz, "control_freq": contract.control_hz},
@@ -133,56 +141,55 @@ class SimEnv:
         _, _, _, _, info = self.env.step(action)
         self.steps += 1
         flags = {**flags_of(info), **self.sub_goals.flags(info)}
-        return StepInfo(success_of(info), flags, self.steps, self.steps >= self.max_steps)
+        scalars = {name: bool(values[0]) for name, values in flags.items()}
+        return StepInfo(success_of(info), scalars, self.steps, self.steps >= self.max_steps)
 
     def observe(self) -> dict[str, np.ndarray]:
         """Proprioception and one freshly rendered u8 [H, W, 3] per camera under "image/<role>"."""
-        return {**self.sense(), **render_cameras(self.base, self.contract)}
+        return {**self.sense(), **scene(render_cameras(self.base, self.contract), 0)}
 
     def sense(self) -> dict[str, np.ndarray]:
         """qpos f32 [9] (rad, m), tcp_pose f32 [7] (m, quat_wxyz), goal_pos f32 [3] (m) where the task has one."""
-        return proprioception(self.base)
+        return scene(proprioception(self.base), 0)
 
     def close(self) -> None:
         self.env.close()
 
 
 def success_of(info: dict[str, Any]) -> bool:
-    return bool(np.asarray(info["success"].cpu() if hasattr(info["success"], "cpu") else info["success"]).any())
+    """Of an environment with one scene."""
+    return bool(batched(info["success"]).any())
 
 
-def flags_of(info: dict[str, Any]) -> dict[str, bool]:
-    """The boolean entries of a step's info: the task's sub-goals."""
-    found = {}
-    for key, value in info.items():
-        array = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
-        if key not in PLAIN_FLAGS and array.dtype == bool and array.size == 1:
-            found[key] = bool(array.any())
-    return found
+def flags_of(info: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The boolean entries of a step's info, bool [num_envs] each: the task's own sub-goals."""
+    found = {key: batched(value) for key, value in info.items() if key not in PLAIN_FLAGS}
+    return {key: array.reshape(-1) for key, array in found.items() if array.dtype == bool and array.ndim <= 1}
 
 
 def proprioception(base: Any) -> dict[str, np.ndarray]:
+    """qpos f32 [num_envs, 9], tcp_pose f32 [num_envs, 7], goal_pos f32 [num_envs, 3]; see `SimEnv.sense`."""
     agent = base.agent
-    found = {"qpos": _row(agent.robot.get_qpos())}
+    found = {"qpos": batched(agent.robot.get_qpos())}
     if hasattr(agent, "tcp"):
-        found["tcp_pose"] = _row(agent.tcp.pose.raw_pose)
-    goal = goal_position(base)
+        found["tcp_pose"] = batched(agent.tcp.pose.raw_pose)
+    goal = _goal_position(base)
     if goal is not None:
         found["goal_pos"] = goal
-    return found
+    return {name: array.astype(np.float32) for name, array in found.items()}
 
 
-def goal_position(base: Any) -> np.ndarray | None:
-    """The goal's position f32 [3] (m, world) of a task that has a goal site or region, else None."""
+def _goal_position(base: Any) -> np.ndarray | None:
+    """The position [num_envs, 3] (m, world) of the goal site or region, None for a task that has neither."""
     for name in ("goal_site", "goal_region"):
         site = getattr(base, name, None)
         if site is not None:
-            return _row(site.pose.p)
+            return batched(site.pose.p)
     return None
 
 
 def render_cameras(base: Any, contract: Contract) -> dict[str, np.ndarray]:
-    """Renders now: "image/<role>" -> u8 [H, W, 3]. Hidden goal sites stay hidden unless contract.goal_shown.
+    """Renders now: "image/<role>" -> u8 [num_envs, H, W, 3]. Hidden goal sites stay hidden unless contract.goal_shown.
 
     `get_obs` would evaluate the task and read the robot once more.
     """
@@ -195,9 +202,6 @@ def render_cameras(base: Any, contract: Contract) -> dict[str, np.ndarray]:
         images = base._get_obs_sensor_data()
     finally:
         base._hidden_objects = hidden
-    return {f"image/{camera.role}": _row(images[camera.sensor]["rgb"]).astype(np.uint8) for camera in contract.cameras}
-
-
-def _row(value: Any) -> np.ndarray:
-    array = np.array(value[0].cpu() if hasattr(value, "cpu") else value[0])
-    return array.astype(np.float32) if array.dtype != np.uint8 else array
+    return {
+        f"image/{camera.role}": batched(images[camera.sensor]["rgb"]).astype(np.uint8) for camera in contract.cameras
+    }

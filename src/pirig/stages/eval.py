@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pirig.config.agreement import contract_of
-from pirig.config.schema import Config, Mode
+from pirig.config.schema import Config, Mode, SimBackend
 from pirig.contract import Contract, require_equal
 from pirig.evaluation.target import recorded_folder, result_settings, results_folder
 from pirig.files.atomic import write_text
@@ -23,8 +23,10 @@ from pirig.runs.lock import held
 from pirig.runs.record import data_folder, run_folder, set_status
 
 if TYPE_CHECKING:
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.evaluation.lockstep import LockstepPool
     from pirig.evaluation.rollouts import Driver
-    from pirig.evaluation.workers import WorkerPool
+    from pirig.evaluation.workers import Pool, WorkerPool
 
 ROWS = ("oracle", "untrained", "policy")
 
@@ -37,6 +39,14 @@ def run(config: Config) -> int:
         rates = make(config, folder)
     show(config, rates)
     return 0
+
+
+def require_simulator(config: Config) -> None:
+    """Raises ValueError where the evaluation's simulator needs a GPU that is not here."""
+    if config.eval.sim_backend == SimBackend.gpu:
+        from pirig.sim.vector_env import require_device
+
+        require_device()
 
 
 def show(config: Config, rates: dict[str, dict[str, Any]]) -> None:
@@ -65,6 +75,7 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
     record = load_policy_record(checkpoint)
     if not config.robot.simulated:
         return _on_recording(config, folder, checkpoint, record)
+    require_simulator(config)
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, record["demo_lengths"])
     report = _gates(config, checkpoint, record)
     target = _target(config, folder, checkpoint, limit)
@@ -144,7 +155,6 @@ class _Measurement:
 
     def rows(self) -> dict[str, dict[str, Any]]:
         from pirig.evaluation.seeds import held_out_seeds
-        from pirig.evaluation.workers import WorkerPool
 
         settings, demo_seeds = self.config.eval, self.record["demo_seeds"]
         held_out = held_out_seeds(settings.first_seed, max(settings.episodes, settings.untrained_episodes), demo_seeds)
@@ -153,11 +163,37 @@ class _Measurement:
             "untrained": (self._untrained, held_out[: settings.untrained_episodes], self.limit),
             "policy": (self._policy, held_out[: settings.episodes], self.limit),
         }
-        with WorkerPool(self.contract, settings.workers) as pool:
+        with self._pool() as pool:
+            self._require_same_physics(pool)
             return {name: self._row(pool, name, *plan[name]) for name in ROWS}
 
+    def _pool(self) -> WorkerPool | LockstepPool:
+        from pirig.evaluation.lockstep import LockstepPool
+        from pirig.evaluation.workers import WorkerPool
+
+        settings = self.config.eval
+        if settings.sim_backend == SimBackend.gpu:
+            return LockstepPool(self.contract, settings.num_envs, settings.workers)
+        return WorkerPool(self.contract, settings.workers)
+
+    def _require_same_physics(self, pool: Pool) -> None:
+        """The demos were made on the CPU: a GPU must show what they show, and their actions must succeed there."""
+        if self.config.eval.sim_backend == SimBackend.cpu:
+            return
+        from pirig.evaluation.policy import load_pipeline
+        from pirig.gates.data import in_simulator
+
+        report = in_simulator(self._dataset(), load_pipeline(self.checkpoint), pool, self.config.gates)
+        save(report, self.target / "gpu")
+        require_good(report, "evaluation on a GPU")
+
+    def _dataset(self) -> Dataset:
+        from pirig.datasets.lerobot_read import Dataset
+
+        return Dataset(data_folder(self.config, self.contract) / "lerobot")
+
     def _row(
-        self, pool: WorkerPool, name: str, driver: Callable[[], Driver], seeds: list[int], max_steps: int
+        self, pool: Pool, name: str, driver: Callable[[], Driver], seeds: list[int], max_steps: int
     ) -> dict[str, Any]:
         from pirig.evaluation.results import ResultsFile, sub_goals
         from pirig.evaluation.rollouts import roll_out
@@ -210,10 +246,9 @@ class _Measurement:
 
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, from the seeds that they were recorded on."""
-        from pirig.datasets.lerobot_read import Dataset
         from pirig.evaluation.drivers import DemoDriver
         from pirig.evaluation.policy import load_pipeline
         from pirig.gates.simulated import demo_actions
 
-        dataset, pipeline = Dataset(data_folder(self.config, self.contract) / "lerobot"), load_pipeline(self.checkpoint)
+        dataset, pipeline = self._dataset(), load_pipeline(self.checkpoint)
         return DemoDriver({seed: demo_actions(dataset, pipeline, one) for one, seed in enumerate(dataset.seeds)})

@@ -24,6 +24,7 @@ LOSS_WINDOW = 100  # as in training
 
 
 def run(config: Config) -> int:
+    eval.require_simulator(config)
     contract = contract_of(config)
     folder = open_run(config, contract)
     with held(folder):

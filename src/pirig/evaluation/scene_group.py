@@ -1,0 +1,134 @@
+"""The episodes of many scenes that one environment steps together, and the three things that they are asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from pirig.evaluation.workers import Observation, Progressed, side_by_side
+from pirig.sim.env import StepInfo
+from pirig.sim.vector_env import State
+
+
+class Scenes(Protocol):
+    """What is stepped together: `sim.vector_env.VectorEnv`."""
+
+    num_envs: int
+
+    def reset(self, seeds: Sequence[int], states: Sequence[State]) -> None: ...
+
+    def step(self, actions: np.ndarray) -> list[StepInfo]: ...
+
+    def observe(self) -> list[Observation]: ...
+
+
+@dataclass(frozen=True)
+class Start:
+    """The scenes of `seeds` begin in their `states`."""
+
+    seeds: Mapping[int, int]
+    states: Mapping[int, State]
+    look: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """These scenes execute their actions [k, action_dim]; the others stand still."""
+
+    actions: Mapping[int, np.ndarray]
+    max_steps: int
+    look: bool
+
+
+@dataclass(frozen=True)
+class Film:
+    """These scenes begin, execute a whole episode [T, action_dim], and keep every n-th view and the last."""
+
+    begin: Start
+    actions: Mapping[int, np.ndarray]
+    every: int
+
+
+@dataclass
+class Group:
+    """An episode a scene, which goes no further than it is asked to, whatever the other scenes do meanwhile."""
+
+    scenes: Scenes
+    episodes: dict[int, Progressed] = field(default_factory=dict)
+    stood_still: set[int] = field(default_factory=set)
+
+    def answer(self, message: Start | Run | Film) -> dict[int, Progressed]:
+        """By scene: where the episodes stand that the message is about."""
+        if isinstance(message, Start):
+            return self._start(message)
+        return self._run(message) if isinstance(message, Run) else self._film(message)
+
+    def _start(self, message: Start) -> dict[int, Progressed]:
+        """Scenes that have nothing to begin repeat another's seed; nobody reads them."""
+        spare = next(iter(message.seeds))
+        numbers = [one if one in message.seeds else spare for one in range(self.scenes.num_envs)]
+        self.scenes.reset([message.seeds[one] for one in numbers], [message.states[one] for one in numbers])
+        self.episodes = {one: Progressed(seed) for one, seed in message.seeds.items()}
+        self.stood_still = set()
+        return self._seen(list(message.seeds), message.look)
+
+    def _run(self, message: Run) -> dict[int, Progressed]:
+        self._require_fresh(message.actions)
+        for step in range(_longest(message.actions)):
+            todo = {
+                one: actions[step]
+                for one, actions in message.actions.items()
+                if step < len(actions) and not self.episodes[one].done
+            }
+            if not todo:
+                break
+            self._step(todo, message.max_steps)
+        return self._seen(list(message.actions), message.look)
+
+    def _film(self, message: Film) -> dict[int, Progressed]:
+        self._start(message.begin)
+        longest = _longest(message.actions)
+        for step in range(longest + 1):
+            left = {one: len(actions) - step for one, actions in message.actions.items()}
+            filmed = [one for one, steps in left.items() if steps == 0 or (steps > 0 and step % message.every == 0)]
+            for one, view in self._views(filmed).items():
+                self.episodes[one].frames.append(side_by_side(view))
+            if step < longest:
+                self._step({one: message.actions[one][step] for one in left if left[one] > 0}, longest)
+        return {one: self.episodes[one] for one in message.actions}
+
+    def _step(self, actions: Mapping[int, np.ndarray], max_steps: int) -> None:
+        batch = np.zeros((self.scenes.num_envs, len(next(iter(actions.values())))), np.float32)
+        for one, action in actions.items():
+            batch[one] = action
+        infos = self.scenes.step(batch)
+        self.stood_still |= set(self.episodes) - set(actions)
+        for one in actions:
+            self.episodes[one].add(infos[one], max_steps)
+
+    def _require_fresh(self, numbers: Mapping[int, np.ndarray]) -> None:
+        """An episode that stood still while others went on is no longer where its driver believes it to be."""
+        for one in numbers:
+            if one in self.stood_still:
+                raise RuntimeError(
+                    f"scene {one} (seed {self.episodes[one].seed}) stood still while others executed longer chunks, so it "
+                    "cannot go on; a driver of many scenes gives all of them chunks of one length."
+                )
+
+    def _seen(self, numbers: list[int], look: bool) -> dict[int, Progressed]:
+        views = self._views([one for one in numbers if look and not self.episodes[one].done])
+        for one in numbers:
+            self.episodes[one].observation = views.get(one)
+        return {one: self.episodes[one] for one in numbers}
+
+    def _views(self, numbers: list[int]) -> dict[int, Observation]:
+        """Renders all scenes once, if anybody wants to see."""
+        views = self.scenes.observe() if numbers else []
+        return {one: views[one] for one in numbers}
+
+
+def _longest(actions: Mapping[int, np.ndarray]) -> int:
+    return max(len(found) for found in actions.values())
