@@ -1,6 +1,7 @@
 """Evaluation episodes per minute: the pool of simulators beside the usual serial loop, same policy, seeds and noise.
 
     python -m benchmarks.rollouts RUN_FOLDER [--episodes 8] [--workers 2] [--device NAME]
+    python -m benchmarks.rollouts RUN_FOLDER --episodes 128 --num-envs 64 --batch-size 64     many scenes on a GPU as the pool
 
 The usual loop: one environment whose observation mode renders at every step, one inference (batch 1) per executed part of
 a chunk, success read from `info`, until success or the step limit. Both sides are warm (environment made, policy
@@ -19,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
+from pirig.contract import Contract
 from pirig.evaluation.drivers import PolicyDriver
+from pirig.evaluation.lockstep import LockstepPool
 from pirig.evaluation.policy import load_policy, load_policy_record
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import Request, roll_out
 from pirig.evaluation.seeds import held_out_seeds, step_limit
-from pirig.evaluation.workers import WorkerPool
+from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.sim import renderer
 from pirig.sim.batches import scene
 from pirig.sim.env import make_env, proprioception, success_of
@@ -63,7 +66,7 @@ class SerialLoop:
         return {**scene(proprioception(self.base), 0), **cameras}
 
 
-def pooled(pool: WorkerPool, driver: PolicyDriver, seeds: list[int], max_steps: int) -> dict[int, tuple[bool, int]]:
+def pooled(pool: Pool, driver: PolicyDriver, seeds: list[int], max_steps: int) -> dict[int, tuple[bool, int]]:
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
         roll_out(pool, driver, seeds, max_steps=max_steps, results=results, label="pool")
@@ -75,6 +78,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--episodes", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--num-envs", type=int, default=0, help="scenes on a GPU in place of processes")
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--execute", type=int, default=8)
     parser.add_argument("--flow-steps", type=int, default=10)
@@ -98,7 +102,7 @@ def main() -> None:
         for size in {1, options.batch_size}
     }
     serial, rows = SerialLoop(drivers[1]), []
-    with WorkerPool(serial.contract, options.workers) as pool:
+    with _pool(serial.contract, options.workers, options.num_envs) as pool:
         ways = {
             "serial": lambda some: serial.run(some, limit),
             "pool": lambda some: pooled(pool, drivers[options.batch_size], some, limit),
@@ -122,6 +126,7 @@ def main() -> None:
         "episodes": len(seeds),
         "step_limit": limit,
         "workers": options.workers,
+        "num_envs": options.num_envs,
         "batch_size": options.batch_size,
         "execute": options.execute,
         "flow_steps": options.flow_steps,
@@ -131,8 +136,12 @@ def main() -> None:
     }
     cameras = "-".join(camera.sensor.removesuffix("_camera") for camera in contract.cameras)
     print(f"{per_minute['pool']:.1f} beside {per_minute['serial']:.1f} episodes a minute, {result['ratio']:.2f} x")
-    name = f"rollouts-{contract.env_id}-{cameras}"
+    name = f"rollouts-{contract.env_id}-{cameras}" + (f"-{options.num_envs}-scenes" if options.num_envs else "")
     report.write(name, options.device, result, ("jax", "mani-skill", "sapien", "torch", "numpy"))
+
+
+def _pool(contract: Contract, workers: int, num_envs: int) -> WorkerPool | LockstepPool:
+    return LockstepPool(contract, num_envs, workers) if num_envs else WorkerPool(contract, workers)
 
 
 def _counts(found: dict[int, tuple[bool, int]]) -> dict[str, int]:
