@@ -1,9 +1,13 @@
 """Scenes that are stepped together give the table that simulators of their own give, and what they cannot do is said."""
 
+import functools
+import json
+import shutil
+
 import numpy as np
 import pytest
 
-from pirig.config.load import compose
+from pirig.config.load import compose, of_run
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver
 from pirig.evaluation.lockstep import LockstepPool
 from pirig.evaluation.policy import Policy
@@ -13,7 +17,9 @@ from pirig.evaluation.scene_group import Group, Run, Start
 from pirig.evaluation.target import result_settings
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import WorkerPool
+from pirig.gates.finding import GateError
 from pirig.sim.env import StepInfo
+from pirig.stages import eval as stage
 from pirig.stages.eval import require_simulator
 from tests.evaluation.stacked import Stacked, broken
 
@@ -122,3 +128,34 @@ def test_results_of_a_gpu_lie_apart_and_those_of_the_cpu_where_they_were(tmp_pat
     gpu = result_settings(compose(["experiment=quickstart", "eval.sim_backend=gpu", "eval.num_envs=8"]), tmp_path, 100)
     assert "num_envs" not in cpu and "sim_backend" not in cpu
     assert gpu == cpu | {"sim_backend": "gpu", "num_envs": 8}
+
+
+@pytest.fixture
+def as_on_a_gpu(smoke_run, tmp_path, monkeypatch):
+    """A copy of the run, and its config for scenes that are stepped together."""
+    monkeypatch.setattr("pirig.sim.vector_env.require_device", lambda *given: None)
+    monkeypatch.setattr("pirig.evaluation.lockstep.LockstepPool", functools.partial(LockstepPool, scenes=Stacked))
+    folder = shutil.copytree(smoke_run.folder, tmp_path / "run")
+    return of_run(smoke_run.folder, ["eval.sim_backend=gpu", "eval.num_envs=2"]), folder
+
+
+def test_the_stage_asks_the_gates_there_and_measures_what_the_cpu_measures(as_on_a_gpu):
+    config, folder = as_on_a_gpu
+    (cpu,) = folder.glob("eval/*/rates.json")
+    rates = stage.make(config, folder)
+    (gpu,) = set(folder.glob("eval/*/rates.json")) - {cpu}
+    gates = json.loads((gpu.parent / "gates.json").read_text())
+    assert gates["found"]["demo_replay"] == gates["found"]["first_frame"] == [] and len(gates["found"]) > 2
+    measured = json.loads(cpu.read_text())
+    for row in ("policy", "oracle", "untrained"):
+        assert rates[row]["sub_goals"] == measured[row]["sub_goals"] and rates[row]["k"] == measured[row]["k"]
+
+
+def test_physics_in_which_the_demos_fail_are_refused_before_any_episode(as_on_a_gpu, monkeypatch):
+    config, folder = as_on_a_gpu
+    before = set(folder.glob("eval/*"))
+    monkeypatch.setattr("pirig.gates.simulated.demo_actions", lambda dataset, *given: 0 * dataset.actions[:60])
+    with pytest.raises(GateError, match=r"(?s)evaluation on a GPU.*demo_replay: 0 of"):
+        stage.make(config, folder)
+    (target,) = set(folder.glob("eval/*")) - before
+    assert not (target / "policy").exists() and json.loads((target / "gates.json").read_text())["found"]["demo_replay"]

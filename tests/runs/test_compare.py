@@ -99,6 +99,15 @@ def test_each_evaluation_is_a_row_with_its_own_settings(folders):
     assert [column.name for column in compared(folders).columns] == ["eval.execute"]
 
 
+def test_an_evaluation_on_a_gpu_is_told_from_one_on_a_cpu_which_does_not_say_so(folders):
+    for name in ("cpu", "gpu"):
+        folders.write(name, policy=(10, 40))
+    (path,) = (folders.root / "sweep" / "gpu").glob("eval/*/settings.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sim_backend": "gpu", "num_envs": 64}))
+    (column,) = compared(folders).columns
+    assert column.name == "eval.sim_backend"
+
+
 def test_other_tasks_are_not_tested_against_each_other(folders):
     folders.write("a", policy=(30, 40))
     folders.write("b", {"task.name": "pick_cube"}, policy=(1, 40))

@@ -15,6 +15,7 @@ from pirig.runs.statistics import Verdict, compare_counts, holm
 
 HIDDEN = tuple(f"{key}." for key in RESULT_FREE) + RESULT_FREE  # of the config; an evaluation has settings of its own
 NOT_SETTINGS = ("checkpoint", "train_seed")  # of an evaluation's settings.json: said elsewhere
+OF_A_CPU = {"sim_backend": "cpu"}  # of an evaluation's settings too, but only a GPU's file says it
 SEED = "train.seed"
 ALL_PAIRS = 6  # results up to which every pair is listed; above, each is compared with the best of its task
 
@@ -48,7 +49,7 @@ class Row:
     def settings(self) -> dict[str, Any]:
         """Flat; what changes results. Of eval.* what this evaluation was made with, not what the run was."""
         kept = {key: value for key, value in self.run.config.items() if not key.startswith(HIDDEN)}
-        own = self.evaluation.settings if self.evaluation else {}
+        own = OF_A_CPU | self.evaluation.settings if self.evaluation else {}
         return kept | {f"eval.{key}": value for key, value in own.items() if key not in NOT_SETTINGS}
 
 
