@@ -7,7 +7,6 @@ own, so that a simulator's crash has a reason and the policy keeps its device.
 from __future__ import annotations
 
 import multiprocessing
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
@@ -15,8 +14,7 @@ import numpy as np
 
 from pirig.contract import Contract
 from pirig.evaluation.scene_group import Film, Group, Run, Scenes, Start
-from pirig.evaluation.workers import Progressed, WorkerPool, dead
-from pirig.sim import renderer
+from pirig.evaluation.workers import Progressed, WorkerPool, dead, serve
 from pirig.sim.vector_env import State, VectorEnv
 
 
@@ -108,16 +106,4 @@ class LockstepPool:
 
 
 def _serve(pipe: Connection, contract: Contract, num_envs: int, scenes: Callable[[Contract, int], Scenes]) -> None:
-    try:
-        renderer.configure()
-        group = Group(scenes(contract, num_envs))
-        while True:
-            try:
-                message = pipe.recv()
-            except (EOFError, ConnectionResetError):
-                return
-            pipe.send(group.answer(message))
-    except KeyboardInterrupt:
-        return
-    except Exception:
-        pipe.send(traceback.format_exc())
+    serve(pipe, lambda: Group(scenes(contract, num_envs)).answer)

@@ -131,6 +131,7 @@ class WorkerPool:
 
 
 def dead(process: BaseProcess) -> RuntimeError:
+    """Says how a simulator's process ended, and how to go on."""
     process.join(timeout=5)
     return RuntimeError(
         f"the process {process.name} died with exit code {process.exitcode} (negative: killed by that signal); "
@@ -138,22 +139,30 @@ def dead(process: BaseProcess) -> RuntimeError:
     )
 
 
-def _serve(pipe: Connection, contract: Contract) -> None:
-    """The worker's life: one environment, one episode at a time, until the pipe closes."""
+def serve(pipe: Connection, opened: Callable[[], Callable[[Any], Any]]) -> None:
+    """A simulator process's life: one message at a time until the pipe closes. What fails is answered with its traceback."""
     try:
         renderer.configure()
-        renderer.limit_threads()
-        simulator = _Simulator(contract)
+        answer = opened()
         while True:
             try:
                 message = pipe.recv()
             except (EOFError, ConnectionResetError):
                 return
-            pipe.send(simulator.answer(*message))
+            pipe.send(answer(message))
     except KeyboardInterrupt:
         return
     except Exception:
         pipe.send(traceback.format_exc())
+
+
+def _serve(pipe: Connection, contract: Contract) -> None:
+    def opened() -> Callable[[Any], Progressed]:
+        renderer.limit_threads()
+        simulator = _Simulator(contract)
+        return lambda message: simulator.answer(*message)
+
+    serve(pipe, opened)
 
 
 class _Simulator:
