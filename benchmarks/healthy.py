@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS
+from pirig.comparison.collect import read_run
 from pirig.files.atomic import write_text
-from pirig.runs.collect import read_run
 from pirig.stages.doctor import reports
 
 

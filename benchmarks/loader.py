@@ -25,8 +25,8 @@ from benchmarks import report
 from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
-from pirig.models.tokenizer import BuiltinTokenizer
 from pirig.training.batches import Batches, Prefetch
+from pirig.transforms.tokenizer import BuiltinTokenizer
 
 MAX_TOKENS = 128
 

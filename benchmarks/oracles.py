@@ -23,7 +23,7 @@ from benchmarks.report import RESULTS
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.files.atomic import write_text
-from pirig.sim import renderer
+from pirig.sim.maniskill import renderer
 
 TASKS = ("pick_cube", "stack_cube", "push_cube", "pull_cube", "place_sphere", "peg_insertion_side")
 

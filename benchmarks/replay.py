@@ -24,8 +24,8 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.schema import Config
 from pirig.demos.manifest import DemosManifest
-from pirig.demos.planner import PLANNING_MODE, find_solver
-from pirig.sim import renderer
+from pirig.demos.maniskill.planner import PLANNING_MODE, find_solver
+from pirig.sim.maniskill import renderer
 
 
 def plan_file(config: Config, count: int, folder: Path) -> Path:

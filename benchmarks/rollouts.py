@@ -23,14 +23,14 @@ from benchmarks import report
 from pirig.contract import Contract
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.lockstep import LockstepPool
-from pirig.evaluation.policy import load_policy, load_policy_record
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import Request, roll_out
 from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.evaluation.workers import Pool, WorkerPool
-from pirig.sim import renderer
-from pirig.sim.batches import scene
-from pirig.sim.env import make_env, proprioception, success_of
+from pirig.policies.policy import load_policy, load_policy_record
+from pirig.sim.maniskill import renderer
+from pirig.sim.maniskill.batches import scene
+from pirig.sim.maniskill.env import make_env, proprioception, success_of
 from pirig.training.checkpoints import newest
 
 

@@ -11,9 +11,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CONTRACT_VERSION = 1
 FILE_NAME = "contract.json"
+MANISKILL, RECORDED = "maniskill", "recorded"  # simulators; recorded: none, the data came from a real arm
 
 
 class ContractError(ValueError):
@@ -37,17 +39,31 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class TaskScene:
+    """What one task brings: the simulator's name of it ("" where there is none) and the sentence that the policy is told.
+
+    `task` is its name in conf/task; "" in a contract of one task, which needs none.
+    """
+
+    env_id: str
+    prompt: str
+    task: str = ""
+
+
+@dataclass(frozen=True)
 class Contract:
     """The agreement. Rates in Hz, sizes in pixels; `action_dim` and `state_dim` count unpadded numbers.
 
     `state` names the observation entries that are concatenated, in order (for example ``("qpos8", "goal_pos")``).
     `gripper_open` is the value of the last action number that opens the gripper. `goal_shown`: the cameras see the goal
     site that ManiSkill hides from them. `angle_center_rad`: of a real arm, per joint; its angles, in state and action, are
-    taken to within pi of it, so that a joint's position has one number. Where there is no simulator, `env_id`, `sim_backend`
-    and `shader` are empty, `sim_hz` is 0 and a camera's `sensor` is its column in the recorded data set.
+    taken to within pi of it, so that a joint's position has one number. `scenes`: one, or in a mix one for each task, told
+    apart by their names; everything else is shared by them. `simulator` names an implementation of `pirig.sim`. Where there
+    is none it is "recorded", `env_id`, `sim_backend` and `shader` are empty, `sim_hz` is 0 and a camera's `sensor` is its
+    column in the recorded data set.
     """
 
-    env_id: str
+    scenes: tuple[TaskScene, ...]
     robot_uid: str
     control_mode: str
     control_hz: int
@@ -60,19 +76,48 @@ class Contract:
     action_dim: int
     action_layout: str
     gripper_open: float
-    prompt: str
     image_px: int
     fps: int
     goal_shown: bool = False
     angle_center_rad: tuple[float, ...] = ()
+    simulator: str = MANISKILL
     version: int = CONTRACT_VERSION
 
+    @property
+    def scene(self) -> TaskScene:
+        """The scene of a contract of one task. Raises ContractError for a mix."""
+        if len(self.scenes) != 1:
+            names = ", ".join(scene.task for scene in self.scenes)
+            raise ContractError(
+                f"a contract of {len(self.scenes)} tasks ({names}) where one is expected; name the task"
+            )
+        return self.scenes[0]
+
+    @property
+    def env_id(self) -> str:
+        return self.scene.env_id
+
+    @property
+    def prompt(self) -> str:
+        return self.scene.prompt
+
+    def of_task(self, task: str) -> Contract:
+        """The contract of one task of a mix, as that task alone would have it."""
+        found = [scene for scene in self.scenes if scene.task == task]
+        if len(found) != 1:
+            names = ", ".join(scene.task for scene in self.scenes)
+            raise ContractError(f"no task {task!r} in this contract; it has {names}")
+        return dataclasses.replace(self, scenes=(dataclasses.replace(found[0], task=""),))
+
     def to_json(self) -> str:
-        fields = dataclasses.asdict(self)
+        """Fields that a contract of one simulated task does not need are left out, so that older ones keep their hash."""
+        fields = _fields(self)
         if not self.goal_shown:
-            del fields["goal_shown"]  # so that contracts from before this field keep their hash
+            del fields["goal_shown"]
         if not self.angle_center_rad:
             del fields["angle_center_rad"]
+        if self.simulator == _usual_simulator(self.scenes):
+            del fields["simulator"]
         return json.dumps(fields, indent=2, sort_keys=True)
 
     @staticmethod
@@ -81,7 +126,10 @@ class Contract:
             raw = json.loads(text)
             cameras = tuple(_camera(entry) for entry in raw.pop("cameras"))
             state, center = tuple(raw.pop("state")), tuple(raw.pop("angle_center_rad", ()))
-            return Contract(cameras=cameras, state=state, angle_center_rad=center, **raw)
+            scenes = tuple(TaskScene(**scene) for scene in raw.pop("scenes", ()))
+            scenes = scenes or (TaskScene(raw.pop("env_id"), raw.pop("prompt")),)
+            raw.setdefault("simulator", _usual_simulator(scenes))
+            return Contract(scenes=scenes, cameras=cameras, state=state, angle_center_rad=center, **raw)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ContractError(
                 f"{source}: not a contract of version {CONTRACT_VERSION} ({error}); "
@@ -104,6 +152,19 @@ class Contract:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
 
+def _fields(contract: Contract) -> dict[str, Any]:
+    """All fields as plain values; a single nameless scene as env_id and prompt."""
+    fields = dataclasses.asdict(contract)
+    if len(contract.scenes) == 1 and not contract.scene.task:
+        scene = fields.pop("scenes")[0]
+        fields |= {"env_id": scene["env_id"], "prompt": scene["prompt"]}
+    return fields
+
+
+def _usual_simulator(scenes: tuple[TaskScene, ...]) -> str:
+    return MANISKILL if all(scene.env_id for scene in scenes) else RECORDED
+
+
 def _camera(entry: dict) -> Camera:
     pose = {key: None if entry[key] is None else tuple(entry[key]) for key in ("eye_m", "target_m")}
     return Camera(**{**entry, **pose})
@@ -111,8 +172,12 @@ def _camera(entry: dict) -> Camera:
 
 def differences(ours: Contract, theirs: Contract) -> list[str]:
     """Each field that differs as ``field: ours != theirs``; empty when equal."""
-    left, right = dataclasses.asdict(ours), dataclasses.asdict(theirs)
-    return [f"{key}: {left[key]!r} != {right[key]!r}" for key in left if left[key] != right[key]]
+    left, right = _fields(ours), _fields(theirs)
+    return [
+        f"{key}: {left.get(key)!r} != {right.get(key)!r}"
+        for key in dict.fromkeys([*left, *right])
+        if left.get(key) != right.get(key)
+    ]
 
 
 def require_equal(ours: Contract, theirs: Contract, *, our_name: str, their_name: str) -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pirig.contract import Camera, Contract
+from pirig.contract import Camera, Contract, TaskScene
 from pirig.transforms.state import build_state
 
 
 def make_contract(px: int = 32, roles: tuple[str, ...] = ("base_0_rgb", "left_wrist_0_rgb")) -> Contract:
     return Contract(
-        env_id="PushCube-v1",
+        scenes=(TaskScene("PushCube-v1", "push the cube to the goal"),),
         robot_uid="panda_wristcam",
         control_mode="pd_ee_delta_pose",
         control_hz=20,
@@ -23,7 +23,6 @@ def make_contract(px: int = 32, roles: tuple[str, ...] = ("base_0_rgb", "left_wr
         action_dim=7,
         action_layout="dx dy dz drx dry drz gripper",
         gripper_open=1.0,
-        prompt="push the cube to the goal",
         image_px=px,
         fps=20,
     )

@@ -17,11 +17,11 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import ContractError
-from pirig.demos.generate import generate
 from pirig.demos.manifest import DemosManifest, episode_files, longest_usual, read_episode, read_tried
-from pirig.demos.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
-from pirig.demos.replay import Recorder, open_simulators, replay
-from pirig.demos.trajectory import from_file, read_index
+from pirig.demos.maniskill.generate import generate
+from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
+from pirig.demos.maniskill.replay import Recorder, open_simulators, replay
+from pirig.demos.maniskill.trajectory import from_file, read_index
 from pirig.stages import demos as stage
 
 OVERRIDES = ["experiment=quickstart", "demos.count=2", "camera.resolution_px=32"]
@@ -108,7 +108,7 @@ def test_a_task_without_a_planner_names_those_that_have_one(config, tmp_path):
 
 def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monkeypatch):
     """Another state and fewer of them: nothing is planned again. Another source, another camera: nothing is taken."""
-    monkeypatch.setattr("pirig.demos.generate.collect", lambda *given: read_tried(given[-1]))
+    monkeypatch.setattr("pirig.demos.maniskill.generate.collect", lambda *given: read_tried(given[-1]))
     shutil.copytree(planned, tmp_path / "first" / "demos")
     other = compose([*OVERRIDES, "state=joints_goal", "demos.count=1"])
     contract = contract_of(other)
@@ -127,7 +127,7 @@ def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monk
 
 
 def test_a_torn_episode_is_not_taken_over(config, planned, tmp_path, monkeypatch):
-    monkeypatch.setattr("pirig.demos.generate.collect", lambda *given: None)
+    monkeypatch.setattr("pirig.demos.maniskill.generate.collect", lambda *given: None)
     shutil.copytree(planned, tmp_path / "first" / "demos")
     torn = next((tmp_path / "first" / "demos").glob("episode_*.npz"))
     torn.write_bytes(torn.read_bytes()[:500])

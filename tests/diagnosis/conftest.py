@@ -15,7 +15,7 @@ def errors(policy: float | np.ndarray, without: dict[str, float] | None = None) 
 
 
 def outcome(k: int = 12, n: int = 40, **changes) -> Outcome:
-    from pirig.runs.statistics import wilson
+    from pirig.comparison.statistics import wilson
 
     low, high = wilson(k, n)
     goals = {"reached": n, "moved": n, "placed": k}

@@ -5,9 +5,9 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.models.pi0 import init_params
 from pirig.models.sizes import ModelConfig, TransformerConfig, VisionConfig
-from pirig.models.tokenizer import BuiltinTokenizer
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
+from pirig.transforms.tokenizer import BuiltinTokenizer
 
 
 @pytest.fixture(scope="session")

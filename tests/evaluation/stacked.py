@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pirig.sim.env import SimEnv
+from pirig.sim.maniskill.env import SimEnv
 
 
 class Stacked:

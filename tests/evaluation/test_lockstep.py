@@ -10,7 +10,6 @@ import pytest
 from pirig.config.load import compose, of_run
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver
 from pirig.evaluation.lockstep import LockstepPool
-from pirig.evaluation.policy import Policy
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import roll_out
 from pirig.evaluation.scene_group import Group, Run, Start
@@ -18,7 +17,8 @@ from pirig.evaluation.target import result_settings
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import WorkerPool
 from pirig.gates.finding import GateError
-from pirig.sim.env import StepInfo
+from pirig.policies.policy import Policy
+from pirig.sim.maniskill.env import StepInfo
 from pirig.stages import eval as stage
 from pirig.stages.eval import require_simulator
 from tests.evaluation.stacked import Stacked, broken
@@ -133,7 +133,7 @@ def test_results_of_a_gpu_lie_apart_and_those_of_the_cpu_where_they_were(tmp_pat
 @pytest.fixture
 def as_on_a_gpu(smoke_run, tmp_path, monkeypatch):
     """A copy of the run, and its config for scenes that are stepped together."""
-    monkeypatch.setattr("pirig.sim.vector_env.require_device", lambda *given: None)
+    monkeypatch.setattr("pirig.sim.maniskill.vector_env.require_device", lambda *given: None)
     monkeypatch.setattr("pirig.evaluation.lockstep.LockstepPool", functools.partial(LockstepPool, scenes=Stacked))
     folder = shutil.copytree(smoke_run.folder, tmp_path / "run")
     return of_run(smoke_run.folder, ["eval.sim_backend=gpu", "eval.num_envs=2"]), folder

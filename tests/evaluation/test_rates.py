@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from pirig.comparison.statistics import wilson
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
 from pirig.evaluation.seeds import held_out_seeds, step_limit
-from pirig.runs.statistics import wilson
 
 
 @pytest.mark.parametrize(

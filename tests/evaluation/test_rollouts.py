@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver
-from pirig.evaluation.policy import Policy
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import roll_out
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import WorkerPool
+from pirig.policies.policy import Policy
 
 SEEDS = [100, 101, 102]
 

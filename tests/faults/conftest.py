@@ -6,8 +6,8 @@ import pytest
 from pirig.config.load import of_run
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
-from pirig.evaluation.policy import load_pipeline, load_policy, load_policy_record
 from pirig.evaluation.workers import WorkerPool
+from pirig.policies.policy import load_pipeline, load_policy, load_policy_record
 from pirig.runs.record import data_folder
 from pirig.training.checkpoints import newest
 from pirig.transforms.normalize import load_norm_stats

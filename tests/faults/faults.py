@@ -17,11 +17,11 @@ from pirig.config.load import compose, of_run
 from pirig.contract import require_equal
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.drivers import PolicyDriver
-from pirig.evaluation.policy import Policy
 from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.gates import images, numbers, policy, simulated
 from pirig.models.layout import init_params
-from pirig.training.assets import policy_record
+from pirig.policies.assets import policy_record
+from pirig.policies.policy import Policy
 from pirig.training.optimizer import lora_trainable
 from pirig.transforms.normalize import NormStats
 from pirig.weights.load import require_supplied

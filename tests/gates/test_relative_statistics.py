@@ -12,13 +12,13 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.diagnosis.open_loop import OpenLoop
 from pirig.gates import numbers, policy
-from pirig.models.tokenizer import BuiltinTokenizer
+from pirig.policies.assets import policy_record
 from pirig.runs import progress
 from pirig.runs.record import norm_stats_file
 from pirig.stages import convert, doctor, stats, verify
-from pirig.training.assets import policy_record
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
+from pirig.transforms.tokenizer import BuiltinTokenizer
 from tests.datasets.kinova_recordings import write_recording
 
 HORIZON, RELATIVE = 4, (7, -1)

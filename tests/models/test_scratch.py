@@ -7,7 +7,7 @@ import numpy as np
 from pirig.models.layout import flatten, init_params
 from pirig.models.scratch import fresh_params
 from pirig.models.sizes import model_config
-from pirig.models.tokenizer import FIRST_STATE, STATE_BINS
+from pirig.transforms.tokenizer import FIRST_STATE, STATE_BINS
 
 
 def tiny():

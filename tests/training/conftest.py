@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pirig.config.schema import TrainConfig
-from pirig.contract import Camera, Contract
+from pirig.contract import Camera, Contract, TaskScene
 from pirig.training.step import FlowModel
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
@@ -82,9 +82,9 @@ class SmallDataset:
 
 def small_pipeline():
     contract = Contract(
-        env_id="Test-v1", robot_uid="panda", control_mode="pd_ee_delta_pose", control_hz=20, sim_hz=100,
+        scenes=(TaskScene("Test-v1", "move"),), robot_uid="panda", control_mode="pd_ee_delta_pose", control_hz=20, sim_hz=100,
         sim_backend="physx_cpu", shader="default", cameras=(Camera("base_0_rgb", "base_camera", PX, PX),),
-        state=("tcp",), state_dim=3, action_dim=3, action_layout="xyz", gripper_open=1.0, prompt="move", image_px=PX, fps=20,
+        state=("tcp",), state_dim=3, action_dim=3, action_layout="xyz", gripper_open=1.0, image_px=PX, fps=20,
     )  # fmt: skip
     stats = {name: NormStats(*(np.array([v] * 3, np.float32) for v in (0, 1, -2, 2))) for name in ("state", "actions")}
     return Pipeline(contract, LinearConfig(), "zscore", False, stats, OneToken())

@@ -9,9 +9,9 @@ import pytest
 
 from pirig.config.checks import ConfigError
 from pirig.config.load import compose
-from pirig.models.tokenizer import BuiltinTokenizer, SentencePieceTokenizer
+from pirig.policies.assets import load_tokenizer, saved_tokenizer
 from pirig.stages.train import model_of
-from pirig.training.assets import load_tokenizer, saved_tokenizer
+from pirig.transforms.tokenizer import BuiltinTokenizer, SentencePieceTokenizer
 from pirig.weights import bucket as bucket_module
 from tests.weights.bucket_server import BucketServer
 

@@ -9,12 +9,12 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.schema import TrainConfig
 from pirig.datasets.lerobot_read import Dataset
-from pirig.evaluation.policy import load_policy
 from pirig.models.sizes import ModelConfig, TransformerConfig, VisionConfig
-from pirig.models.tokenizer import BuiltinTokenizer
+from pirig.policies.policy import load_policy
 from pirig.training import openpi_trainer
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
+from pirig.transforms.tokenizer import BuiltinTokenizer
 from tests.datasets.episodes import make_contract, write_dataset
 from tests.real_openpi import import_openpi, sized
 

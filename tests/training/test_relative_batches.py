@@ -7,7 +7,7 @@ import pytest
 
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
-from pirig.training.assets import policy_record
+from pirig.policies.assets import policy_record
 from pirig.training.batches import prepare
 from tests.training.conftest import DIM, HORIZON, SmallDataset, small_pipeline
 

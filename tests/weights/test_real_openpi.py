@@ -14,11 +14,11 @@ import pytest
 
 from pirig.config.schema import TrainConfig
 from pirig.contract import Camera
-from pirig.evaluation.policy import load_policy
 from pirig.models import pi0
 from pirig.models.layout import flatten, nest
 from pirig.models.lora import trainable_mask
 from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
+from pirig.policies.policy import load_policy
 from pirig.training.checkpoints import ASSETS
 from pirig.training.optimizer import cast_frozen
 from pirig.training.step import init_state, make_train_step

@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from pirig.contract import Camera, Contract
+from pirig.contract import Camera, Contract, TaskScene
 from pirig.files.orbax import saved_tree
 from pirig.models.layout import flatten, leaf_specs, nest
 from pirig.stages.weights import main
@@ -20,7 +20,7 @@ from pirig.weights.save import Exported, caveats, export, train_config
 from tests.weights.test_load import save_tiny, tiny_config
 
 CONTRACT = Contract(
-    env_id="PushCube-v1",
+    scenes=(TaskScene("PushCube-v1", "push the cube"),),
     robot_uid="panda_wristcam",
     control_mode="pd_ee_delta_pose",
     control_hz=20,
@@ -33,7 +33,6 @@ CONTRACT = Contract(
     action_dim=7,
     action_layout="dx dy dz rx ry rz gripper",
     gripper_open=1.0,
-    prompt="push the cube",
     image_px=32,
     fps=20,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pirig.config.schema import CameraEntry, Config
-from pirig.contract import Camera, Contract
+from pirig.contract import MANISKILL, RECORDED, Camera, Contract, TaskScene
 
 STATE_DIMS = {"qpos8": 8, "qpos9": 9, "goal_pos": 3, "tcp_pose": 7, "joints7": 7, "gripper1": 1}
 ARM_ENTRIES = ("joints7", "gripper1")  # measured on a real arm; the others are the simulator's
@@ -23,7 +23,7 @@ def contract_of(config: Config) -> Contract:
         )
     control = config.control
     return Contract(
-        env_id=config.task.env_id,
+        scenes=(TaskScene(config.task.env_id, config.task.prompt),),
         robot_uid=config.robot.wrist_uid if config.camera.wrist else config.robot.uid,
         control_mode=control.mode,
         control_hz=control.control_hz,
@@ -36,11 +36,11 @@ def contract_of(config: Config) -> Contract:
         action_dim=control.action_dim,
         action_layout=control.layout,
         gripper_open=control.gripper_open,
-        prompt=config.task.prompt,
         image_px=config.size.image_px,
         fps=control.control_hz,
         goal_shown=config.camera.show_goal,
         angle_center_rad=tuple(config.state.angle_center_rad),
+        simulator=MANISKILL if config.robot.simulated else RECORDED,
     )
 
 

@@ -14,9 +14,9 @@ from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis.evidence import Errors
 from pirig.diagnosis.open_loop import OpenLoop
-from pirig.evaluation.policy import Policy
 from pirig.evaluation.target import ACTION_ERROR
 from pirig.files.atomic import write_text
+from pirig.policies.policy import Policy
 
 SUCCESS = (
     "This is not a success rate: open loop, the policy sees recorded frames and never the results of its own actions. Success is "

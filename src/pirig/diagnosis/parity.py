@@ -8,8 +8,8 @@ import numpy as np
 
 from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis.evidence import Parity
-from pirig.evaluation.policy import Policy
 from pirig.evaluation.workers import Observation, Pool
+from pirig.policies.policy import Policy
 
 
 def measure(

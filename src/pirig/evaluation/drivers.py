@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pirig.evaluation.policy import Policy
 from pirig.evaluation.rollouts import Request
+from pirig.policies.policy import Policy
 
 
 class PolicyDriver:

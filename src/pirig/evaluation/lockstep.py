@@ -15,7 +15,7 @@ import numpy as np
 from pirig.contract import Contract
 from pirig.evaluation.scene_group import Film, Group, Run, Scenes, Start
 from pirig.evaluation.workers import Progressed, WorkerPool, dead, serve
-from pirig.sim.vector_env import State, VectorEnv
+from pirig.sim.maniskill.vector_env import State, VectorEnv
 
 
 class LockstepPool:

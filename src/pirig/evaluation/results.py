@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pirig.runs.statistics import Rate, rate
-from pirig.sim.sub_goals import ordered
+from pirig.comparison.statistics import Rate, rate
+from pirig.sim.maniskill.sub_goals import ordered
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from pirig.evaluation.workers import Observation, Progressed, side_by_side
-from pirig.sim.env import StepInfo
-from pirig.sim.vector_env import State
+from pirig.sim.maniskill.env import StepInfo
+from pirig.sim.maniskill.vector_env import State
 
 
 class Scenes(Protocol):

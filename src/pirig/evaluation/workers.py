@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.sim import renderer
-from pirig.sim.env import SimEnv, StepInfo
-from pirig.sim.vector_env import state_of
+from pirig.sim.maniskill import renderer
+from pirig.sim.maniskill.env import SimEnv, StepInfo
+from pirig.sim.maniskill.vector_env import state_of
 
 TAIL_STEPS = 10  # an episode goes on for so many steps after its first success, to see whether it lasts
 Observation = dict[str, np.ndarray]

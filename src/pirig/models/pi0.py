@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from pirig.models.gemma import Cache, embed_tokens, run_stack
 from pirig.models.layout import init_params, param_shapes
 from pirig.models.sizes import ModelConfig
-from pirig.models.vision import encode_images
+from pirig.models.towers.siglip import encode_images
 
 __all__ = ["Observation", "compute_loss", "draw_noise_and_time", "init_params", "param_shapes", "sample_actions"]
 

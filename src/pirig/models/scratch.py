@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from pirig.models.layout import Tree, init_params
 from pirig.models.sizes import ModelConfig
-from pirig.models.tokenizer import FIRST_STATE, STATE_BINS, VOCAB_SIZE
+from pirig.transforms.tokenizer import FIRST_STATE, STATE_BINS, VOCAB_SIZE
 
 
 def fresh_params(key: jax.Array, config: ModelConfig) -> Tree:

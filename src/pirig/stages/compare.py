@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pirig.runs.compare import Comparison
+    from pirig.comparison.compare import Comparison
 
 ABOUT = """\
 Runs side by side: the settings that differ, the metrics, success counts with Wilson 95 % intervals, and for each pair
@@ -29,11 +29,11 @@ def main(arguments: list[str]) -> int:
         options = parser.parse_args(arguments)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return int(stop.code or 0)
-    from pirig.runs.collect import collect
-    from pirig.runs.compare import Comparison
+    from pirig.comparison.collect import collect
+    from pirig.comparison.compare import Comparison
 
     if options.html:
-        from pirig.runs.page.build import require_ours
+        from pirig.comparison.page.build import require_ours
 
         require_ours(options.html)
     comparison = Comparison(collect(options.paths))
@@ -60,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _text(comparison: Comparison, options: argparse.Namespace) -> str | None:
-    from pirig.runs.export import to_csv, to_json
-    from pirig.runs.report import to_markdown
+    from pirig.comparison.export import to_csv, to_json
+    from pirig.comparison.report import to_markdown
 
     if options.json:
         return to_json(comparison)
@@ -71,8 +71,8 @@ def _text(comparison: Comparison, options: argparse.Namespace) -> str | None:
 
 
 def _show(comparison: Comparison, paths: list[Path]) -> None:
+    from pirig.comparison.terminal import show
     from pirig.files.console import console
-    from pirig.runs.terminal import show
 
     screen = console()
     show(comparison, screen)
@@ -81,7 +81,7 @@ def _show(comparison: Comparison, paths: list[Path]) -> None:
 
 
 def _write_page(comparison: Comparison, path: Path) -> None:
-    from pirig.runs.page.build import write_page
+    from pirig.comparison.page.build import write_page
 
     summary = write_page(comparison, path)
     print(f"{path}: {summary}", file=sys.stderr)

@@ -26,8 +26,8 @@ def make(config: Config) -> Path:
     """The folder of demos that this config asks for; made, completed, or found complete."""
     if not config.robot.simulated:
         return recorded(config)
-    from pirig.demos import generate, trajectory
-    from pirig.sim import renderer
+    from pirig.demos.maniskill import generate, trajectory
+    from pirig.sim.maniskill import renderer
 
     renderer.configure()
     contract = contract_of(config)
@@ -76,7 +76,7 @@ def recorded(config: Config) -> Path:
 
 def _file(config: Config) -> Path:
     """The trajectory file that demos.path names, downloaded if it says so."""
-    from pirig.demos import download
+    from pirig.demos.maniskill import download
 
     if config.demos.path == download.WORD:
         return download.fetch(config.task.env_id, Path(config.run.root) / "data" / "maniskill")

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pirig.diagnosis.causes import Cause
     from pirig.diagnosis.evidence import Errors, Evidence, Outcome
     from pirig.diagnosis.open_loop import OpenLoop
-    from pirig.evaluation.policy import Policy
     from pirig.evaluation.workers import WorkerPool
     from pirig.gates.finding import Report
+    from pirig.policies.policy import Policy
 
 FOLDER = "diagnosis"
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class _Measurement:
         from pirig.datasets.frame_cache import frame_cache
         from pirig.datasets.lerobot_read import Dataset
         from pirig.diagnosis import outcome
-        from pirig.evaluation.policy import load_policy_record
+        from pirig.policies.policy import load_policy_record
         from pirig.runs.record import data_folder
         from pirig.training.checkpoints import ASSETS
 
@@ -140,7 +140,7 @@ class _Measurement:
         return {**dataclasses.asdict(settings), "limit": limit}
 
     def _policy(self) -> Policy:
-        from pirig.evaluation.policy import load_policy
+        from pirig.policies.policy import load_policy
 
         return load_policy(
             self.checkpoint, flow_steps=self.settings["flow_steps"], batch_size=self.settings["batch_size"]

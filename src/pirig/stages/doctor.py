@@ -54,7 +54,7 @@ def _jax() -> tuple[bool, str]:
 
 
 def _renderer() -> tuple[bool, str]:
-    from pirig.sim import renderer
+    from pirig.sim.maniskill import renderer
 
     renderer.configure()
     report = renderer.probe()
@@ -108,9 +108,9 @@ def _data_set(
 
 
 def _checkpoint(folder: Path) -> tuple[str, Report]:
-    from pirig.evaluation.policy import load_pipeline, load_policy_record
     from pirig.gates import policy
     from pirig.gates.finding import Report, run_gates
+    from pirig.policies.policy import load_pipeline, load_policy_record
     from pirig.training.checkpoints import newest
 
     checkpoint = newest(folder)

@@ -44,7 +44,7 @@ def run(config: Config) -> int:
 def require_simulator(config: Config) -> None:
     """Raises ValueError where the evaluation's simulator needs a GPU that is not here."""
     if config.eval.sim_backend == SimBackend.gpu:
-        from pirig.sim.vector_env import require_device
+        from pirig.sim.maniskill.vector_env import require_device
 
         require_device()
 
@@ -66,8 +66,8 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
     Raises ContractError before anything starts where the checkpoint was trained under another contract.
     Of an arm that is not simulated: {"held_out", "training"} -> open-loop action errors (`diagnosis.on_recording`).
     """
-    from pirig.evaluation.policy import load_policy_record
     from pirig.evaluation.seeds import step_limit
+    from pirig.policies.policy import load_policy_record
 
     checkpoint = _checkpoint(config, folder)
     contract = Contract.load(checkpoint / "assets" / "pirig")
@@ -90,7 +90,7 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
 def _on_recording(config: Config, folder: Path, checkpoint: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.diagnosis.on_recording import measure
-    from pirig.evaluation.policy import load_policy
+    from pirig.policies.policy import load_policy
 
     report = _gates(config, checkpoint, record)
     target = recorded_folder(folder, checkpoint, config.eval.flow_steps)
@@ -105,7 +105,7 @@ def _on_recording(config: Config, folder: Path, checkpoint: Path, record: dict[s
 
 def _gates(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
     """Raises GateError where the checkpoint would not be served as it was trained."""
-    from pirig.evaluation.policy import load_pipeline
+    from pirig.policies.policy import load_pipeline
 
     if record["horizon"] != config.horizon.steps:
         raise ValueError(
@@ -181,8 +181,8 @@ class _Measurement:
         """The demos were made on the CPU: a GPU must show what they show, and their actions must succeed there."""
         if self.config.eval.sim_backend == SimBackend.cpu:
             return
-        from pirig.evaluation.policy import load_pipeline
         from pirig.gates.data import in_simulator
+        from pirig.policies.policy import load_pipeline
 
         asked = in_simulator(self._dataset(), load_pipeline(self.checkpoint), pool, self.config.gates)
         save(Report(self.report.found | asked.found, self.report.skipped + asked.skipped), self.target)
@@ -227,7 +227,7 @@ class _Measurement:
 
     def _policy(self) -> Driver:
         from pirig.evaluation.drivers import PolicyDriver
-        from pirig.evaluation.policy import load_policy
+        from pirig.policies.policy import load_policy
 
         policy = load_policy(
             self.checkpoint, flow_steps=self.config.eval.flow_steps, batch_size=self.config.eval.batch_size
@@ -237,7 +237,7 @@ class _Measurement:
     def _untrained(self) -> Driver:
         """The parameters that training started from."""
         from pirig.evaluation.drivers import PolicyDriver
-        from pirig.evaluation.policy import Policy, load_pipeline
+        from pirig.policies.policy import Policy, load_pipeline
         from pirig.training.loop import initial_params
 
         pipeline, settings = load_pipeline(self.checkpoint), self.config.eval
@@ -248,8 +248,8 @@ class _Measurement:
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, from the seeds that they were recorded on."""
         from pirig.evaluation.drivers import DemoDriver
-        from pirig.evaluation.policy import load_pipeline
         from pirig.gates.simulated import demo_actions
+        from pirig.policies.policy import load_pipeline
 
         dataset, pipeline = self._dataset(), load_pipeline(self.checkpoint)
         return DemoDriver({seed: demo_actions(dataset, pipeline, one) for one, seed in enumerate(dataset.seeds)})

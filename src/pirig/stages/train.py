@@ -213,7 +213,7 @@ def model_of(config: Config, vocab_size: int) -> ModelConfig:
 
 
 def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipeline:
-    from pirig.training.assets import load_tokenizer
+    from pirig.policies.assets import load_tokenizer
     from pirig.transforms.normalize import load_norm_stats
     from pirig.transforms.pipeline import Pipeline
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pirig.config.schema import Config
     from pirig.contract import Contract
     from pirig.datasets.lerobot_read import Dataset
-    from pirig.evaluation.policy import Policy
+    from pirig.policies.policy import Policy
 
 REPEATS = 5
 FLAT = 1e-6  # of the actions' own scale
@@ -84,8 +84,8 @@ def _disagreements(config: Config, trained: Contract, dataset: Dataset) -> list[
 def _load(checkpoint: Path, flow_steps: int) -> Policy:
     import jax
 
-    from pirig.evaluation.policy import load_policy
     from pirig.models.layout import param_count
+    from pirig.policies.policy import load_policy
 
     policy = load_policy(checkpoint, flow_steps=flow_steps, batch_size=1)
     config, contract = policy.pipeline.model_config, policy.pipeline.contract

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from pirig.config.schema import TrainConfig
+from pirig.policies.assets import asset_writer
 from pirig.training import checkpoints, processes
-from pirig.training.assets import asset_writer
 from pirig.training.augment import augment
 from pirig.training.batches import Batches, Prefetch, prepare
 from pirig.training.curve import draw_curve

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.schema import Config, Mode
+from pirig.policies.assets import asset_writer
 from pirig.training import checkpoints
-from pirig.training.assets import asset_writer
 from pirig.training.batches import Batches, Prefetch, prepare
 from pirig.training.loop import LOSS_WINDOW, TrainResult
 from pirig.training.metrics import MetricsFile

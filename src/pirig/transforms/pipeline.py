@@ -19,7 +19,7 @@ from pirig.transforms.relative import Relative, absolute, mask_of, relative
 
 if TYPE_CHECKING:
     from pirig.models.sizes import ModelConfig
-    from pirig.models.tokenizer import Tokenizer
+    from pirig.transforms.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,311 @@
+"""Run folders, read: each with its config, training, evaluations, data set and contract. Nothing is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pirig.comparison.curves import Training, read_training
+from pirig.comparison.statistics import wilson
+from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain, flat
+from pirig.contract import Contract, ContractError
+from pirig.files.progress import Progress
+from pirig.runs.record import data_folder
+
+EVAL_ROWS = ("policy", "untrained", "oracle")
+GOAL_SEEN = ("task.goal_visible", "camera.show_goal", "state.includes_goal")  # one of them is enough
+SLOW = 50  # runs from which on reading shows its progress
+QUIET_S = 15 * 60  # a training that wrote nothing for so long is said to be silent
+
+
+@dataclass(frozen=True)
+class Count:
+    """`k` of `n` episodes succeeded, with the Wilson 95 % interval. `of`: how many are wanted, where some are missing."""
+
+    k: int
+    n: int
+    low: float
+    high: float
+    k_at_end: int
+    sub_goals: dict[str, int] = field(default_factory=dict)
+    mean_steps: float | None = None
+    max_steps: int | None = None
+    first_seed: int | None = None
+    of: int | None = None
+
+    @property
+    def share(self) -> float:
+        return self.k / self.n
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`marks`: what a reader of the result must know (gates that were skipped or not passed)."""
+
+    folder: Path
+    step: int | None
+    settings: dict[str, Any]
+    rows: dict[str, Count]
+    marks: list[str]
+
+    @property
+    def finished(self) -> bool:
+        return "policy" in self.rows and self.rows["policy"].of is None
+
+
+@dataclass(frozen=True)
+class Run:
+    """`config`: flat, dotted keys; those that an older run lacks have the schema's default."""
+
+    folder: Path
+    config: dict[str, Any]
+    contract: dict[str, Any]
+    contract_hash: str
+    environment: dict[str, Any]
+    status: dict[str, Any]
+    training: Training
+    evaluations: list[Evaluation]
+    data_set: dict[str, Any]
+    marks: list[str]
+    written_s: float  # when metrics or status were last written, in seconds since 1970
+
+    @property
+    def name(self) -> str:
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def steps(self) -> int:
+        return int(self.config.get("train.steps") or 0)
+
+    @property
+    def state(self) -> str:
+        """ "train running", "eval done", ...; "train silent" where a running stage wrote nothing for a quarter of an hour."""
+        state, stage = self.status.get("state", "not started"), self.status.get("stage", "")
+        if state == "running" and self.silent_s() > QUIET_S:
+            state = "silent"
+        return f"{stage} {state}".strip()
+
+    @property
+    def finished(self) -> bool:
+        return self.status.get("state") == "done" and self.training.step >= self.steps
+
+    def silent_s(self) -> float:
+        return max(0.0, time.time() - self.written_s)
+
+
+def collect(paths: Iterable[Path]) -> list[Run]:
+    """The runs at or below each path, each once; a run that cannot be read is named on stderr and left out.
+
+    Raises ValueError where a path holds no run or none can be read.
+    """
+    folders = [folder for path in paths for folder in _found(path)]
+    unique = list({folder.resolve(): folder for folder in folders}.values())
+    if len(unique) < SLOW:
+        found = [_readable(folder) for folder in unique]
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("reading runs", len(unique)) as progress:
+            found = list(_counted(pool.map(_readable, unique), progress))
+    errors = [one for one in found if isinstance(one, ValueError)]
+    if len(errors) == len(found):
+        raise errors[0]
+    for error in errors:
+        print(f"warning: left out: {error}", file=sys.stderr)
+    return [one for one in found if isinstance(one, Run)]
+
+
+def _readable(folder: Path) -> Run | ValueError:
+    try:
+        return read_run(folder)
+    except ValueError as error:
+        return error
+
+
+def _counted(runs: Iterator[Run | ValueError], progress: Progress) -> Iterator[Run | ValueError]:
+    for run in runs:
+        progress.advance()
+        yield run
+
+
+def _found(path: Path) -> list[Path]:
+    if not path.is_dir():
+        raise ValueError(
+            f"{path}: expected a run folder or a folder of runs, found {'a file' if path.exists() else 'nothing'}."
+        )
+    found = sorted(run_folders(path.absolute()))
+    if not found:
+        raise ValueError(
+            f"{path}: no run there. A run is a folder with a config.yaml and a contract.json, such as "
+            "outputs/<experiment>/<run>, made by `pirig train` or `pirig pipeline`."
+        )
+    return found
+
+
+def run_folders(top: Path) -> Iterator[Path]:
+    """Runs at or below `top`; what `run.mode=overwrite` moved aside and hidden folders are passed over."""
+    for folder, names, files in os.walk(top):
+        if is_run(files):
+            names.clear()
+            yield Path(folder)
+        names[:] = [name for name in names if not name.startswith(".") and ".old-" not in name and name != "lerobot"]
+
+
+def is_run(files: Iterable[str]) -> bool:
+    return {"config.yaml", "contract.json"} <= set(files)
+
+
+def read_run(folder: Path) -> Run:
+    """Raises ValueError naming the file that cannot be read."""
+    plain = _yaml(folder / "config.yaml")
+    contract = _json(folder / "contract.json")
+    gates = _json(folder / "gates.json")
+    config = flat(plain)
+    data_set, contract_hash = _data_set(folder, plain)
+    return Run(
+        folder=folder,
+        config=config | {key: value for key, value in _defaults().items() if key not in config},
+        contract=contract,
+        contract_hash=contract_hash,
+        environment=_json(folder / "environment.json"),
+        status=_json(folder / "status.json"),
+        training=read_training(folder),
+        evaluations=_evaluations(folder, plain),
+        data_set=data_set,
+        marks=_marks(gates) + ([] if any(config.get(key) for key in GOAL_SEEN) else ["the goal is not observable"]),
+        written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
+    )
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> dict[str, Any]:
+    return {key: value for key, value in flat(as_plain(Config())).items() if value != "???"}
+
+
+def _evaluations(folder: Path, plain: dict[str, Any]) -> list[Evaluation]:
+    """Oldest checkpoint first."""
+    names = os.listdir(folder / "eval") if (folder / "eval").is_dir() else []
+    found = [_evaluation(folder / "eval" / name, plain) for name in sorted(names) if ".old-" not in name]
+    return sorted((one for one in found if one), key=lambda one: (one.step or 0, one.folder.name))
+
+
+def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
+    settings = _json(folder / "settings.json")
+    if not settings:
+        return None
+    rates = _json(folder / "rates.json")
+    wanted = {"policy": "episodes", "untrained": "untrained_episodes", "oracle": "oracle_episodes"}
+    rows = {}
+    for name in EVAL_ROWS:
+        count = (
+            _count(rates[name]) if name in rates else _partial(folder / name, plain.get("eval", {}).get(wanted[name]))
+        )
+        if count:
+            rows[name] = count
+    gates = _json(folder / "gates.json") or {"skipped": rates.get("policy", {}).get("gates_skipped", [])}
+    step = Path(str(settings.get("checkpoint", ""))).name
+    return Evaluation(folder, int(step) if step.isdigit() else None, settings, rows, _marks(gates))
+
+
+def _count(row: dict[str, Any]) -> Count:
+    return Count(**{name: row[name] for name in Count.__dataclass_fields__ if name in row})
+
+
+def _partial(folder: Path, wanted: int | None) -> Count | None:
+    """The episodes of an evaluation that has not ended, counted so far."""
+    path = folder / "episodes.jsonl"
+    done = [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines()] if path.is_file() else []
+    if not done:
+        return None
+    k, n = sum(one["success"] for one in done), len(done)
+    low, high = wilson(k, n)
+    seeds = min(one["seed"] for one in done)
+    at_end = sum(one["success_at_end"] for one in done)
+    names = dict.fromkeys(name for one in done for name in one.get("flags", {}))
+    reached = {name: sum(one["flags"].get(name, False) for one in done) for name in names}
+    mean_steps = sum(one["steps"] for one in done) / n
+    return Count(k, n, low, high, at_end, reached, mean_steps, None, seeds, of=max(n, wanted or 0))
+
+
+def _marks(gates: dict[str, Any]) -> list[str]:
+    skipped = [f"gate skipped: {name}" for name in gates.get("skipped", [])]
+    return skipped + [f"gate not passed: {name}" for name, found in gates.get("found", {}).items() if found]
+
+
+def _data_set(folder: Path, plain: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """What is known of the run's data set, and the contract's hash ("" where it is of another version)."""
+    try:
+        contract = Contract.load(folder)
+    except ContractError as error:
+        return {"missing": str(error)}, ""
+    roots = [str(folder.parent.parent), str(plain.get("run", {}).get("root", ""))]
+    places = [data_folder(_located(plain, root), contract) for root in roots]
+    there = next((place for place in places if place.is_dir()), None)
+    return (_described(there) if there else {"missing": f"{places[0]} is not there"}), contract.hash
+
+
+def _located(plain: dict[str, Any], root: str) -> Config:
+    """As much of the typed config as the place of a data set depends on (all of it takes 20 times longer)."""
+    demos = {key: value for key, value in plain.get("demos", {}).items() if key in DemosConfig.__dataclass_fields__}
+    return Config(
+        run=RunConfig(root=root),
+        demos=DemosConfig(**demos),
+        task=TaskConfig(name=plain.get("task", {}).get("name", "")),
+        camera=CameraConfig(name=plain.get("camera", {}).get("name", "")),
+    )
+
+
+@lru_cache(maxsize=512)
+def _described(folder: Path) -> dict[str, Any]:
+    info = _json(folder / "lerobot" / "meta" / "info.json")
+    provenance = _json(folder / "lerobot" / "meta" / "pirig" / "provenance.json")
+    found: dict[str, Any] = {"folder": str(folder)}
+    if not info:
+        return {**found, "missing": f"{folder / 'lerobot'} is not there yet"}
+    found |= {"episodes": info["total_episodes"], "frames": info["total_frames"], "fps": info["fps"]}
+    if provenance.get("lengths"):
+        lengths = provenance["lengths"]
+        found["episode_steps"] = f"{min(lengths)} to {max(lengths)}"
+    if provenance.get("seeds"):
+        found["demo_seeds"] = f"{min(provenance['seeds'])} to {max(provenance['seeds'])}"
+    for key in ("left_out", "content_sha256", "source"):
+        if key in provenance:
+            found[key] = provenance[key]
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return _read(path, json.loads)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return _read(path, lambda text: yaml.load(text, loader))
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """{} where there is no such file."""
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    try:
+        found = parse(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); repair or move that file.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _written_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

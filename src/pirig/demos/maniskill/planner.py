@@ -1,0 +1,75 @@
+"""ManiSkill's motion planner, run by us: one episode of joint targets per seed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import numpy as np
+
+from pirig.config.schema import TaskConfig
+from pirig.sim.maniskill.env import success_of
+
+PLANNING_MODE = "pd_joint_pos"
+
+
+class RecordingEnv:
+    """What the solvers see: an environment whose actions are kept, and which is evaluated when `success` is asked."""
+
+    def __init__(self, env: Any):
+        self.env, self.unwrapped = env, env.unwrapped
+        self.actions: list[np.ndarray] = []
+
+    def reset(self, seed: int | None = None, **_: Any) -> Any:
+        self.actions = []
+        return self.env.reset(seed=seed, options={"reconfigure": True})
+
+    def step(self, action: np.ndarray) -> Any:
+        self.unwrapped.evaluate = dict  # no solver asks, and a plan costs a third less
+        try:
+            result = self.env.step(action)
+        finally:
+            del self.unwrapped.evaluate
+        self.actions.append(np.asarray(action, np.float32))
+        return result
+
+    @property
+    def success(self) -> bool:
+        return success_of(self.unwrapped.evaluate())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.env, name)
+
+
+def find_solver(task: TaskConfig) -> Any:
+    """Raises ValueError naming the solvers that ManiSkill has, or the numpy that its planner cannot live with."""
+    require_numpy_1()
+    from mani_skill.examples.motionplanning.panda import solutions
+
+    known = sorted(name for name in dir(solutions) if name.startswith("solve"))
+    if task.solver not in known:
+        raise ValueError(
+            f"task={task.name}: solver {task.solver!r} is none of ManiSkill's planners ({', '.join(known)}); "
+            "name one in conf/task, or give a trajectory file with demos.path=..."
+        )
+    return getattr(solutions, task.solver)
+
+
+def require_numpy_1() -> None:
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise ValueError(
+            f"numpy {np.__version__}: the motion planner (mplib 0.1.1) crashes with numpy 2; "
+            "install 'numpy<2' to plan demos (training runs with either)."
+        )
+
+
+def plan(solver: Any, recorder: RecordingEnv, seed: int, hold_steps: int) -> np.ndarray | None:
+    """Joint targets f32 [T, 8] of a successful plan, or None. `hold_steps` repeats the last target with an open gripper."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        result = solver(recorder, seed=seed, debug=False, vis=False)
+    if not recorder.actions or (isinstance(result, int) and result == -1):
+        return None
+    for _ in range(hold_steps):
+        recorder.step(np.concatenate([recorder.actions[-1][:-1], [1.0]]))
+    return np.stack(recorder.actions) if recorder.success else None

@@ -1,0 +1,82 @@
+"""Replay of joint-space plans in the contract's control mode, with cameras. A failed replay leaves nothing behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pirig.contract import Contract
+from pirig.demos.maniskill.planner import PLANNING_MODE
+from pirig.sim.maniskill import renderer
+from pirig.sim.maniskill.env import SimEnv, make_env
+
+
+def open_simulators(contract: Contract, source_mode: str) -> tuple[Any, SimEnv]:
+    """(an environment in the source's control mode that never renders, the contract's own) for this process."""
+    renderer.configure()
+    renderer.limit_threads()
+    return make_env(contract, control_mode=source_mode, render=False), SimEnv(contract, max_steps=100_000)
+
+
+class Recorder:
+    """Stands for the target environment in ManiSkill's action converter: looks, then steps, and keeps both."""
+
+    def __init__(self, sim: SimEnv):
+        self.sim, self.unwrapped = sim, sim.base
+        self.frames: list[dict[str, np.ndarray]] = []
+        self.actions: list[np.ndarray] = []
+        self.success = False
+
+    def step(self, action: Any) -> Any:
+        self.frames.append(self.sim.observe() if self.sim.render else self.sim.sense())
+        array = np.asarray(action.cpu() if hasattr(action, "cpu") else action, np.float32).reshape(-1)
+        self.actions.append(array)
+        self.success = self.sim.step(array).success
+        return None, 0.0, False, False, {"success": self.success}
+
+    def episode(self, seed: int) -> dict[str, np.ndarray]:
+        """Frame t is what was seen before action t."""
+        stacked = {name: np.stack([frame[name] for frame in self.frames]) for name in self.frames[0]}
+        actions = np.clip(np.stack(self.actions), -1.0, 1.0) if _normalised(self.sim) else np.stack(self.actions)
+        return {**stacked, "actions": actions, "seed": np.int64(seed), "success": np.bool_(self.success)}
+
+
+class Targets:
+    """Stands for the source environment in ManiSkill's action converter, which reads its controller's targets and no more.
+
+    So an action is set and nothing is simulated.
+    """
+
+    def __init__(self, env: Any):
+        self.unwrapped = env.unwrapped
+
+    def step(self, action: Any) -> None:
+        import torch
+
+        self.unwrapped.agent.set_action(torch.as_tensor(action)[None])
+
+
+def _normalised(sim: SimEnv) -> bool:
+    space = sim.env.action_space
+    return bool(np.all(space.low == -1.0) and np.all(space.high == 1.0))
+
+
+def replay(
+    contract: Contract, source_env: Any, sim: SimEnv, actions: np.ndarray, seed: int, source_mode: str = PLANNING_MODE
+) -> dict[str, np.ndarray] | None:
+    """The episode of these actions in the contract's control mode, or None where the replay does not end in success.
+
+    `actions` [T, A] are in `source_mode`; the controller of `source_env` (that mode, same robot) says what they aim at.
+    """
+    recorder = Recorder(sim)
+    sim.reset(seed)
+    if contract.control_mode == source_mode:
+        for action in actions:
+            recorder.step(action)
+    else:
+        from mani_skill.trajectory.utils.actions import conversion
+
+        source_env.reset(seed=seed, options={"reconfigure": True})
+        conversion.from_pd_joint_pos(contract.control_mode, actions, Targets(source_env), recorder)
+    return recorder.episode(seed) if recorder.success else None

@@ -1,0 +1,104 @@
+"""Demos from an existing ManiSkill trajectory file: taken as they are if they hold our cameras, else replayed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pirig.config.schema import DemosConfig
+from pirig.contract import Contract
+from pirig.demos.collect import collect
+from pirig.demos.manifest import DemosManifest
+from pirig.demos.maniskill.planner import PLANNING_MODE
+from pirig.demos.maniskill.replay import open_simulators, replay
+
+
+def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) -> DemosManifest:
+    """Replays the file's successful episodes with the contract's cameras into `folder`.
+
+    Raises ValueError before anything is written where the file is missing, truncated, of another task, robot or control
+    mode, or holds actions that are not finite.
+    """
+    episodes = read_index(contract, path)
+    seeds = [episode["episode_seed"] for episode in episodes]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"{path}: {len(seeds) - len(set(seeds))} episodes share a seed with another; remove the duplicates"
+        )
+    wanted = min(demos.count, len(seeds))
+    return collect(contract, FileSource(contract, path, episodes), seeds, wanted, demos.workers, folder)
+
+
+def read_index(contract: Contract, path: Path) -> list[dict[str, Any]]:
+    """The checked list of the file's episodes: {"episode_id", "episode_seed", "control_mode", ...}."""
+    index_path = path.with_suffix(".json")
+    for file in (path, index_path):
+        if not file.is_file():
+            raise ValueError(f"demos.path: {file} is not there; a ManiSkill trajectory is an .h5 and a .json beside it")
+    index = json.loads(index_path.read_text())
+    env_info = index["env_info"]
+    if env_info["env_id"] != contract.env_id:
+        raise ValueError(
+            f"{path}: recorded in {env_info['env_id']}, this run is {contract.env_id}; choose the task it is of"
+        )
+    robot = env_info.get("env_kwargs", {}).get("robot_uids", contract.robot_uid)
+    if robot != contract.robot_uid:
+        raise ValueError(
+            f"{path}: recorded with robot {robot}, this run uses {contract.robot_uid}; a demo does not move from one to "
+            "the other (joint 7 starts at the opposite sign): choose the other camera, or plan demos here"
+        )
+    episodes = [episode for episode in index["episodes"] if episode.get("success", True)]
+    for episode in episodes:
+        _require_mode(contract, path, episode["control_mode"])
+    _require_actions(path, episodes)
+    return episodes
+
+
+def _require_mode(contract: Contract, path: Path, mode: str) -> None:
+    if mode not in (PLANNING_MODE, contract.control_mode):
+        raise ValueError(
+            f"{path}: actions are in control mode {mode}; expected {contract.control_mode}, or {PLANNING_MODE}, which can "
+            f"be replayed into it; choose control={mode} or another file"
+        )
+
+
+def _require_actions(path: Path, episodes: list[dict[str, Any]]) -> None:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            for episode in episodes:
+                actions = file[f"traj_{episode['episode_id']}/actions"][:]
+                if not np.isfinite(actions).all():
+                    step = int(np.argwhere(~np.isfinite(actions))[0, 0])
+                    raise ValueError(
+                        f"{path}: episode {episode['episode_id']} has a NaN or infinite action at step {step}"
+                    )
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"{path}: truncated or no ManiSkill trajectory ({error}); copy or download it again"
+        ) from error
+
+
+class FileSource:
+    name = "trajectory file"
+
+    def __init__(self, contract: Contract, path: Path, episodes: list[dict[str, Any]]):
+        self.contract, self.path = contract, path
+        self.episodes = {episode["episode_seed"]: episode for episode in episodes}
+
+    def open(self) -> None:
+        modes = {episode["control_mode"] for episode in self.episodes.values()}
+        mode = PLANNING_MODE if PLANNING_MODE in modes else self.contract.control_mode
+        self.source_env, self.sim = open_simulators(self.contract, mode)
+
+    def episode(self, seed: int) -> dict[str, np.ndarray] | None:
+        import h5py
+
+        episode = self.episodes[seed]
+        with h5py.File(self.path) as file:
+            actions = np.asarray(file[f"traj_{episode['episode_id']}/actions"], np.float32)
+        return replay(self.contract, self.source_env, self.sim, actions, seed, episode["control_mode"])

@@ -1,0 +1,125 @@
+"""A checkpoint as a policy: observations of the simulator (or of a robot) in, action chunks out, one compiled call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pirig.contract import Contract
+from pirig.models.pi0 import Observation, sample_actions
+from pirig.models.sizes import ModelConfig
+from pirig.policies.assets import POLICY_FILE, STATS_FILE, saved_tokenizer
+from pirig.training.checkpoints import ASSETS
+from pirig.transforms.images import resize_with_pad
+from pirig.transforms.normalize import load_norm_stats
+from pirig.transforms.pipeline import Pipeline
+from pirig.transforms.state import build_state
+from pirig.weights.load import load_params
+
+
+class Policy:
+    """`infer` takes 1 to `batch_size` observations; every call is padded to `batch_size`, so that one program serves.
+
+    `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk.
+    """
+
+    def __init__(self, params: Any, pipeline: Pipeline, *, flow_steps: int, batch_size: int):
+        self.pipeline, self.batch_size = pipeline, batch_size
+        config = pipeline.model_config
+        self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
+        self.token_count = pipeline.prompt_length()
+        self._params = jax.tree.map(jnp.asarray, params)
+        self._sample = jax.jit(
+            lambda tree, observation, noise: sample_actions(tree, config, observation, noise=noise, steps=flow_steps)
+        )
+
+    def infer(self, observations: Sequence[dict[str, np.ndarray]], noise: np.ndarray) -> np.ndarray:
+        """Observations as `SimEnv.observe` gives them, noise [n, A, J] -> actions f32 [n, A, action_dim].
+
+        Raises ValueError where a camera of the contract is not in the observation.
+        """
+        return self.predict(*self.raw_inputs(observations), noise)
+
+    def predict(self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Images u8 [n, H, W, 3] of any size per role, state in the contract's units [n, state_dim] -> as `infer`."""
+        count, missing = len(state_raw), self.batch_size - len(state_raw)
+        images, state_raw = (
+            {role: _padded(pixels, missing) for role, pixels in images.items()},
+            _padded(state_raw, missing),
+        )
+        chunk = self._sample(
+            self._params, self.model_inputs(images, state_raw), _padded(noise.astype(np.float32), missing)
+        )
+        return self.pipeline.env_actions(np.asarray(chunk)[:count], state_raw[:count])
+
+    def raw_inputs(self, observations: Sequence[dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim]."""
+        contract = self.pipeline.contract
+        images = {}
+        for camera in contract.cameras:
+            name = f"image/{camera.role}"
+            missing = next((found for found in observations if name not in found), None)
+            if missing is not None:
+                raise ValueError(f"the observation has no {name}, the policy looks at it; it has {', '.join(missing)}")
+            images[camera.role] = np.stack([found[name] for found in observations])
+        stacked = {
+            name: np.stack([found[name] for found in observations])
+            for name in observations[0]
+            if not name.startswith("image/")
+        }
+        return images, build_state(contract.state, stacked, contract.angle_center_rad)
+
+    def model_inputs(self, images: dict[str, np.ndarray], state_raw: np.ndarray) -> Observation:
+        """The tensors that the model is fed."""
+        px = self.pipeline.contract.image_px
+        state, tokens, mask = self.pipeline.model_inputs(state_raw)
+        used = max(self.token_count, int(mask.sum(axis=1).max()))
+        return Observation(
+            images={role: jnp.asarray(resize_with_pad(pixels, px)) for role, pixels in images.items()},
+            image_masks={role: jnp.ones(len(state), bool) for role in images},
+            state=jnp.asarray(state),
+            tokens=jnp.asarray(tokens[:, :used]),
+            token_mask=jnp.asarray(mask[:, :used]),
+        )
+
+
+def _padded(rows: np.ndarray, count: int) -> np.ndarray:
+    """The first row repeated `count` times at the end."""
+    return np.concatenate([rows, np.repeat(rows[:1], count, axis=0)])
+
+
+def load_policy_record(checkpoint: Path) -> dict[str, Any]:
+    """policy.json of a checkpoint folder: model config, normalization, demo seeds and lengths."""
+    path = checkpoint / ASSETS / POLICY_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{checkpoint}: expected {ASSETS}/{POLICY_FILE}, found none; was this checkpoint made by pirig?"
+        )
+    return json.loads(path.read_text())
+
+
+def load_pipeline(checkpoint: Path) -> Pipeline:
+    """The transforms that the checkpoint was trained with: contract, statistics, normalization, tokenizer."""
+    record = load_policy_record(checkpoint)
+    config = ModelConfig.from_plain(record["model_config"])
+    return Pipeline(
+        contract=Contract.load(checkpoint / ASSETS),
+        model_config=config,
+        normalization=record["normalization"],
+        state_in_prompt=record["state_in_prompt"],
+        relative_to_state=tuple(record.get("relative_to_state", ())),  # older checkpoints have no such key
+        stats=load_norm_stats(checkpoint / ASSETS / STATS_FILE),
+        tokenizer=saved_tokenizer(checkpoint / ASSETS, record),
+    )
+
+
+def load_policy(checkpoint: Path, *, flow_steps: int, batch_size: int) -> Policy:
+    pipeline = load_pipeline(checkpoint)
+    params = load_params(checkpoint, pipeline.model_config)
+    return Policy(params, pipeline, flow_steps=flow_steps, batch_size=batch_size)

@@ -1,0 +1,207 @@
+"""One ManiSkill environment built from a contract. Stepping never renders; `observe` renders the frame that is wanted."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pirig.contract import Camera, Contract
+from pirig.sim.maniskill.batches import batched, scene
+from pirig.sim.maniskill.sub_goals import SubGoals
+
+PLAIN_FLAGS = ("elapsed_steps", "success", "fail", "reconfigure")
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """`flags`: the funnel's sub-goals and the task's own (bool); `truncated`: the step limit is reached."""
+
+    success: bool
+    flags: dict[str, bool]
+    steps: int
+    truncated: bool
+
+
+def make_env(
+    contract: Contract,
+    *,
+    control_mode: str | None = None,
+    render: bool = True,
+    max_steps: int = 100_000,
+    backend: str | None = None,
+    num_envs: int = 1,
+) -> Any:
+    """The gymnasium environment of this contract, with the observation mode off (rendering is asked for frame by frame).
+
+    `control_mode` (for planning) and `backend` (for many scenes at once) replace the contract's. Raises ValueError naming an
+    unknown environment or sensor.
+    """
+    import gymnasium
+    import mani_skill.envs  # noqa: F401  (registers the tasks)
+
+    logging.getLogger("mani_skill ").setLevel(logging.ERROR)  # its name ends so; it warns at every start without CUDA
+
+    from pirig.sim.maniskill.robots import strip_wrist_camera_mesh
+
+    if contract.env_id not in gymnasium.registry:
+        raise ValueError(f"env_id {contract.env_id!r}: ManiSkill registers no such task; see conf/task/")
+    if contract.robot_uid == "panda_wristcam":
+        strip_wrist_camera_mesh()
+    cameras = {camera.sensor: _camera_settings(camera) for camera in contract.cameras} if render else {}
+    settings: dict[str, Any] = {
+        "obs_mode": "rgb" if render else "none",
+        "reward_mode": _cheapest_reward(contract.env_id),
+        "control_mode": control_mode or contract.control_mode,
+        "robot_uids": contract.robot_uid,
+        "sim_backend": backend or contract.sim_backend,
+        "num_envs": num_envs,
+        "max_episode_steps": max_steps,
+        "reconfiguration_freq": 1,
+        "sim_config": {"sim_freq": contract.sim_hz, "control_freq": contract.control_hz},
+        "sensor_configs": {"shader_pack": contract.shader, **cameras},
+    }
+    _spare_the_garbage_collector()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            env = gymnasium.make(contract.env_id, **settings)
+        except AttributeError as error:
+            _raise_if_camera(contract, error)
+            raise
+    base: Any = env.unwrapped
+    base._obs_mode = "none"
+    return env
+
+
+@functools.cache
+def _spare_the_garbage_collector() -> None:
+    """Puts what was imported out of its sight, before this process has a scene that it must find again.
+
+    ManiSkill collects all garbage at every reset; with torch's 340,000 objects in the way that is six sevenths of a reset.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _cheapest_reward(env_id: str) -> str:
+    """Nobody reads the reward, and a dense one is a tenth of a step's cost; few tasks cannot go without."""
+    from mani_skill.utils.registration import REGISTERED_ENVS
+
+    modes = REGISTERED_ENVS[env_id].cls.SUPPORTED_REWARD_MODES
+    return "none" if "none" in modes else modes[0]
+
+
+def _camera_settings(camera: Camera) -> dict[str, Any]:
+    from mani_skill.utils import sapien_utils
+
+    settings: dict[str, Any] = {"width": camera.width_px, "height": camera.height_px}
+    if camera.fov_rad is not None:
+        settings["fov"] = camera.fov_rad
+    if camera.eye_m is not None:
+        settings["pose"] = sapien_utils.look_at(list(camera.eye_m), list(camera.target_m or (0.0, 0.0, 0.0)))
+    return settings
+
+
+def _raise_if_camera(contract: Contract, error: AttributeError) -> None:
+    """ManiSkill takes a sensor that it does not know for an attribute of all sensors; say what really is wrong."""
+    for camera in contract.cameras:
+        if str(error).startswith(camera.sensor):
+            raise ValueError(
+                f"camera {camera.role}: {contract.env_id} with robot {contract.robot_uid} has no sensor {camera.sensor!r} "
+                "(base_camera sees the table; hand_camera needs robot panda_wristcam); choose another camera=..."
+            ) from error
+
+
+class SimEnv:
+    """Reset by seed, step, and look when somebody wants to see."""
+
+    def __init__(self, contract: Contract, *, max_steps: int, render: bool = True):
+        self.contract, self.max_steps, self.render = contract, max_steps, render
+        self.env = make_env(contract, render=render, max_steps=max_steps)
+        self.base = self.env.unwrapped
+        self.steps = 0
+
+    def reset(self, seed: int) -> None:
+        """Rebuilds the scene, as recording does: a reused scene is not bit-equal to a fresh one."""
+        self.env.reset(seed=seed, options={"reconfigure": True})
+        self.sub_goals = SubGoals(self.contract.env_id, self.base)
+        self.steps = 0
+
+    def step(self, action: np.ndarray) -> StepInfo:
+        """`action` f32 [action_dim] in the contract's control mode. Raises ValueError on NaN or a wrong size."""
+        action = np.asarray(action, np.float32)
+        if action.shape != (self.contract.action_dim,) or not np.isfinite(action).all():
+            raise ValueError(f"action {action}: expected {self.contract.action_dim} finite numbers")
+        _, _, _, _, info = self.env.step(action)
+        self.steps += 1
+        flags = {**flags_of(info), **self.sub_goals.flags(info)}
+        scalars = {name: bool(values[0]) for name, values in flags.items()}
+        return StepInfo(success_of(info), scalars, self.steps, self.steps >= self.max_steps)
+
+    def observe(self) -> dict[str, np.ndarray]:
+        """Proprioception and one freshly rendered u8 [H, W, 3] per camera under "image/<role>"."""
+        return {**self.sense(), **scene(render_cameras(self.base, self.contract), 0)}
+
+    def sense(self) -> dict[str, np.ndarray]:
+        """qpos f32 [9] (rad, m), tcp_pose f32 [7] (m, quat_wxyz), goal_pos f32 [3] (m) where the task has one."""
+        return scene(proprioception(self.base), 0)
+
+    def close(self) -> None:
+        self.env.close()
+
+
+def success_of(info: dict[str, Any]) -> bool:
+    """Of an environment with one scene."""
+    return bool(batched(info["success"]).any())
+
+
+def flags_of(info: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The boolean entries of a step's info, bool [num_envs] each: the task's own sub-goals."""
+    found = {key: batched(value) for key, value in info.items() if key not in PLAIN_FLAGS}
+    return {key: array.reshape(-1) for key, array in found.items() if array.dtype == bool and array.ndim <= 1}
+
+
+def proprioception(base: Any) -> dict[str, np.ndarray]:
+    """qpos f32 [num_envs, 9], tcp_pose f32 [num_envs, 7], goal_pos f32 [num_envs, 3]; see `SimEnv.sense`."""
+    agent = base.agent
+    found = {"qpos": batched(agent.robot.get_qpos())}
+    if hasattr(agent, "tcp"):
+        found["tcp_pose"] = batched(agent.tcp.pose.raw_pose)
+    goal = _goal_position(base)
+    if goal is not None:
+        found["goal_pos"] = goal
+    return {name: array.astype(np.float32) for name, array in found.items()}
+
+
+def _goal_position(base: Any) -> np.ndarray | None:
+    """The position [num_envs, 3] (m, world) of the goal site or region, None for a task that has neither."""
+    for name in ("goal_site", "goal_region"):
+        site = getattr(base, name, None)
+        if site is not None:
+            return batched(site.pose.p)
+    return None
+
+
+def render_cameras(base: Any, contract: Contract) -> dict[str, np.ndarray]:
+    """Renders now: "image/<role>" -> u8 [num_envs, H, W, 3]. Hidden goal sites stay hidden unless contract.goal_shown.
+
+    `get_obs` would evaluate the task and read the robot once more.
+    """
+    hidden = base._hidden_objects
+    if contract.goal_shown:
+        base._hidden_objects = []
+        for site in hidden:
+            site.show_visual()
+    try:
+        images = base._get_obs_sensor_data()
+    finally:
+        base._hidden_objects = hidden
+    return {
+        f"image/{camera.role}": batched(images[camera.sensor]["rgb"]).astype(np.uint8) for camera in contract.cameras
+    }

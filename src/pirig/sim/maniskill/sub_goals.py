@@ -1,0 +1,95 @@
+"""The funnel of an episode: how far did it get? One table for the six tasks; another task has ManiSkill's own flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pirig.sim.maniskill.batches import batched
+
+FUNNEL = ("reached", "grasped", "lifted", "moved", "aligned", "placed")  # in the order of an episode
+REACHED_M = 0.05  # from the tool centre point to the object's centre (a peg: to its axis)
+LIFTED_M = 0.02
+MOVED_M = 0.02
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a task keeps its object, and which of ManiSkill's flags mean grasped and placed ("": success)."""
+
+    thing: str
+    grasped: str = ""
+    placed: str = "success"
+    steps: tuple[str, ...] = ("reached", "grasped", "lifted", "placed")
+
+
+PUSHED = ("reached", "moved", "placed")
+PARTS = {
+    "PickCube-v1": Parts("cube", "is_grasped", "is_obj_placed"),
+    "StackCube-v1": Parts("cubeA", "is_cubeA_grasped", "is_cubeA_on_cubeB"),
+    "PlaceSphere-v1": Parts("obj", "is_obj_grasped", "is_obj_on_bin"),
+    "PushCube-v1": Parts("obj", steps=PUSHED),
+    "PullCube-v1": Parts("obj", steps=PUSHED),
+    "PegInsertionSide-v1": Parts("peg", steps=("reached", "grasped", "lifted", "aligned", "placed")),
+}
+
+
+class SubGoals:
+    """The sub-goals of one episode a scene; made after the reset, since lifted and moved are relative to the start."""
+
+    def __init__(self, env_id: str, base: Any):
+        self.base, self.parts = base, PARTS.get(env_id)
+        self.start = self._position() if self.parts else None
+
+    def flags(self, info: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Which are true now, bool [num_envs] each; {} for a task that is not in the table."""
+        parts = self.parts
+        if parts is None:
+            return {}
+        moved = self._position() - self.start
+        now = {
+            "reached": lambda: self._distance() < REACHED_M,
+            "grasped": lambda: self._grasped(info),
+            "lifted": lambda: moved[:, 2] > LIFTED_M,
+            "moved": lambda: np.linalg.norm(moved[:, :2], axis=1) > MOVED_M,
+            "aligned": lambda: _aligned(self.base, info),
+            "placed": lambda: batched(info[parts.placed]),
+        }
+        return {name: now[name]() for name in parts.steps}
+
+    def _position(self) -> np.ndarray:
+        return batched(self._thing().pose.p)
+
+    def _thing(self) -> Any:
+        assert self.parts is not None
+        return getattr(self.base, self.parts.thing)
+
+    def _grasped(self, info: dict[str, Any]) -> np.ndarray:
+        assert self.parts is not None
+        return batched(info[self.parts.grasped] if self.parts.grasped else self.base.agent.is_grasping(self._thing()))
+
+    def _distance(self) -> np.ndarray:
+        thing = batched(self._thing().pose.raw_pose)  # position, quat_wxyz
+        offset = batched(self.base.agent.tcp.pose.p) - thing[:, :3]
+        if hasattr(self.base, "peg_half_sizes"):
+            axis, half_m = _x_axis(thing[:, 3:]), batched(self.base.peg_half_sizes)[:, 0]
+            offset -= np.clip((offset * axis).sum(1), -half_m, half_m)[:, None] * axis
+        return np.linalg.norm(offset, axis=1)
+
+
+def ordered(names: set[str]) -> list[str]:
+    """The funnel's steps first, in their order, then ManiSkill's own flags by name."""
+    return [name for name in FUNNEL if name in names] + sorted(names - set(FUNNEL))
+
+
+def _aligned(base: Any, info: dict[str, Any]) -> np.ndarray:
+    """The peg's head is in front of the hole, within its radius."""
+    across = np.abs(batched(info["peg_head_pos_at_hole"])[:, 1:])
+    return (across <= batched(base.box_hole_radii)[:, None]).all(1)
+
+
+def _x_axis(quat_wxyz: np.ndarray) -> np.ndarray:
+    w, x, y, z = quat_wxyz.T
+    return np.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], axis=1)

@@ -1,0 +1,131 @@
+"""The environment is the contract's: rates, robot, cameras; and equal seeds give equal scenes."""
+
+import dataclasses
+import gc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.contract import TaskScene
+from pirig.sim.maniskill import renderer
+
+renderer.configure()
+renderer.limit_threads()
+
+from pirig.sim.maniskill.env import SimEnv  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def contract():
+    return contract_of(compose(["experiment=quickstart"]))
+
+
+@pytest.fixture(scope="module")
+def env(contract):
+    env = SimEnv(contract, max_steps=5)
+    yield env
+    env.close()
+
+
+def test_frames_have_the_contracts_size_and_are_not_empty(env):
+    env.reset(3)
+    frame = env.observe()["image/base_0_rgb"]
+    assert frame.shape == (128, 128, 3) and frame.dtype == np.uint8
+    assert frame.std() > 10
+
+
+def test_a_picture_is_what_maniskill_observes_and_costs_no_evaluation(env, monkeypatch):
+    """`render_cameras` and `get_obs` give the same pixels; only the second asks whether the task is done."""
+    env.reset(3)
+    asked = []
+    monkeypatch.setattr(env.base, "evaluate", lambda: asked.append(1) or {})
+    ours = env.observe()["image/base_0_rgb"]
+    assert not asked
+    monkeypatch.setattr(env.base, "_obs_mode", "rgb")
+    theirs = env.base.get_obs(unflattened=True)["sensor_data"]["base_camera"]["rgb"][0].numpy()
+    assert asked
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_equal_seeds_give_equal_scenes_and_others_differ(env):
+    env.reset(3)
+    first = env.observe()
+    env.reset(4)
+    other = env.observe()
+    env.reset(3)
+    again = env.observe()
+    np.testing.assert_array_equal(first["image/base_0_rgb"], again["image/base_0_rgb"])
+    assert np.abs(first["goal_pos"] - other["goal_pos"]).max() > 1e-3
+
+
+def test_a_reset_frees_the_scene_and_does_not_search_all_that_was_imported(env):
+    """ManiSkill collects garbage at each reset: a scene is found again, the modules of torch are not looked through."""
+    env.reset(3)
+    scene = weakref.ref(env.base.scene)
+    for seed in (4, 5):  # the task's actors hold the old scene until the new one has its own
+        env.reset(seed)
+    assert scene() is None
+    assert not any(found is vars(torch) for found in gc.get_objects())  # the frozen ones are not among them
+
+
+def test_steps_are_counted_to_the_limit_and_rates_are_the_contracts(env):
+    env.reset(0)
+    infos = [env.step(np.zeros(7)) for _ in range(5)]
+    assert [info.truncated for info in infos] == [False] * 4 + [True]
+    assert not infos[-1].success
+    assert (env.base.control_freq, env.base.sim_freq) == (20, 100)
+
+
+@pytest.mark.parametrize("action", [np.zeros(8), np.full(7, np.nan)])
+def test_bad_actions_are_refused(env, action):
+    env.reset(0)
+    with pytest.raises(ValueError, match="expected 7 finite numbers"):
+        env.step(action)
+
+
+def test_a_camera_that_the_robot_lacks_is_named(contract):
+    wrist = dataclasses.replace(contract.cameras[0], role="left_wrist_0_rgb", sensor="hand_camera")
+    with pytest.raises(ValueError, match=r"hand_camera.*base_camera"):
+        SimEnv(dataclasses.replace(contract, cameras=(wrist,)), max_steps=5)
+
+
+def test_an_unknown_task_is_named(contract):
+    with pytest.raises(ValueError, match="NoSuch-v1"):
+        SimEnv(dataclasses.replace(contract, scenes=(TaskScene("NoSuch-v1", ""),)), max_steps=5)
+
+
+def test_the_renderer_probe_sees_an_edge():
+    report = renderer.probe()
+    assert report.ok, report.error
+    assert report.mean_pixel > 0
+
+
+def test_the_wrist_camera_sees_and_its_mesh_is_gone():
+    contract = contract_of(compose(["camera=wrist", "camera.resolution_px=64"]))
+    env = SimEnv(contract, max_steps=5)
+    env.reset(0)
+    frames = env.observe()
+    assert frames["image/left_wrist_0_rgb"].std() > 5
+    assert "d415" not in Path(env.base.agent.urdf_path).read_text()
+    env.close()
+
+
+def test_pick_cubes_goal_is_hidden_unless_it_is_shown():
+    def frame(*overrides):
+        contract = contract_of(compose(["task=pick_cube", "camera=close", *overrides]))
+        env = SimEnv(contract, max_steps=5)
+        env.reset(1)
+        env.observe()
+        seen = env.observe()["image/base_0_rgb"].astype(int)
+        env.close()
+        return contract, seen
+
+    (hidden_contract, hidden), (shown_contract, shown) = frame(), frame("camera.show_goal=true")
+    red, green, blue = np.moveaxis(shown - hidden, -1, 0)
+    assert 10 < ((green > 20) & (green > red) & (green > blue)).sum() < 1000  # a green ball
+    assert hidden_contract.hash != shown_contract.hash and "goal_shown" not in hidden_contract.to_json()

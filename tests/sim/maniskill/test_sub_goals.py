@@ -1,0 +1,56 @@
+"""A demo that succeeds passes every step of its task's funnel; a robot that stands still passes none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
+from pirig.demos.maniskill.replay import open_simulators
+from pirig.sim.maniskill.sub_goals import PARTS, ordered
+
+
+def test_the_demos_of_a_run_pass_the_whole_funnel_and_the_results_say_so(smoke_run):
+    (path,) = smoke_run.folder.glob("eval/*/rates.json")
+    oracle = json.loads(path.read_text())["oracle"]
+    assert list(oracle["sub_goals"].items()) == [("reached", oracle["n"]), ("moved", 2), ("placed", 2)]
+
+
+def test_the_funnel_comes_in_the_order_of_an_episode():
+    assert ordered({"placed", "is_obj_placed", "grasped", "reached"}) == [
+        "reached",
+        "grasped",
+        "placed",
+        "is_obj_placed",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "seed"),
+    [("pick_cube", 0), ("stack_cube", 0), ("push_cube", 0), ("pull_cube", 3), ("place_sphere", 4),
+     ("peg_insertion_side", 2)],
+)  # fmt: skip
+def test_every_task_has_a_funnel(task, seed):
+    state = ["state=joints_goal"] if task == "pick_cube" else []
+    config = compose([f"task={task}", *state])
+    contract = contract_of(config)
+    planner, sim = open_simulators(contract, PLANNING_MODE)
+    actions = plan(find_solver(config.task), RecordingEnv(planner), seed, config.task.hold_steps)
+    assert actions is not None
+    from pirig.sim.maniskill.sub_goals import SubGoals
+
+    planner.reset(seed=seed, options={"reconfigure": True})
+    goals = SubGoals(contract.env_id, planner.unwrapped)
+    seen: list[set[str]] = []
+    for action in actions:
+        _, _, _, _, info = planner.step(action)
+        seen.append({name for name, value in goals.flags(info).items() if value})
+    assert set().union(*seen) == set(PARTS[contract.env_id].steps)
+    sim.reset(seed)
+    still = sim.step(np.zeros(contract.action_dim, np.float32))
+    assert not any(still.flags[name] for name in PARTS[contract.env_id].steps)
+    planner.close()
+    sim.close()
