@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         return _guarded(lambda: _stage_of(verb).main(arguments))
     if verb in RUN_VERBS and arguments and Path(arguments[0]).is_dir():
         return _guarded(lambda: _stage_of(verb).run(of_run(Path(arguments[0]), ["run.mode=resume", *arguments[1:]])))
-    return _run_hydra(verb or "pipeline", rewrite(arguments))
+    return _guarded(lambda: _run_hydra(verb or "pipeline", rewrite(arguments)))
 
 
 def usage() -> str:

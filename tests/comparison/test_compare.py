@@ -26,7 +26,7 @@ def compared(folders):
 
 def test_only_what_differs_is_a_column_and_a_group_is_one(folders):
     folders.write("a", {"horizon.steps": 20, "train.seed": 1})
-    nowrist = {"camera.name": "nowrist", "camera.wrist": False, "camera.resolution_px": 128}
+    nowrist = {"camera.name": "nowrist", "camera.resolution_px": 128}
     folders.write("b", {"horizon.steps": 10, "train.seed": 1, "run.mode": "resume", "train.log_every": 5, **nowrist})
     comparison = compared(folders)
     assert [column.name for column in comparison.columns] == ["camera", "horizon.steps"]
@@ -50,7 +50,7 @@ def test_an_older_run_that_lacks_a_key_has_its_default(folders):
 
 def test_the_pickcube_pair_differs_and_two_seeds_do_not(folders):
     """A goal that the policy is told and one that nothing shows; then one config trained twice."""
-    told = {"task.goal_visible": False, "state.name": "joints_goal", "state.includes_goal": True}
+    told = {"task.goal_visible": False, "state.name": "joints_goal", "state.entries": ["qpos8", "goal_pos"]}
     folders.write("told", told, policy=(28, 40))
     folders.write("hidden", {"task.goal_visible": False}, policy=(1, 40))
     folders.write("again", {**told, "train.seed": 1}, policy=(24, 40))
@@ -61,6 +61,18 @@ def test_the_pickcube_pair_differs_and_two_seeds_do_not(folders):
     assert seeds.remark == "two seeds of one config"
     marks = {row.label: row.marks for row in compared(folders).rows}
     assert marks["hidden"] == ["the goal is not observable"] and marks["told"] == []
+
+
+def test_a_run_that_said_of_itself_that_it_sees_the_goal_is_marked_by_what_it_saw(folders):
+    """Saved by an older version, which let `state=joints state.includes_goal=true` train blind; its keys are no columns."""
+    for name, said in (("said", True), ("silent", False)):
+        path = folders.write(name, {"task.goal_visible": False}, policy=(1, 40)) / "config.yaml"
+        plain = yaml.safe_load(path.read_text())
+        plain["state"]["includes_goal"], plain["camera"]["wrist"] = said, said
+        path.write_text(yaml.safe_dump(plain))
+    comparison = compared(folders)
+    assert comparison.columns == []
+    assert [row.marks for row in comparison.rows] == 2 * [["the goal is not observable"]]
 
 
 def test_two_changes_at_once_are_not_one_finding(folders):

@@ -1,18 +1,25 @@
 """The config: what composes, what is refused, and what the message says."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pirig.conf.camera
 import pytest
+import yaml
 
 from pirig.config.agreement import contract_of
 from pirig.config.checks import ConfigError
 from pirig.config.command_line import rewrite
 from pirig.config.load import compose, of_run
+from pirig.config.schema import Mode
 from pirig.contract import Contract, ContractError, require_equal
 from pirig.runs.record import open_run
+from pirig.sweeps.record import config_of
 
+CONF = Path(pirig.conf.camera.__file__).parents[1]
 ARM, RELATIVE = ("task=kinova", "demos.path=/recorded"), "control.relative_to_state=[7,-1]"
 
 
@@ -46,6 +53,18 @@ def test_horizon_and_fsdp_compose_as_numbers():
         (["task=kinova", "robot=panda"], ["this task has no simulator", "robot=kinova"]),
         (["task=kinova", "state=joints"], ["qpos8 is a number of the simulator", "state=kinova_joints"]),
         (["task=kinova", "control=pd_ee_delta_pose"], ["pd_ee_delta_pose", "control=kinova_joints"]),
+        (["state.entries=[qpos8,velocity]"], ["unknown entry velocity", "goal_pos", "state_entries.py"]),
+        (["robot.uid=xarm6_robotiq"], ["robot.uid=xarm6_robotiq", "known are panda, panda_wristcam", "planner.py"]),
+        (["camera=wrist", "robot.uid=xarm6_robotiq"], ["robot.uid=xarm6_robotiq", "state_entries.py"]),
+        (["robot.wrist_uid=panda_stick"], ["robot.wrist_uid=panda_stick", "known are panda"]),
+        (
+            ["camera=wrist", "camera.entries.wrist.role=base_0_rgb"],
+            ["entries.base and camera.entries.wrist", "role=base"],
+        ),
+        (
+            ["camera=wrist", "camera.entries.wrist.sensor=base_camera", "camera.entries.wrist.width_px=64"],
+            ["one sensor, base_camera"],
+        ),
         (["state=kinova_joints"], ["joints7 is a number of a real arm", "state=joints"]),
         (["task=kinova"], ["demos.path=None", "demos.path=FOLDER"]),
         (["task=kinova", "demos.path=download"], ["demos.path=download", "demos.path=FOLDER"]),
@@ -63,7 +82,49 @@ def test_contradictions_are_refused_with_value_and_remedy(overrides, words):
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-@pytest.mark.parametrize("override", ["train.nosuch=1", "train.steps=many", "task=nosuch"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["task=pick_cube", "state=joints", "state.includes_goal=true"],
+        ["camera=wrist", "camera.wrist=false"],
+        ["++camera.wrist=true"],
+        ["~state.includes_goal"],
+    ],
+)
+def test_what_the_entries_say_is_no_key_of_the_command_line(overrides):
+    with pytest.raises(
+        ValueError, match=r"(camera\.wrist|includes_goal).* no key any more.*(sensor=hand_camera|state\.entries)"
+    ):
+        compose(overrides)
+
+
+def test_a_key_that_went_is_one_sentence_and_exit_status_1():
+    command = [sys.executable, "-m", "pirig", "train", "camera=wrist", "camera.wrist=false"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "no key any more" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("wrist", "refused"), [("true", False), ("false", True)])
+def test_a_users_yaml_of_an_older_version_serves_where_it_agrees_with_its_entries(tmp_path, wrist, refused):
+    (tmp_path / "camera").mkdir()
+    text = (CONF / "camera" / "wrist.yaml").read_text()
+    (tmp_path / "camera" / "mine.yaml").write_text(f"{text}wrist: {wrist}\n")
+    command = [sys.executable, "-m", "pirig", "convert", "--config-dir", str(tmp_path), "camera=mine"]
+    done = subprocess.run([*command, f"run.root={tmp_path}"], capture_output=True, text=True)
+    said = "camera.wrist: False in a YAML, and the entries say True" if refused else "run `pirig demos`"
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+
+
+def test_the_robot_has_a_wrist_camera_where_an_entry_looks_through_it():
+    assert contract_of(compose([])).robot_uid == "panda"
+    assert contract_of(compose(["camera=wrist"])).robot_uid == "panda_wristcam"
+    only_hand = ["camera=wrist", "~camera.entries.base"]
+    assert contract_of(compose(only_hand)).robot_uid == "panda_wristcam"
+    assert contract_of(compose(["camera.entries.base.role=left_wrist_0_rgb"])).robot_uid == "panda"
+
+
+@pytest.mark.parametrize("override", ["camera.nosuch=1", "train.nosuch=1", "train.steps=many", "task=nosuch"])
 def test_unknown_keys_types_and_options_are_refused(override):
     with pytest.raises(Exception, match=r"nosuch|many"):
         compose([override])
@@ -132,10 +193,38 @@ def test_a_run_folder_gives_its_config_back(tmp_path):
     assert (found.horizon.steps, found.eval.episodes, found.run.name) == (10, 7, "one")
     with pytest.raises(ConfigError, match=r"horizon=20: a finished run keeps the groups"):
         of_run(folder, ["horizon=20"])
+    with pytest.raises(ValueError, match=r"camera\.wrist=true: this is no key any more"):
+        of_run(folder, ["camera.wrist=true"])
     with pytest.raises(ConfigError, match="episods"):
         of_run(folder, ["eval.episods=7"])
     with pytest.raises(ConfigError, match=r"expected a run folder with a config\.yaml"):
         of_run(tmp_path, [])
+
+
+def test_what_an_older_version_saved_loads_and_goes_on(tmp_path):
+    """A run's config.yaml and a sweep's record still have the keys that went."""
+    config = compose([f"run.root={tmp_path}", "run.experiment=mine", "run.name=one", "camera=wrist"])
+    folder = open_run(config, contract_of(config))
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert "wrist" not in saved["camera"] and "includes_goal" not in saved["state"]
+    saved["camera"]["wrist"], saved["state"]["includes_goal"] = True, False
+    (folder / "config.yaml").write_text(yaml.safe_dump(saved))
+    assert of_run(folder, []) == config
+    assert config_of({"config": saved}) == config
+    resumed = dataclasses.replace(config, run=dataclasses.replace(config.run, mode=Mode.resume))
+    assert open_run(resumed, contract_of(config)) == folder  # "cannot be resumed" would name the keys
+
+
+def test_an_older_run_that_trained_blind_says_so_when_it_is_opened(tmp_path):
+    overrides = [f"run.root={tmp_path}", "run.experiment=mine", "run.name=one", "task=pick_cube", "state=joints"]
+    config = compose([*overrides, "allow_unobservable_goal=true"])
+    folder = open_run(config, contract_of(config))
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    saved["state"]["includes_goal"], saved["allow_unobservable_goal"] = True, False
+    (folder / "config.yaml").write_text(yaml.safe_dump(saved))
+    with pytest.raises(ConfigError, match="no camera shows this task's goal"):
+        of_run(folder, [])
+    assert of_run(folder, ["allow_unobservable_goal=true"]).state.entries == ["qpos8"]
 
 
 def test_multirun_with_hydras_basic_launcher_runs_each_point(tmp_path):

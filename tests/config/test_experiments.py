@@ -5,6 +5,7 @@ from pathlib import Path
 import pirig.conf.experiment
 import pytest
 
+from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.stages.train import model_of
 from pirig.training.schedules import make_schedule
@@ -41,7 +42,11 @@ def test_a_labs_preset_says_source_hardware_time_and_result(name):
 def test_the_labs_five_tasks_go_with_its_presets(task):
     config = compose(["experiment=lab_pi05_wrist", f"task={task}"])
     assert (config.task.name, config.horizon.steps, config.fsdp.devices) == (task, 20, 8)
-    assert (config.train.batch_size, config.train.steps, config.camera.wrist) == (128, 30000, True)
+    assert (config.train.batch_size, config.train.steps, contract_of(config).robot_uid) == (
+        128,
+        30000,
+        "panda_wristcam",
+    )
 
 
 def test_lora_in_the_vlm_alone():

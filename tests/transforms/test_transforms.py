@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pirig.config.agreement import STATE_DIMS
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import NormStats, load_norm_stats, normalize, save_norm_stats, unnormalize
 from pirig.transforms.pad import pad_last
-from pirig.transforms.state import SOURCES, build_state
+from pirig.transforms.state import build_state
 
 GOLDEN_FOLDER = Path(__file__).parent / "golden"
 GOLDEN = np.load(GOLDEN_FOLDER / "transforms.npz")
@@ -92,7 +91,6 @@ def test_norm_stats_bad_files(tmp_path):
 
 def test_state_recipe():
     source = {"qpos": np.arange(18).reshape(2, 9), "goal_pos": np.full((2, 3), -1.0)}
-    assert set(SOURCES) == set(STATE_DIMS)
     state = build_state(["qpos8", "goal_pos"], source)
     assert state.dtype == np.float32
     np.testing.assert_array_equal(state[1], [9, 10, 11, 12, 13, 14, 15, 16, -1, -1, -1])

@@ -17,13 +17,14 @@ import yaml
 
 from pirig.comparison.curves import Training, read_training
 from pirig.comparison.statistics import wilson
+from pirig.config.aliases import current
 from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain, flat
+from pirig.config.state_entries import holds_goal
 from pirig.contract import Contract, ContractError
 from pirig.files.progress import Progress
 from pirig.runs.record import data_folder
 
 EVAL_ROWS = ("policy", "untrained", "oracle")
-GOAL_SEEN = ("task.goal_visible", "camera.show_goal", "state.includes_goal")  # one of them is enough
 SLOW = 50  # runs from which on reading shows its progress
 QUIET_S = 15 * 60  # a training that wrote nothing for so long is said to be silent
 
@@ -165,7 +166,7 @@ def is_run(files: Iterable[str]) -> bool:
 
 def read_run(folder: Path) -> Run:
     """Raises ValueError naming the file that cannot be read."""
-    plain = _yaml(folder / "config.yaml")
+    plain = current(_yaml(folder / "config.yaml"))
     contract = _json(folder / "contract.json")
     gates = _json(folder / "gates.json")
     config = flat(plain)
@@ -180,9 +181,15 @@ def read_run(folder: Path) -> Run:
         training=read_training(folder),
         evaluations=_evaluations(folder, plain),
         data_set=data_set,
-        marks=_marks(gates) + ([] if any(config.get(key) for key in GOAL_SEEN) else ["the goal is not observable"]),
+        marks=_marks(gates) + ([] if _goal_is_seen(config) else ["the goal is not observable"]),
         written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
     )
+
+
+def _goal_is_seen(config: dict[str, Any]) -> bool:
+    """By the config's flat keys, as `config.checks.goal_is_seen` by the typed ones; whatever the run believed."""
+    shown = config.get("task.goal_visible") or config.get("camera.show_goal")
+    return bool(shown) or holds_goal(config.get("state.entries") or ())
 
 
 @lru_cache(maxsize=1)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pirig.config.schema import CameraEntry, Config
+from pirig.config.state_entries import state_entry
 from pirig.contract import MANISKILL, RECORDED, Camera, Contract, TaskScene
 
-STATE_DIMS = {"qpos8": 8, "qpos9": 9, "goal_pos": 3, "tcp_pose": 7, "joints7": 7, "gripper1": 1}
-ARM_ENTRIES = ("joints7", "gripper1")  # measured on a real arm; the others are the simulator's
+HAND_CAMERA = "hand_camera"  # ManiSkill's name of the sensor that a robot with a wrist camera carries
 TARGETS = {
     "joint_position": ("joints7", "gripper1")
 }  # control modes whose action numbers are targets of these, in order
@@ -16,15 +14,10 @@ TARGETS = {
 
 def contract_of(config: Config) -> Contract:
     """One value for data, policy and simulator. Raises ValueError on an unknown state entry."""
-    unknown = [name for name in config.state.entries if name not in STATE_DIMS]
-    if unknown:
-        raise ValueError(
-            f"state={config.state.name}: unknown entry {unknown[0]!r}; expected some of {', '.join(STATE_DIMS)}"
-        )
     control = config.control
     return Contract(
         scenes=(TaskScene(config.task.env_id, config.task.prompt),),
-        robot_uid=config.robot.wrist_uid if config.camera.wrist else config.robot.uid,
+        robot_uid=config.robot.wrist_uid if _has_hand_camera(config) else config.robot.uid,
         control_mode=control.mode,
         control_hz=control.control_hz,
         sim_hz=control.sim_hz,
@@ -32,7 +25,7 @@ def contract_of(config: Config) -> Contract:
         shader=control.shader,
         cameras=tuple(_camera(entry) for entry in config.camera.entries.values()),
         state=tuple(config.state.entries),
-        state_dim=sum(STATE_DIMS[name] for name in config.state.entries),
+        state_dim=sum(state_entry(name).count for name in config.state.entries),
         action_dim=control.action_dim,
         action_layout=control.layout,
         gripper_open=control.gripper_open,
@@ -42,6 +35,10 @@ def contract_of(config: Config) -> Contract:
         angle_center_rad=tuple(config.state.angle_center_rad),
         simulator=MANISKILL if config.robot.simulated else RECORDED,
     )
+
+
+def _has_hand_camera(config: Config) -> bool:
+    return any(entry.sensor == HAND_CAMERA for entry in config.camera.entries.values())
 
 
 def _camera(entry: CameraEntry) -> Camera:
@@ -54,8 +51,3 @@ def _camera(entry: CameraEntry) -> Camera:
         eye_m=tuple(entry.eye_m) if entry.eye_m else None,  # type: ignore[arg-type]
         target_m=tuple(entry.target_m) if entry.target_m else None,  # type: ignore[arg-type]
     )
-
-
-def state_numbers(entries: Sequence[str]) -> list[str]:
-    """A name for each number: ("joints7", "gripper1") -> joints7[0] ... joints7[6], gripper1[0]."""
-    return [f"{name}[{number}]" for name in entries for number in range(STATE_DIMS.get(name, 0))]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pirig.config.agreement import ARM_ENTRIES, STATE_DIMS, TARGETS, contract_of, state_numbers
-from pirig.config.schema import Config
+from pirig.config.agreement import TARGETS, contract_of
+from pirig.config.schema import CameraEntry, Config
+from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
 
 
 class ConfigError(ValueError):
@@ -31,25 +32,75 @@ def robot_is_simulated(config: Config) -> str | None:
     return None
 
 
+def robot_is_known(config: Config) -> str | None:
+    """Of a real arm the data set tells; a simulated one is planned for and read by name."""
+    if not config.robot.simulated:
+        return None
+    uids = {"robot.uid": config.robot.uid, "robot.wrist_uid": config.robot.wrist_uid}
+    unknown = [f"{key}={uid}" for key, uid in uids.items() if uid not in ROBOTS]
+    if not unknown:
+        return None
+    return (
+        f"{' '.join(unknown)}: known are {', '.join(ROBOTS)}; choose robot=panda. For another robot, ROBOTS and STATE_ENTRIES in "
+        "src/pirig/config/state_entries.py need its name and its joints, and src/pirig/demos/maniskill/planner.py its planner."
+    )
+
+
+def state_is_known(config: Config) -> str | None:
+    unknown = [name for name in config.state.entries if name not in STATE_ENTRIES]
+    if not unknown:
+        return None
+    return (
+        f"state={config.state.name}: unknown entry {', '.join(unknown)}; expected some of {', '.join(STATE_ENTRIES)} "
+        "(src/pirig/config/state_entries.py)."
+    )
+
+
+def cameras_are_distinct(config: Config) -> str | None:
+    """The model has one image for a role, and a simulator one set-up for a sensor."""
+    wrong = []
+    names: dict[str, str] = {}
+    for name, entry in config.camera.entries.items():
+        other = names.setdefault(entry.role, name)
+        if other != name:
+            wrong.append(
+                f"camera.entries.{other} and camera.entries.{name} both have role={entry.role}: the model would see one of "
+                "them; choose another role, or leave one out."
+            )
+    mountings: dict[str, str] = {}
+    for name, entry in config.camera.entries.items() if config.robot.simulated else ():
+        other = mountings.setdefault(entry.sensor, name)
+        if _mounting(entry) != _mounting(config.camera.entries[other]):
+            wrong.append(
+                f"camera.entries.{other} and camera.entries.{name} are one sensor, {entry.sensor}, with two sizes or poses; give "
+                "both the same, or choose another sensor."
+            )
+    return "\n".join(wrong) or None
+
+
+def _mounting(entry: CameraEntry) -> tuple:
+    return entry.width_px, entry.height_px, entry.fov_rad, entry.eye_m, entry.target_m
+
+
 def robot_has_what_is_read(config: Config) -> str | None:
     """State and control are the simulator's, or a real arm's."""
     simulated, robot = config.robot.simulated, f"robot={config.robot.name}"
     if simulated != bool(config.task.env_id):
         return None  # said by robot_is_simulated
-    owner = "a real arm" if simulated else "the simulator"
+    own, other = (Owner.simulator, Owner.arm) if simulated else (Owner.arm, Owner.simulator)
     wrong = []
-    foreign = [name for name in config.state.entries if (name in ARM_ENTRIES) == simulated]
+    foreign = [name for name in config.state.entries if name in STATE_ENTRIES and STATE_ENTRIES[name].owner != own]
     if foreign:
         instead = "state=joints" if simulated else "state=kinova_joints"
-        wrong.append(f"state={config.state.name} with {robot}: {foreign[0]} is a number of {owner}; choose {instead}.")
+        wrong.append(f"state={config.state.name} with {robot}: {foreign[0]} is a number of {other}; choose {instead}.")
     if simulated != (config.control.sim_hz > 0):
         instead = "control=pd_ee_delta_pose" if simulated else "control=kinova_joints"
-        wrong.append(f"control.mode={config.control.mode} with {robot}: it is a mode of {owner}; choose {instead}.")
+        wrong.append(f"control.mode={config.control.mode} with {robot}: it is a mode of {other}; choose {instead}.")
     centers = len(config.state.angle_center_rad)
-    if centers and (simulated or centers != STATE_DIMS["joints7"]):
+    if centers and (simulated or centers != len(JOINTS)):
         wrong.append(
             f"state.angle_center_rad has {centers} numbers with {robot}: expected one for each of the "
-            f"{STATE_DIMS['joints7']} joints of a real arm, or none."
+            f"{len(JOINTS)} joints of a real arm, or none."
         )
     return "\n".join(wrong) or None
 
@@ -158,7 +209,7 @@ def lora_needs_weights(config: Config) -> str | None:
 
 
 def goal_is_seen(config: Config) -> bool:
-    return config.task.goal_visible or config.camera.show_goal or config.state.includes_goal
+    return config.task.goal_visible or config.camera.show_goal or holds_goal(config.state.entries)
 
 
 def goal_is_observable(config: Config, allowed: bool | None = None) -> str | None:
@@ -185,6 +236,8 @@ def sizes_fit(config: Config) -> str | None:
             f"control={config.control.mode} has {config.control.action_dim} numbers and size={config.size.name} has room "
             f"for {config.size.action_dim}; choose size.action_dim={config.control.action_dim} or more."
         )
+    if state_is_known(config):
+        return None  # said there
     state_dim = contract_of(config).state_dim
     if not config.model.pi05 and state_dim > config.size.action_dim:
         return (
@@ -277,6 +330,9 @@ RULES = (
     tokenizer_known,
     openpi_can_train,
     robot_is_simulated,
+    robot_is_known,
+    state_is_known,
+    cameras_are_distinct,
     robot_has_what_is_read,
     differences_mean_something,
     recorded_data_is_named,

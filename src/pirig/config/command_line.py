@@ -10,12 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, MutableMapping
 
+from pirig.config.aliases import refuse_retired
+
 MULTIRUN = ("-m", "--multirun")
 PREFIXES = {"horizon": "h", "fsdp": "fsdp"}
 
 
 def rewrite(arguments: list[str]) -> list[str]:
-    """``["horizon=20", "fsdp=1,8"]`` -> ``["horizon=h20", "fsdp=fsdp1,fsdp8"]``; `-m` goes first; everything else unchanged."""
+    """``["horizon=20", "fsdp=1,8"]`` -> ``["horizon=h20", "fsdp=fsdp1,fsdp8"]``; `-m` goes first; everything else unchanged.
+
+    Raises ValueError on a key of an older version that says what is computed now.
+    """
+    refuse_retired(arguments)
     ordered = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
     return [word for argument in ordered for word in _rewrite_one(argument)]
 

@@ -6,23 +6,28 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from pirig.config.aliases import OPENED, current, refuse_retired, require_agreement, take_retired
 from pirig.config.checks import ConfigError, check
 from pirig.config.recorded import completed
 from pirig.config.schema import Config
 
 
 def register_schema() -> None:
-    """Makes `- schema` in `conf/config.yaml` the typed root."""
+    """Makes `- schema` in `conf/config.yaml` the typed root; unknown keys of the opened groups are for `typed` to refuse."""
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="schema", node=Config)
+    node = OmegaConf.structured(Config)
+    for group in OPENED:
+        OmegaConf.set_struct(node[group], False)
+    ConfigStore.instance().store(name="schema", node=node)
 
 
 def typed(composed: DictConfig) -> Config:
     """Resolves, checks and freezes a composed config. Raises ConfigError, naming keys, before anything starts."""
+    said = _take_retired(composed)
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
         raise ConfigError(f"no value for {', '.join(missing)}: give each on the command line, as in {missing[0]}=...")
@@ -31,8 +36,27 @@ def typed(composed: DictConfig) -> Config:
         raise ConfigError(f"unknown key {', '.join(unknown)}: `pirig train --cfg job` lists the known ones.")
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
+    require_agreement(said, config)
     check(config)
     return completed(config)
+
+
+def loaded(saved: Any) -> DictConfig:
+    """A config that was saved, by this version or an older one: keys that are younger than it have their defaults."""
+    plain = OmegaConf.to_container(saved) if OmegaConf.is_config(saved) else saved
+    merged = OmegaConf.merge(OmegaConf.structured(Config), current(plain))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _take_retired(composed: DictConfig) -> dict[str, Any]:
+    """What a user's YAML says under keys of an older version; they are taken out of the groups that have them."""
+    said = take_retired(OmegaConf.to_container(composed))  # type: ignore[arg-type]
+    with open_dict(composed):
+        for dotted in said:
+            group, key = dotted.split(".")
+            del composed[group][key]
+    return said
 
 
 @functools.cache
@@ -58,7 +82,8 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
     path = folder / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"{folder}: expected a run folder with a config.yaml, found none")
-    saved = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+    refuse_retired(overrides)
+    saved = loaded(OmegaConf.load(path))
     groups = [word for word in overrides if "." not in word.split("=")[0] and "=" in word and _is_group(saved, word)]
     if groups:
         raise ConfigError(

@@ -58,7 +58,6 @@ class CameraEntry:
 @dataclass
 class CameraConfig:
     name: str = MISSING
-    wrist: bool = MISSING
     entries: dict[str, CameraEntry] = field(default_factory=dict)
     resolution_px: int = 256  # both sides of every entry
     show_goal: bool = False  # draw the goal site that ManiSkill hides from cameras
@@ -67,8 +66,7 @@ class CameraConfig:
 @dataclass
 class StateConfig:
     name: str = MISSING
-    entries: list[str] = field(default_factory=list)  # see pirig/transforms/state.py
-    includes_goal: bool = MISSING
+    entries: list[str] = field(default_factory=list)  # see pirig/config/state_entries.py
     angle_center_rad: list[float] = field(default_factory=list)  # per joint of a real arm: angles are within pi of it
 
 

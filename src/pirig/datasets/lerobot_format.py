@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pirig.config.agreement import STATE_DIMS
+from pirig.config.state_entries import STATE_ENTRIES
 from pirig.contract import Contract
 
 STATE_KEY = "observation.state"
@@ -56,7 +56,7 @@ def _vector(dim: int, names: list[str]) -> dict[str, Any]:
 
 
 def _state_names(contract: Contract) -> list[str]:
-    return [f"{entry}_{i}" for entry in contract.state for i in range(STATE_DIMS[entry])]
+    return [f"{entry}_{i}" for entry in contract.state for i in range(STATE_ENTRIES[entry].count)]
 
 
 def schema(contract: Contract) -> pa.Schema:

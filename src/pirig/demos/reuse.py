@@ -7,9 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
+from pirig.config.state_entries import state_entry
 from pirig.contract import FILE_NAME, Contract
 from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_episode, read_tried
-from pirig.transforms.state import SOURCES
 
 NOT_IN_A_DEMO = ("state", "state_dim", "prompt")  # chosen or added when demos are converted
 
@@ -55,7 +55,7 @@ def _same_scenes(contract: Contract, source: str, other: Path) -> bool:
 
 def _link(contract: Contract, source: Path, target: Path) -> bool:
     """False where the episode is gone, torn, or lacks an entry. A hard link, or a copy where the file system has none."""
-    needed = {SOURCES[entry] for entry in contract.state}
+    needed = {state_entry(entry).array for entry in contract.state}
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         if not needed <= set(read_episode(source)):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pirig.config.agreement import STATE_DIMS
+from pirig.config.state_entries import STATE_ENTRIES
 from pirig.datasets.lerobot_read import Dataset
 
-JOINTS = STATE_DIMS["joints7"]
+JOINTS = STATE_ENTRIES["joints7"].count
 TURN = 2 * np.pi
 JUMP_RAD = 0.5  # between two frames; a Gen3 joint at full speed moves 0.14 rad in 0.1 s
 FAR_RAD = 1.0  # between where a joint is and where it is sent in one frame
@@ -116,6 +116,6 @@ def _of_state(dataset: Dataset, wanted: str) -> np.ndarray | None:
     start = 0
     for entry in dataset.contract.state:
         if entry == wanted:
-            return dataset.state[:, start : start + STATE_DIMS[entry]]
-        start += STATE_DIMS[entry]
+            return dataset.state[:, start : start + STATE_ENTRIES[entry].count]
+        start += STATE_ENTRIES[entry].count
     return None

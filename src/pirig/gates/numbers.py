@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pirig.config.agreement import STATE_DIMS
+from pirig.config.state_entries import STATE_ENTRIES
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import chunk_columns, compute
 from pirig.transforms.normalize import NormStats, normalize
@@ -203,7 +203,7 @@ def _start_of(dataset: Dataset, names: tuple[str, ...]) -> int | None:
     for entry in dataset.contract.state:
         if entry in names:
             return start
-        start += STATE_DIMS[entry]
+        start += STATE_ENTRIES[entry].count
     return None
 
 

@@ -121,8 +121,11 @@ def _saved_config(path: Path) -> dict[str, Any]:
     """The config that a run was made with; keys that are younger than the run have their defaults."""
     from omegaconf import OmegaConf
 
+    from pirig.config.aliases import current
+
     defaults = OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(Config)))
-    return OmegaConf.to_container(OmegaConf.merge(defaults, OmegaConf.load(path)))  # type: ignore[return-value]
+    saved = current(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    return OmegaConf.to_container(OmegaConf.merge(defaults, saved))  # type: ignore[return-value]
 
 
 def _training_part(plain: dict[str, Any]) -> dict[str, Any]:

@@ -43,10 +43,6 @@ def newest_jobs(record: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 def config_of(record: dict[str, Any]) -> Config:
     """The config that the record's jobs were submitted with."""
-    from omegaconf import DictConfig, OmegaConf
+    from pirig.config.load import loaded, typed
 
-    from pirig.config.load import typed
-
-    merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
-    assert isinstance(merged, DictConfig)
-    return typed(merged)
+    return typed(loaded(record["config"]))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pirig.config.agreement import STATE_DIMS
+from pirig.config.state_entries import STATE_ENTRIES
 from pirig.files.progress import Progress
 
 if TYPE_CHECKING:
@@ -184,12 +184,12 @@ def noisy(chosen: Sequence[str], entries: Sequence[str], state_dim: int) -> np.n
     f32 [state_dim]. A known entry that this state does not hold is no error, so that one recipe serves states with and
     without it. Raises ValueError where an entry is unknown.
     """
-    unknown = [name for name in chosen if name not in STATE_DIMS]
+    unknown = [name for name in chosen if name not in STATE_ENTRIES]
     if unknown:
-        raise ValueError(f"train.state_noise_on names {', '.join(unknown)}; known entries: {', '.join(STATE_DIMS)}")
+        raise ValueError(f"train.state_noise_on names {', '.join(unknown)}; known entries: {', '.join(STATE_ENTRIES)}")
     if not chosen:
         return np.ones(state_dim, np.float32)
-    return np.concatenate([np.full(STATE_DIMS[name], name in chosen, np.float32) for name in entries])
+    return np.concatenate([np.full(STATE_ENTRIES[name].count, name in chosen, np.float32) for name in entries])
 
 
 class Prefetch:

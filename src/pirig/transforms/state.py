@@ -1,7 +1,7 @@
 """The state recipe: which numbers of an observation the policy sees, and in which order.
 
 Each entry is computed from an observation's arrays (leading axes are free), so the same function serves one live
-observation and a whole episode. A new source of numbers is a line in `SOURCES` and one in `STATE_DIMS`.
+observation and a whole episode. A new source of numbers is a line in `config/state_entries.py`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pirig.config.agreement import STATE_DIMS
+from pirig.config.state_entries import state_entry
 
 Source = Mapping[str, np.ndarray]
-
-
-# The array that each entry's numbers are the first of; how many is in STATE_DIMS. Units: joints rad, fingers m;
-# goal_pos m, world frame; tcp_pose position m, world frame, and quat_wxyz; gripper_position of a real arm 0 to 1.
-SOURCES = {
-    "qpos8": "qpos",
-    "qpos9": "qpos",
-    "goal_pos": "goal_pos",
-    "tcp_pose": "tcp_pose",
-    "joints7": "joint_position",
-    "gripper1": "gripper_position",
-}
 
 
 def build_state(entries: Sequence[str], source: Source, angle_center_rad: Sequence[float] = ()) -> np.ndarray:
@@ -47,9 +35,8 @@ def within_turn(angles_rad: np.ndarray, center_rad: Sequence[float]) -> np.ndarr
 
 
 def _taken(name: str, source: Source) -> np.ndarray:
-    if name not in SOURCES:
-        raise ValueError(f"state entry {name!r} is unknown; known are {', '.join(SOURCES)}")
-    key, count = SOURCES[name], STATE_DIMS[name]
+    entry = state_entry(name)
+    key, count = entry.array, entry.count
     if key not in source:
         arrays = ", ".join(sorted(found for found in source if not found.startswith("image/")))
         raise ValueError(
