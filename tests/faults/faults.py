@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pirig.config.load import compose, of_run
-from pirig.contract import require_equal
+from pirig.contract import TaskScene, require_equal
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.seeds import held_out_seeds, step_limit
@@ -68,7 +68,11 @@ for _what, _words, _changes in (
     ("another shader", "shader: 'rt' != 'default'", {"shader": "rt"}),
     ("panda for panda_wristcam", "panda_wristcam", {"robot_uid": "panda_wristcam"}),
     ("GPU for CPU physics", "physx_cuda", {"sim_backend": "physx_cuda"}),
-    ("the prompt of another task", "prompt: 'Pull", {"prompt": "Pull a cube onto a target."}),
+    (
+        "the prompt of another task",
+        "prompt: 'Pull",
+        {"scenes": (TaskScene("PushCube-v1", "Pull a cube onto a target."),)},
+    ),
     ("images at another size in the model", "image_px: 64", {"image_px": 64}),
     ("another state recipe", "goal_pos", {"state": ("qpos8", "goal_pos"), "state_dim": 11}),
 ):

@@ -11,7 +11,7 @@ from pirig.config.state_entries import state_entry
 from pirig.contract import FILE_NAME, Contract
 from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_episode, read_tried
 
-NOT_IN_A_DEMO = ("state", "state_dim", "prompt")  # chosen or added when demos are converted
+NOT_IN_A_DEMO = ("state", "state_dim", "scenes")  # state and prompt are chosen or added when demos are converted
 
 
 def take_over(contract: Contract, source: str, seeds: list[int], count: int, folder: Path) -> int:
@@ -49,6 +49,7 @@ def _same_scenes(contract: Contract, source: str, other: Path) -> bool:
         return False  # unfinished, of another version, or torn: not ours to judge here
     return (
         made_by == source
+        and found.env_id == contract.env_id
         and dataclasses.replace(found, **{name: getattr(contract, name) for name in NOT_IN_A_DEMO}) == contract
     )
 
