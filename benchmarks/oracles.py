@@ -20,8 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.report import RESULTS
-from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import places_of
 from pirig.files.atomic import write_text
 from pirig.sim.maniskill import renderer
 
@@ -64,18 +64,17 @@ def oracle(root: str, task: str, camera: str, episodes: int, resolution: int) ->
     from pirig.evaluation.workers import WorkerPool
     from pirig.gates import data
     from pirig.gates.simulated import demo_actions
-    from pirig.runs.record import data_folder
     from pirig.stages import convert, demos, stats
     from pirig.transforms.normalize import load_norm_stats
 
     numbers = [f"run.root={root}", f"demos.count={episodes}", f"camera.resolution_px={resolution}"]
     config = compose([f"task={task}", f"camera={camera}", *numbers])
-    contract = contract_of(config)
-    demos.make(config)
-    convert.make(config)
-    norm_stats = load_norm_stats(stats.make(config))
-    folder = data_folder(config, contract)
-    manifest, dataset = DemosManifest.load(folder / "demos"), Dataset(folder / "lerobot")
+    places = places_of(config)
+    contract = places.contract
+    demos.make(config, places)
+    dataset = Dataset(convert.make(config, places))
+    norm_stats = load_norm_stats(stats.make(config, places))
+    manifest = DemosManifest.load(places.demos)
     actions = {seed: demo_actions(dataset, None, episode) for episode, seed in enumerate(dataset.seeds)}
     with tempfile.TemporaryDirectory() as scratch, WorkerPool(contract, config.eval.workers) as pool:
         results = ResultsFile(Path(scratch))

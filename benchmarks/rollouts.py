@@ -28,10 +28,10 @@ from pirig.evaluation.rollouts import Request, roll_out
 from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.policies.policy import load_policy, load_policy_record
+from pirig.runs.progress import newest_checkpoint
 from pirig.sim.maniskill import renderer
 from pirig.sim.maniskill.batches import scene
 from pirig.sim.maniskill.env import make_env, proprioception, success_of
-from pirig.training.checkpoints import newest
 
 
 class SerialLoop:
@@ -87,7 +87,7 @@ def main() -> None:
     options = parser.parse_args()
     renderer.configure()
     renderer.limit_threads()
-    checkpoint = newest(options.run)
+    checkpoint = newest_checkpoint(options.run)
     if checkpoint is None:
         parser.error(f"{options.run}: expected a run with a checkpoint, found none")
     record = load_policy_record(checkpoint)

@@ -13,10 +13,11 @@ import yaml
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import places_of
 from pirig.config.schema import as_plain
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
 from pirig.gates.finding import Report, save
-from pirig.runs.record import data_folder, set_status
+from pirig.runs.record import set_status
 
 GOALS = ("reached", "grasped", "lifted", "placed")
 
@@ -102,7 +103,7 @@ class RunFolders:
 
     def data_set(self):
         """The data set of the run written last."""
-        meta = data_folder(self.config, self.contract) / "lerobot" / "meta"
+        meta = places_of(self.config, self.contract).data_set / "meta"
         (meta / "pirig").mkdir(parents=True, exist_ok=True)
         (meta / "info.json").write_text(json.dumps({"total_episodes": 64, "total_frames": 5000, "fps": 20}))
         provenance = {"lengths": [61, 80], "seeds": [0, 66], "left_out": 3, "source": "motion planner"}

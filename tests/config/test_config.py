@@ -15,6 +15,7 @@ from pirig.config.checks import ConfigError
 from pirig.config.command_line import rewrite
 from pirig.config.load import compose, of_run
 from pirig.config.schema import Mode
+from pirig.config.places import places_of
 from pirig.contract import Contract, ContractError, require_equal
 from pirig.runs.record import open_run
 from pirig.sweeps.record import config_of
@@ -188,7 +189,7 @@ def test_tab_completion_knows_verbs_groups_and_keys(line, expected, absent):
 def test_a_run_folder_gives_its_config_back(tmp_path):
     folder = tmp_path / "outputs" / "mine" / "one"
     config = compose([f"run.root={tmp_path / 'outputs'}", "run.experiment=mine", "run.name=one", "horizon=10"])
-    open_run(config, contract_of(config))
+    open_run(config, places_of(config))
     found = of_run(folder, ["eval.episodes=7"])
     assert (found.horizon.steps, found.eval.episodes, found.run.name) == (10, 7, "one")
     with pytest.raises(ConfigError, match=r"horizon=20: a finished run keeps the groups"):

@@ -10,6 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from pirig.config.places import places_of
+from pirig.config.schema import Config
+from pirig.stages import convert
+
 WIDTH, HEIGHT, FPS = 48, 32, 10
 BASE, WRIST = "observation.images.base", "observation.images.wrist"
 PROMPT = "Put the mug on the plate."
@@ -150,3 +154,8 @@ def write_video(path: Path, frames: np.ndarray, fps: int) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+
+
+def data_set_of(config: Config) -> Path:
+    """The recording of `demos.path`, taken in."""
+    return convert.make(config, places_of(config))

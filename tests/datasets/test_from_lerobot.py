@@ -9,12 +9,22 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import places_of
 from pirig.datasets import video
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_source import LeRobotSource, split_column
 from pirig.files import space
 from pirig.stages import convert, demos
-from tests.datasets.kinova_recordings import BASE, HEIGHT, PROMPT, WIDTH, WRIST, make_recording, write_recording
+from tests.datasets.kinova_recordings import (
+    BASE,
+    HEIGHT,
+    PROMPT,
+    WIDTH,
+    WRIST,
+    data_set_of,
+    make_recording,
+    write_recording,
+)
 
 STATE, ACTION = "observation.state", "action"
 
@@ -25,7 +35,7 @@ def config_of(folder: Path, root: Path, *words: str):
 
 def converted(tmp_path: Path, *words: str, **recording) -> Dataset:
     folder = write_recording(tmp_path / "mugs", **recording)
-    return Dataset(convert.make(config_of(folder, tmp_path / "out", *words)))
+    return Dataset(data_set_of(config_of(folder, tmp_path / "out", *words)))
 
 
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])
@@ -51,17 +61,17 @@ def test_numbers_and_pictures_are_the_recorded_ones(tmp_path, version, as_video)
 def test_it_says_where_it_comes_from_and_a_second_call_takes_what_is_there(tmp_path):
     folder = write_recording(tmp_path / "mugs")
     config = config_of(folder, tmp_path / "out", "demos.leave_out=[1]")
-    made = convert.make(config)
+    made = data_set_of(config)
     noted = Dataset(made).provenance
     assert (noted["kept"], noted["left_out"], noted["seeds"], noted["tasks"]) == (2, 1, [0, 2], [PROMPT])
     assert noted["demos"]["leave_out"] == [1]
     before = (made / "meta/info.json").stat().st_mtime_ns
-    assert convert.make(config) == made and (made / "meta/info.json").stat().st_mtime_ns == before
-    assert convert.make(config_of(folder, tmp_path / "out")) != made
+    assert data_set_of(config) == made and (made / "meta/info.json").stat().st_mtime_ns == before
+    assert data_set_of(config_of(folder, tmp_path / "out")) != made
     shutil.rmtree(folder)
     write_recording(folder, episodes=[make_recording(7)])
     with pytest.raises(ValueError, match="another recording, or an earlier state"):
-        convert.make(config)
+        data_set_of(config)
 
 
 def test_a_killed_conversion_goes_on(tmp_path, monkeypatch):
@@ -76,11 +86,11 @@ def test_a_killed_conversion_goes_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(LeRobotSource, "images", dying)
     with pytest.raises(KeyboardInterrupt):
-        convert.make(config)
+        data_set_of(config)
     monkeypatch.undo()
     made = seen.copy()
     monkeypatch.setattr(LeRobotSource, "images", lambda *words: (seen.append(words[1].index), read(*words))[1])
-    assert Dataset(convert.make(config)).lengths == [24, 24, 24]
+    assert Dataset(data_set_of(config)).lengths == [24, 24, 24]
     assert set(seen[len(made) :]) == {2}
 
 
@@ -144,7 +154,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, recor
     folder = write_recording(tmp_path / "mugs", **recording)
     for stage in (demos, convert):
         with pytest.raises(ValueError, match=says):
-            stage.make(config_of(folder, tmp_path / "out", *words))
+            config = config_of(folder, tmp_path / "out", *words)
+            stage.make(config, places_of(config))
     assert not (tmp_path / "out").exists()
 
 
@@ -155,15 +166,15 @@ def test_files_that_are_gone_or_damaged_are_named(tmp_path):
     kept = film.read_bytes()
     film.unlink()
     with pytest.raises(ValueError, match=r"1 files that meta/ names are not there.*episode_000001\.mp4"):
-        convert.make(config)
+        data_set_of(config)
     film.write_bytes(b"no video" * 100)
     with pytest.raises(ValueError, match=r"episode_000001\.mp4: PyAV .* cannot decode it"):
-        convert.make(config)
+        data_set_of(config)
     film.write_bytes(kept)
     table = folder / "data/chunk-000/episode_000002.parquet"
     table.write_bytes(table.read_bytes()[:-200])
     with pytest.raises(ValueError, match=r"episode_000002\.parquet: damaged or cut off while recording"):
-        convert.make(config)
+        data_set_of(config)
 
 
 def test_a_video_that_is_too_short_or_of_another_rate_is_named(tmp_path):
@@ -183,7 +194,7 @@ def test_rows_that_meta_does_not_know_are_an_error(tmp_path):
     changed = json.loads(lines[1]) | {"length": 30}
     (folder / "meta/episodes.jsonl").write_text("\n".join([lines[0], json.dumps(changed), lines[2]]) + "\n")
     with pytest.raises(ValueError, match=r"24 rows of episode 1, meta/ says 30"):
-        convert.make(config_of(folder, tmp_path / "out"))
+        data_set_of(config_of(folder, tmp_path / "out"))
 
 
 def test_the_contract_of_a_simulated_robot_is_what_it_was():
@@ -196,4 +207,4 @@ def test_the_disk_is_asked_first(tmp_path, monkeypatch):
     folder = write_recording(tmp_path / "mugs")
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 1000))
     with pytest.raises(ValueError, match=r"frames without loss.* need about: .* run\.root=FOLDER on another disk"):
-        convert.make(config_of(folder, tmp_path / "out"))
+        data_set_of(config_of(folder, tmp_path / "out"))

@@ -5,8 +5,7 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.datasets.lerobot_read import Dataset
-from pirig.stages import convert
-from tests.datasets.kinova_recordings import BASE, FPS, HEIGHT, PROMPT, WIDTH, WRIST, make_recording
+from tests.datasets.kinova_recordings import BASE, FPS, HEIGHT, PROMPT, WIDTH, WRIST, data_set_of, make_recording
 from tests.datasets.real_lerobot import import_lerobot
 
 pytestmark = pytest.mark.lerobot
@@ -41,7 +40,7 @@ def recorded(lerobot, folder, *, videos: bool):
 def test_a_recording_of_the_real_lerobot_is_read(lerobot, tmp_path, videos):
     folder = recorded(lerobot, tmp_path / "mugs", videos=videos)
     words = ["task=kinova", "size=tiny", f"demos.path={folder}", f"run.root={tmp_path / 'out'}"]
-    dataset = Dataset(convert.make(compose(words)))
+    dataset = Dataset(data_set_of(compose(words)))
     assert dataset.contract.prompt == PROMPT and dataset.lengths == [24] * 3
     for number in range(3):
         told, rows = make_recording(number), dataset.episode_rows(number)

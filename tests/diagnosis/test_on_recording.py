@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pirig.config.load import compose
+from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis.on_recording import SUCCESS, lines, measure
 from pirig.evaluation.target import ACTION_ERROR
-from pirig.stages import convert
-from tests.datasets.kinova_recordings import write_recording
+from tests.datasets.kinova_recordings import data_set_of, write_recording
 
 HORIZON, OFF = 4, 0.25
 
@@ -21,7 +21,7 @@ def recording(tmp_path_factory):
     top = tmp_path_factory.mktemp("on_recording")
     folder = write_recording(top / "mugs")
     config = compose(["task=kinova", "size=tiny", "size.image_px=32", f"demos.path={folder}", f"run.root={top}"])
-    return config, Dataset(convert.make(config))
+    return config, Dataset(data_set_of(config))
 
 
 def policy_of(dataset, off):
@@ -41,7 +41,7 @@ def policy_of(dataset, off):
 @pytest.mark.parametrize("off", [0.0, OFF])
 def test_errors_are_the_policys_own_on_each_set(recording, tmp_path, off):
     config, dataset = recording
-    found = measure(policy_of(dataset, off), dataset, [1], config, tmp_path)
+    found = measure(policy_of(dataset, off), dataset, [1], config, places_of(config), tmp_path)
     assert {name: row["episodes"] for name, row in found.items()} == {"held_out": 1, "training": 2}
     for row in found.values():
         assert row["error"]["j1"] == pytest.approx(off, abs=1e-5) and row["error"]["gripper"] == pytest.approx(
@@ -53,7 +53,7 @@ def test_errors_are_the_policys_own_on_each_set(recording, tmp_path, off):
 
 def test_without_held_out_episodes_the_report_says_so(recording, tmp_path):
     config, dataset = recording
-    found = measure(policy_of(dataset, OFF), dataset, [], config, tmp_path)
+    found = measure(policy_of(dataset, OFF), dataset, [], config, places_of(config), tmp_path)
     shown = "\n".join(lines(found))
     assert list(found) == ["training"] and "train.validation_share=0.1" in shown and shown.endswith(SUCCESS)
     assert "0.2500" in shown

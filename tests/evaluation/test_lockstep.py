@@ -1,5 +1,6 @@
 """Scenes that are stepped together give the table that simulators of their own give, and what they cannot do is said."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from pirig.config.load import compose, of_run
+from pirig.config.places import places_of
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver
 from pirig.evaluation.lockstep import LockstepPool
 from pirig.evaluation.results import ResultsFile
@@ -132,18 +134,19 @@ def test_results_of_a_gpu_lie_apart_and_those_of_the_cpu_where_they_were(tmp_pat
 
 @pytest.fixture
 def as_on_a_gpu(smoke_run, tmp_path, monkeypatch):
-    """A copy of the run, and its config for scenes that are stepped together."""
+    """A config for scenes that are stepped together, and the places of a copy of the run."""
     monkeypatch.setattr("pirig.sim.maniskill.vector_env.require_device", lambda *given: None)
     monkeypatch.setattr("pirig.evaluation.lockstep.LockstepPool", functools.partial(LockstepPool, scenes=Stacked))
     folder = shutil.copytree(smoke_run.folder, tmp_path / "run")
-    return of_run(smoke_run.folder, ["eval.sim_backend=gpu", "eval.num_envs=2"]), folder
+    config = of_run(smoke_run.folder, ["eval.sim_backend=gpu", "eval.num_envs=2"])
+    return config, dataclasses.replace(places_of(config), run=folder)
 
 
 def test_the_stage_asks_the_gates_there_and_measures_what_the_cpu_measures(as_on_a_gpu):
-    config, folder = as_on_a_gpu
-    (cpu,) = folder.glob("eval/*/rates.json")
-    rates = stage.make(config, folder)
-    (gpu,) = set(folder.glob("eval/*/rates.json")) - {cpu}
+    config, places = as_on_a_gpu
+    (cpu,) = places.run.glob("eval/*/rates.json")
+    rates = stage.make(config, places)
+    (gpu,) = set(places.run.glob("eval/*/rates.json")) - {cpu}
     gates = json.loads((gpu.parent / "gates.json").read_text())
     assert gates["found"]["demo_replay"] == gates["found"]["first_frame"] == [] and len(gates["found"]) > 2
     measured = json.loads(cpu.read_text())
@@ -152,10 +155,10 @@ def test_the_stage_asks_the_gates_there_and_measures_what_the_cpu_measures(as_on
 
 
 def test_physics_in_which_the_demos_fail_are_refused_before_any_episode(as_on_a_gpu, monkeypatch):
-    config, folder = as_on_a_gpu
-    before = set(folder.glob("eval/*"))
+    config, places = as_on_a_gpu
+    before = set(places.run.glob("eval/*"))
     monkeypatch.setattr("pirig.gates.simulated.demo_actions", lambda dataset, *given: 0 * dataset.actions[:60])
     with pytest.raises(GateError, match=r"(?s)evaluation on a GPU.*demo_replay: 0 of"):
-        stage.make(config, folder)
-    (target,) = set(folder.glob("eval/*")) - before
+        stage.make(config, places)
+    (target,) = set(places.run.glob("eval/*")) - before
     assert not (target / "policy").exists() and json.loads((target / "gates.json").read_text())["found"]["demo_replay"]

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import pytest
 
 from pirig.config.load import of_run
+from pirig.config.places import places_of
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.workers import WorkerPool
 from pirig.policies.policy import load_pipeline, load_policy, load_policy_record
-from pirig.runs.record import data_folder
-from pirig.training.checkpoints import newest
+from pirig.runs.progress import newest_checkpoint
 from pirig.transforms.normalize import load_norm_stats
 
 
@@ -17,9 +17,10 @@ from pirig.transforms.normalize import load_norm_stats
 def good(smoke_run):
     """The parts of a healthy run; a fault changes a copy of one of them."""
     config = of_run(smoke_run.folder, [])
-    checkpoint = newest(smoke_run.folder)
+    checkpoint = newest_checkpoint(smoke_run.folder)
     pipeline = load_pipeline(checkpoint)
-    folder = data_folder(config, pipeline.contract) / "lerobot"
+    places = places_of(config, pipeline.contract)
+    folder = places.data_set
     return SimpleNamespace(
         folder=smoke_run.folder,
         config=config,
@@ -27,9 +28,9 @@ def good(smoke_run):
         contract=pipeline.contract,
         pipeline=pipeline,
         record=load_policy_record(checkpoint),
-        stats=load_norm_stats(folder / "meta" / "pirig" / "norm_stats.json"),
+        stats=load_norm_stats(places.norm_stats),
         open_dataset=lambda: Dataset(folder),
-        open_images=lambda: frame_cache(Dataset(folder), pipeline.contract.image_px, folder.parent),
+        open_images=lambda: frame_cache(Dataset(folder), pipeline.contract.image_px, places.frame_caches),
         policy=functools.cache(lambda: load_policy(checkpoint, flow_steps=2, batch_size=8)),
     )
 

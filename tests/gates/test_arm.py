@@ -12,8 +12,7 @@ from pirig.config.schema import GatesConfig
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.gates import arm, data
-from pirig.stages import convert
-from tests.datasets.kinova_recordings import make_recording, write_recording
+from tests.datasets.kinova_recordings import data_set_of, make_recording, write_recording
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def made(tmp_path_factory):
     folder = write_recording(top / "mugs")
     config = compose(["task=kinova", "size=tiny", f"demos.path={folder}", f"run.root={top}"])
     assert contract_of(config).angle_center_rad == (0.0,) * 7
-    return convert.make(config)
+    return data_set_of(config)
 
 
 @pytest.fixture
@@ -52,11 +51,11 @@ def test_an_angle_that_wraps_is_named_with_a_centre_that_cures_it(dataset, tmp_p
             episode[key][:, 2] = turned(episode[key][:, 2], np.pi - middle)
     folder = write_recording(tmp_path / "mugs", episodes=episodes)
     words = ["task=kinova", "size=tiny", f"demos.path={folder}", f"run.root={tmp_path}"]
-    (said,) = arm.angles(Dataset(convert.make(compose(words))))
+    (said,) = arm.angles(Dataset(data_set_of(compose(words))))
     assert "joint 3 wraps by 2 pi" in said
     remedy = said.rpartition("give ")[2]
     assert remedy.startswith("state.angle_center_rad=[0,0,")
-    cured = Dataset(convert.make(compose([*words, remedy])))
+    cured = Dataset(data_set_of(compose([*words, remedy])))
     assert arm.angles(cured) == [] and np.ptp(cured.state[:, 2]) < 4
 
 
@@ -114,6 +113,6 @@ def test_a_dead_camera_stops_the_training(tmp_path):
     for episode in episodes:
         episode["observation.images.wrist"][:] = 0
     folder = write_recording(tmp_path / "mugs", episodes=episodes)
-    made = Dataset(convert.make(compose(["task=kinova", "size=tiny", f"demos.path={folder}", f"run.root={tmp_path}"])))
+    made = Dataset(data_set_of(compose(["task=kinova", "size=tiny", f"demos.path={folder}", f"run.root={tmp_path}"])))
     report = data.check(made, compute(made), "quantile", GatesConfig())
     assert "left_wrist_0_rgb" in report.found["images"][0] and not report.good

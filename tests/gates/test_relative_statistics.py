@@ -6,20 +6,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.diagnosis.open_loop import OpenLoop
 from pirig.gates import numbers, policy
 from pirig.policies.assets import policy_record
 from pirig.runs import progress
-from pirig.runs.record import norm_stats_file
-from pirig.stages import convert, doctor, stats, verify
+from pirig.stages import doctor, stats, verify
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.tokenizer import BuiltinTokenizer
-from tests.datasets.kinova_recordings import write_recording
+from tests.datasets.kinova_recordings import data_set_of, write_recording
 
 HORIZON, RELATIVE = 4, (7, -1)
 
@@ -41,30 +40,29 @@ def made(tmp_path_factory):
     words = ["task=kinova", "size=tiny", "size.image_px=32", "horizon.steps=4", "eval.execute=4"]
     words += [f"demos.path={folder}", f"run.root={top}"]
     plain = compose(words)
-    return compose([*words, "control.relative_to_state=[7,-1]"]), plain, Dataset(convert.make(plain))
+    return compose([*words, "control.relative_to_state=[7,-1]"]), plain, Dataset(data_set_of(plain))
 
 
 def pipeline_of(config, dataset):
-    return Pipeline(
-        dataset.contract, Shape(), "quantile", True, load_norm_stats(stats.make(config)), BuiltinTokenizer(200),
-        tuple(config.control.relative_to_state),
-    )  # fmt: skip
+    norm_stats = load_norm_stats(stats.make(config, places_of(config)))
+    counts = tuple(config.control.relative_to_state)
+    return Pipeline(dataset.contract, Shape(), "quantile", True, norm_stats, BuiltinTokenizer(200), counts)
 
 
 def test_the_data_set_is_shared_and_each_kind_has_statistics_of_its_own(made):
     relative, plain, dataset = made
-    contract = contract_of(relative)
-    assert contract.hash == contract_of(plain).hash == dataset.contract.hash
-    files = [norm_stats_file(config, contract) for config in (plain, relative)]
+    assert places_of(relative).contract.hash == places_of(plain).contract.hash == dataset.contract.hash
+    files = [places_of(config).norm_stats for config in (plain, relative)]
     assert [file.name for file in files] == ["norm_stats.json", "norm_stats-h4-relative_7_-1.json"]
-    assert not progress.has_stats(relative)
-    assert [stats.make(config) for config in (plain, relative)] == files and progress.has_stats(relative)
+    assert not progress.has_stats(places_of(relative))
+    assert [stats.make(config, places_of(config)) for config in (plain, relative)] == files
+    assert progress.has_stats(places_of(relative))
     spread = {file: np.subtract(entry.q99, entry.q01) for file in files for entry in [load_norm_stats(file)["actions"]]}
     joints = slice(0, 7)
     assert (spread[files[1]][joints] < spread[files[0]][joints]).all()
     longer = dataclasses.replace(relative, horizon=dataclasses.replace(relative.horizon, steps=8))
-    assert not progress.has_stats(longer)
-    more = load_norm_stats(stats.make(longer))["actions"]
+    assert not progress.has_stats(places_of(longer))
+    more = load_norm_stats(stats.make(longer, places_of(longer)))["actions"]
     assert (np.subtract(more.q99, more.q01)[joints] > spread[files[1]][joints]).all()
 
 
@@ -82,7 +80,7 @@ def test_the_gate_knows_whose_statistics_they_are(made):
 
 def test_doctor_asks_a_runs_own_statistics(made):
     config, _, _ = made
-    path = stats.make(config)
+    path = stats.make(config, places_of(config))
     _, own = doctor._data_set(path, "quantile", config.gates, stats.relation_of(config))
     _, other = doctor._data_set(path, "quantile", config.gates)
     assert own.good and other.found["statistics"]

@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import places_of
 from pirig.runs import lock
 from pirig.runs.record import open_run
 
@@ -99,5 +99,5 @@ def test_an_older_run_is_not_moved_aside_under_its_writer(tmp_path, other):
         [f"run.root={tmp_path.parent}", "run.experiment=.", f"run.name={tmp_path.name}", "run.mode=overwrite"]
     )
     with pytest.raises(lock.RunLocked):
-        open_run(config, contract_of(config))
+        open_run(config, places_of(config))
     assert tmp_path.exists()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pirig.config.load import compose, of_run
+from pirig.config.places import places_of
 from pirig.evaluation.target import is_measured
 from pirig.runs.record import run_folder
 from pirig.stages import eval, pipeline, verify
@@ -34,7 +35,7 @@ def test_the_report_is_the_action_error_on_episodes_held_out(run):
     assert all(0 < repeating[joint] < held_out["error"][joint] for joint in ("j1", "j4"))  # two steps teach nothing
     assert held_out["of_mean_action"] > 0.3
     (found,) = folder.glob("eval/*/action_error.json")
-    assert json.loads(found.read_text()) == summary["eval"] and is_measured(config, folder)
+    assert json.loads(found.read_text()) == summary["eval"] and is_measured(config, places_of(config))
 
 
 def test_gates_ran_and_those_of_the_simulator_say_why_not(run):

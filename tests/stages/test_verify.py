@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 from pirig.config.load import of_run
+from pirig.config.places import ASSETS, places_of
+from pirig.runs.progress import newest_checkpoint
 from pirig.stages import verify
-from pirig.training.checkpoints import ASSETS, newest
 
 
 @pytest.fixture(scope="module")
 def parts(smoke_run):
     """(policy, data set) of the smoke run, compiled once for all faults."""
     config = of_run(smoke_run.folder, [])
-    return verify._load(newest(smoke_run.folder), config.eval.flow_steps), verify._data_set(config, None)
+    policy = verify._load(newest_checkpoint(smoke_run.folder), config.eval.flow_steps)
+    return policy, verify._data_set(places_of(config).data_set)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_another_contract_is_named_before_any_inference(smoke_run, tmp_path, cap
     shutil.copytree(smoke_run.folder, run)
     with pytest.raises(ValueError, match="the run's data set is not there; give its folder"):
         verify.main([str(run)])
-    contract = newest(run) / ASSETS / "contract.json"
+    contract = newest_checkpoint(run) / ASSETS / "contract.json"
     contract.write_text(json.dumps(json.loads(contract.read_text()) | {"control_hz": 10}))
     (data,) = smoke_run.root.glob("data/*/lerobot")
     assert verify.main([str(run), str(data)]) == 1

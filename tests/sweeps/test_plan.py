@@ -7,7 +7,6 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.runs.identity import named_by_id
-from pirig.runs.record import run_folder
 from pirig.sweeps.plan import make_plan
 from pirig.sweeps.points import Point
 from pirig.sweeps.settings import SlurmSettings, check, read, resources
@@ -73,14 +72,14 @@ def test_a_sweep_of_one_stage_has_one_array_per_class(base, tmp_path):
 def test_what_is_done_is_left_out_and_what_was_cut_is_resumed(base, tmp_path):
     points = [point(base, tmp_path, seed) for seed in (1, 2, 3)]
     for one, step in ((points[0], base.train.steps), (points[1], 10)):
-        (run_folder(one.config) / "checkpoints" / str(step)).mkdir(parents=True)
+        (one.places.checkpoints / str(step)).mkdir(parents=True)
     plan = make_plan("train", points, nobody)
     assert plan.states == ["done", "resume", "start"] and len(plan.tasks) == 2
 
 
 def test_jobs_of_an_earlier_launch_are_waited_for(base, tmp_path):
     one = point(base, tmp_path, 1)
-    train = {run_folder(one.config): "31_4"}
+    train = {one.places.run: "31_4"}
     plan = make_plan("pipeline", [one], lambda folder, stage: train.get(folder) if stage == "train" else None)
     (report,) = groups("report", plan.tasks.values(), SlurmSettings(), {})
     assert report.after == "afterok:31_4" and "train" not in {task.stage for task in plan.tasks.values()}

@@ -12,10 +12,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from pirig.config.agreement import contract_of
 from pirig.config.load import compose
-from pirig.runs.record import data_folder
-from pirig.training.checkpoints import newest
+from pirig.config.places import places_of
+from pirig.runs.progress import newest_checkpoint
 from pirig.training.metrics import read_rows
 from tests.datasets.episodes import write_dataset
 
@@ -32,8 +31,8 @@ WORDS = [
 def start(tmp_path):
     """start(name, *words): a `pirig train` process on a small data set; all share compiled programs."""
     config = compose([*WORDS, f"run.root={tmp_path}"])
-    contract = contract_of(config)
-    write_dataset(data_folder(config, contract) / "lerobot", contract, range(6))
+    places = places_of(config)
+    write_dataset(places.data_set, places.contract, range(6))
     begun = []
 
     def begin(name, *more):
@@ -85,10 +84,12 @@ def test_kill_9_and_resume_equals_straight_bit_for_bit(start):
     step = random.randint(5, STEPS - 2)
     process, parts = start("parts")
     killed_at = kill_at(process, parts, step)
-    assert newest(parts) is None or int(newest(parts).name) < STEPS, f"killed too late, at {killed_at}"
+    assert newest_checkpoint(parts) is None or int(newest_checkpoint(parts).name) < STEPS, (
+        f"killed too late, at {killed_at}"
+    )
     process, _ = start("parts", "run.mode=resume")
     assert "resumed from" in finish(process)
-    one, other = arrays(newest(straight)), arrays(newest(parts))
+    one, other = arrays(newest_checkpoint(straight)), arrays(newest_checkpoint(parts))
     assert set(one) == set(other) and len(one) > 100, f"killed at {killed_at}"
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name], err_msg=f"{name}, killed at {killed_at}")

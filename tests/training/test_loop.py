@@ -17,6 +17,7 @@ import pytest
 
 from pirig.contract import Contract
 from pirig.files import space
+from pirig.runs.progress import newest_checkpoint, steps_saved
 from pirig.training import checkpoints
 from pirig.training.loop import TrainingDiverged
 from pirig.training.step import init_state
@@ -131,7 +132,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_training(small, tmp_path,
     monkeypatch.setattr(checkpoints, "_save_tree", full_disk)
     with pytest.raises(OSError, match="No space left"):
         small.train(tmp_path, save_every=2)
-    assert checkpoints.newest(tmp_path) is None and not list((tmp_path / "checkpoints").iterdir())
+    assert newest_checkpoint(tmp_path) is None and not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(small, tmp_path, monkeypatch):
@@ -141,7 +142,7 @@ def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(smal
         small.train(tmp_path, save_every=1, keep_every=2)
     with pytest.raises(ValueError, match="2 checkpoints of"):
         small.train(tmp_path, save_every=1)
-    assert checkpoints.newest(tmp_path) is None and not (tmp_path / "metrics.jsonl").exists()
+    assert newest_checkpoint(tmp_path) is None and not (tmp_path / "metrics.jsonl").exists()
     monkeypatch.undo()
     small.train(tmp_path)
     monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
@@ -150,7 +151,7 @@ def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(smal
 
 def test_keep_rule(small, tmp_path):
     small.train(tmp_path, save_every=1, keep_every=4)
-    assert checkpoints.steps_saved(tmp_path) == [4, 6]
+    assert steps_saved(tmp_path) == [4, 6]
     assert not [path for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")]
 
 
@@ -224,7 +225,7 @@ def wait_for_checkpoint(folder, process, step=20):
     for _ in range(4800):
         if process.poll() is not None:
             raise AssertionError(process.stderr.read())
-        if checkpoints.steps_saved(folder) and checkpoints.steps_saved(folder)[-1] >= step:
+        if steps_saved(folder) and steps_saved(folder)[-1] >= step:
             return
         time.sleep(0.05)
     raise AssertionError("no checkpoint within four minutes")
@@ -237,7 +238,7 @@ def test_sigterm_saves_and_stops(tmp_path):
     out, _ = process.communicate(timeout=60)
     steps, stopped = out.split()
     assert process.returncode == 0 and stopped == "SIGTERM"
-    assert checkpoints.steps_saved(tmp_path) == [int(steps)]
+    assert steps_saved(tmp_path) == [int(steps)]
 
 
 def test_killed_and_resumed_equals_straight_bit_for_bit(small, tmp_path):
@@ -245,7 +246,7 @@ def test_killed_and_resumed_equals_straight_bit_for_bit(small, tmp_path):
     wait_for_checkpoint(tmp_path / "parts", process)
     process.kill()
     process.communicate(timeout=60)
-    end = checkpoints.steps_saved(tmp_path / "parts")[-1] + 7
+    end = steps_saved(tmp_path / "parts")[-1] + 7
     # the schedule must not depend on the steps asked for
     same = dict(steps=end, decay_steps=100_000, save_every=1000)
     resumed = small.train(tmp_path / "parts", resume=True, **same)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pirig.config.places import ASSETS
 from pirig.config.schema import TrainConfig
 from pirig.contract import Camera
 from pirig.models import pi0
@@ -19,7 +20,6 @@ from pirig.models.layout import flatten, nest
 from pirig.models.lora import trainable_mask
 from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
 from pirig.policies.policy import load_policy
-from pirig.training.checkpoints import ASSETS
 from pirig.training.optimizer import cast_frozen
 from pirig.training.step import init_state, make_train_step
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats

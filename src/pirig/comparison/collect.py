@@ -18,11 +18,11 @@ import yaml
 from pirig.comparison.curves import Training, read_training
 from pirig.comparison.statistics import wilson
 from pirig.config.aliases import current
+from pirig.config.places import DATA_SET, EVALUATIONS, META, data_folder
 from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain, flat
 from pirig.config.state_entries import holds_goal
 from pirig.contract import Contract, ContractError
 from pirig.files.progress import Progress
-from pirig.runs.record import data_folder
 
 EVAL_ROWS = ("policy", "untrained", "oracle")
 SLOW = 50  # runs from which on reading shows its progress
@@ -157,7 +157,7 @@ def run_folders(top: Path) -> Iterator[Path]:
         if is_run(files):
             names.clear()
             yield Path(folder)
-        names[:] = [name for name in names if not name.startswith(".") and ".old-" not in name and name != "lerobot"]
+        names[:] = [name for name in names if not name.startswith(".") and ".old-" not in name and name != DATA_SET]
 
 
 def is_run(files: Iterable[str]) -> bool:
@@ -199,8 +199,8 @@ def _defaults() -> dict[str, Any]:
 
 def _evaluations(folder: Path, plain: dict[str, Any]) -> list[Evaluation]:
     """Oldest checkpoint first."""
-    names = os.listdir(folder / "eval") if (folder / "eval").is_dir() else []
-    found = [_evaluation(folder / "eval" / name, plain) for name in sorted(names) if ".old-" not in name]
+    names = os.listdir(folder / EVALUATIONS) if (folder / EVALUATIONS).is_dir() else []
+    found = [_evaluation(folder / EVALUATIONS / name, plain) for name in sorted(names) if ".old-" not in name]
     return sorted((one for one in found if one), key=lambda one: (one.step or 0, one.folder.name))
 
 
@@ -272,8 +272,8 @@ def _located(plain: dict[str, Any], root: str) -> Config:
 
 @lru_cache(maxsize=512)
 def _described(folder: Path) -> dict[str, Any]:
-    info = _json(folder / "lerobot" / "meta" / "info.json")
-    provenance = _json(folder / "lerobot" / "meta" / "pirig" / "provenance.json")
+    info = _json(folder / DATA_SET / "meta" / "info.json")
+    provenance = _json(folder / DATA_SET / META / "provenance.json")
     found: dict[str, Any] = {"folder": str(folder)}
     if not info:
         return {**found, "missing": f"{folder / 'lerobot'} is not there yet"}

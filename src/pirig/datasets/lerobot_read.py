@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import lerobot_v30, png
 from pirig.datasets.lerobot_format import ACTION_KEY, STATE_KEY, image_key
-from pirig.datasets.lerobot_write import PIRIG_FOLDER, PROVENANCE
+from pirig.datasets.lerobot_write import PROVENANCE
 
 
 class Dataset:
@@ -36,8 +37,8 @@ class Dataset:
         self.folder = Path(folder)
         self.info = _read_json(self.folder / "meta/info.json")
         _require_version(self.folder, self.info)
-        self.contract = Contract.load(self.folder / PIRIG_FOLDER)
-        self.provenance = _read_json(self.folder / PIRIG_FOLDER / PROVENANCE)
+        self.contract = Contract.load(self.folder / META)
+        self.provenance = _read_json(self.folder / META / PROVENANCE)
         self.lengths, self.seeds = list(self.provenance["lengths"]), list(self.provenance["seeds"])
         self.offsets = [0, *np.cumsum(self.lengths).tolist()[:-1]]
         self._files = [_open(file) for file in sorted(self.folder.glob("data/*/*.parquet"))]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import lerobot_parts, lerobot_v30
 from pirig.datasets.lerobot_parts import Part
@@ -23,7 +24,6 @@ from pirig.files.atomic import staging_folder
 from pirig.files.space import require_space
 
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write}
-PIRIG_FOLDER = "meta/pirig"
 PROVENANCE = "provenance.json"
 PNG_SHARE = 0.8  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
 
@@ -105,7 +105,7 @@ class LeRobotWriter:
             raise ValueError(f"{self.folder}: no episodes were added, there is nothing to write")
         with staging_folder(self.folder) as staging:
             digest = LAYOUTS[self.version](staging, self.contract, self.parts)
-            ours = staging / PIRIG_FOLDER
+            ours = staging / META
             ours.mkdir(parents=True)
             self.contract.save(ours)
             record = {

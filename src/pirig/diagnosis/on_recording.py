@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.places import Places
 from pirig.config.schema import Config
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
@@ -24,9 +25,11 @@ SUCCESS = (
 )
 
 
-def measure(policy: Policy, dataset: Dataset, held_out: list[int], config: Config, target: Path) -> dict[str, Any]:
+def measure(
+    policy: Policy, dataset: Dataset, held_out: list[int], config: Config, places: Places, target: Path
+) -> dict[str, Any]:
     """{"held_out", "training"} -> errors; held_out is missing where the run held none out. Also writes ACTION_ERROR."""
-    images = frame_cache(dataset, policy.pipeline.contract.image_px, dataset.folder.parent)
+    images = frame_cache(dataset, policy.pipeline.contract.image_px, places.frame_caches)
     loop = OpenLoop(
         policy.predict,
         dataset,

@@ -10,16 +10,17 @@ import numpy as np
 
 from pirig.diagnosis.evidence import History, Outcome
 from pirig.evaluation.results import ResultsFile, sub_goals
+from pirig.evaluation.target import RATES
 
 
-def newest_evaluation(run: Path, checkpoint: Path) -> Path | None:
+def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
     """The folder of the newest finished evaluation of this checkpoint."""
-    found = run.glob(f"eval/step{checkpoint.name}-*/rates.json")
-    return max((path.parent for path in found), key=lambda path: (path / "rates.json").stat().st_mtime, default=None)
+    found = evaluations.glob(f"step{checkpoint.name}-*/{RATES}")
+    return max((path.parent for path in found), key=lambda path: (path / RATES).stat().st_mtime, default=None)
 
 
 def read(folder: Path) -> Outcome:
-    rates = json.loads((folder / "rates.json").read_text())
+    rates = json.loads((folder / RATES).read_text())
     settings = json.loads((folder / "settings.json").read_text())
     row = rates["policy"]
     seeds = range(row["first_seed"], row["first_seed"] + row["n"])

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pirig.config.places import ASSETS, POLICY_FILE, Places
 from pirig.config.schema import Config, SimBackend
 from pirig.evaluation.seeds import step_limit
 from pirig.runs.progress import is_trained, newest_checkpoint
@@ -22,7 +23,8 @@ COUNT_KEYS = (
 )  # change no episode
 OF_THE_GPU = ("sim_backend", "num_envs")
 
-ACTION_ERROR = "action_error.json"  # of an arm that is not simulated, in place of rates.json
+RATES = "rates.json"
+ACTION_ERROR = "action_error.json"  # of an arm that is not simulated, in its place
 
 
 def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
@@ -32,30 +34,30 @@ def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, A
     return {"checkpoint": str(checkpoint), "limit": limit, "train_seed": config.train.seed, **settings}
 
 
-def results_folder(folder: Path, checkpoint: Path, settings: dict[str, Any]) -> Path:
-    """`<run>/eval/step<N>-<settings>`: one folder for what must not be mixed in one rate."""
+def results_folder(evaluations: Path, checkpoint: Path, settings: dict[str, Any]) -> Path:
+    """`<evaluations>/step<N>-<settings>`: one folder for what must not be mixed in one rate."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
-    return folder / "eval" / f"step{checkpoint.name}-{digest}"
+    return evaluations / f"step{checkpoint.name}-{digest}"
 
 
-def recorded_folder(folder: Path, checkpoint: Path, flow_steps: int) -> Path:
+def recorded_folder(evaluations: Path, checkpoint: Path, flow_steps: int) -> Path:
     """Where the open-loop action error of a checkpoint lies."""
-    return folder / "eval" / f"step{checkpoint.name}-open-loop-{flow_steps}"
+    return evaluations / f"step{checkpoint.name}-open-loop-{flow_steps}"
 
 
-def is_measured(config: Config, folder: Path) -> bool:
+def is_measured(config: Config, places: Places) -> bool:
     """Every row of this config's evaluation of the finished checkpoint is there, with at least the episodes asked for."""
-    if not config.run.checkpoint and not is_trained(config):
+    if not config.run.checkpoint and not is_trained(config, places):
         return False
-    checkpoint = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(folder)
-    record = checkpoint / "assets" / "pirig" / "policy.json" if checkpoint else None
+    checkpoint = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(places.run)
+    record = checkpoint / ASSETS / POLICY_FILE if checkpoint else None
     if checkpoint is None or record is None or not record.is_file():
         return False
     if not config.robot.simulated:
-        return (recorded_folder(folder, checkpoint, config.eval.flow_steps) / ACTION_ERROR).is_file()
+        return (recorded_folder(places.evaluations, checkpoint, config.eval.flow_steps) / ACTION_ERROR).is_file()
     lengths = json.loads(record.read_text())["demo_lengths"]
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, lengths)
-    path = results_folder(folder, checkpoint, result_settings(config, checkpoint, limit)) / "rates.json"
+    path = results_folder(places.evaluations, checkpoint, result_settings(config, checkpoint, limit)) / RATES
     if not path.is_file():
         return False
     rates, asked = json.loads(path.read_text()), config.eval

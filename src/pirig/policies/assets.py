@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pirig.config.places import POLICY_FILE, STATS_FILE, TOKENIZER_FILE
 from pirig.transforms.normalize import save_norm_stats
 from pirig.transforms.pipeline import Pipeline
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.transforms.tokenizer import Tokenizer
 
-POLICY_FILE, STATS_FILE, TOKENIZER_FILE = "policy.json", "norm_stats.json", "tokenizer.model"
 PALIGEMMA_TOKENIZER = "gs://big_vision/paligemma_tokenizer.model"
 
 

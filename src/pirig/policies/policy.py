@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pirig.config.places import ASSETS, POLICY_FILE, STATS_FILE
 from pirig.contract import Contract
 from pirig.models.pi0 import Observation, sample_actions
 from pirig.models.sizes import ModelConfig
-from pirig.policies.assets import POLICY_FILE, STATS_FILE, saved_tokenizer
-from pirig.training.checkpoints import ASSETS
+from pirig.policies.assets import saved_tokenizer
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline

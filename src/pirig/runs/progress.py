@@ -6,36 +6,52 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pirig.config.agreement import contract_of
+from pirig.config.places import CHECKPOINTS, Places
 from pirig.config.schema import Config
-from pirig.runs.record import data_folder, norm_stats_file, run_folder
 
 
-def saved_step(folder: Path) -> int:
+def steps_saved(run: Path) -> list[int]:
+    """Steps of the complete checkpoints of a run's folder, ascending."""
+    folder = run / CHECKPOINTS
+    names = (path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ()
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def saved_step(run: Path) -> int:
     """The step of the newest complete checkpoint, 0 without one."""
-    found = (folder / "checkpoints").glob("[0-9]*")
-    return max((int(path.name) for path in found if path.name.isdigit()), default=0)
+    return max(steps_saved(run), default=0)
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    step = saved_step(folder)
-    return folder / "checkpoints" / str(step) if step else None
+def newest_checkpoint(run: Path) -> Path | None:
+    steps = steps_saved(run)
+    return run / CHECKPOINTS / str(steps[-1]) if steps else None
 
 
-def is_trained(config: Config) -> bool:
-    return saved_step(run_folder(config)) >= config.train.steps
+def chosen_checkpoint(config: Config, run: Path) -> Path:
+    """`run.checkpoint`, or the newest of the run. Raises ValueError where it is not there."""
+    chosen = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(run)
+    if chosen is None or not chosen.is_dir():
+        raise ValueError(
+            f"{chosen or run / CHECKPOINTS}: no checkpoint there; run `pirig train` with the same settings first, or give "
+            "run.checkpoint=FOLDER."
+        )
+    return chosen
 
 
-def has_demos(config: Config) -> bool:
-    return (data_folder(config, contract_of(config)) / "demos" / "manifest.json").is_file()
+def is_trained(config: Config, places: Places) -> bool:
+    return saved_step(places.run) >= config.train.steps
 
 
-def has_data_set(config: Config) -> bool:
-    return (data_folder(config, contract_of(config)) / "lerobot").is_dir()
+def has_demos(places: Places) -> bool:
+    return (places.demos / "manifest.json").is_file()
 
 
-def has_stats(config: Config) -> bool:
-    return norm_stats_file(config, contract_of(config)).is_file()
+def has_data_set(places: Places) -> bool:
+    return places.data_set.is_dir()
+
+
+def has_stats(places: Places) -> bool:
+    return places.norm_stats.is_file()
 
 
 def read_status(folder: Path) -> dict[str, Any]:

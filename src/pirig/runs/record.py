@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -14,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from pirig.config.schema import Config, DemosConfig, Mode, as_plain
-from pirig.contract import Contract
+from pirig.config.places import Places
+from pirig.config.schema import Config, Mode, as_plain
 from pirig.files.atomic import move_aside, write_text
 from pirig.runs.lock import require_free
 
@@ -52,47 +51,21 @@ RESULT_FREE = (
 )
 
 
-def run_folder(config: Config) -> Path:
-    return Path(config.run.root) / config.run.experiment / config.run.name
-
-
-def data_folder(config: Config, contract: Contract) -> Path:
-    """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
-    demos = config.demos
-    given = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
-    source = given if demos.path else f"n{demos.count}-s{demos.first_seed}"
-    return Path(config.run.root) / "data" / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
-
-
-def norm_stats_file(config: Config, contract: Contract) -> Path:
-    """In the data set; its name says on what else the statistics depend: chunk length and what is relative to the state."""
-    counts = config.control.relative_to_state
-    more = f"-h{config.horizon.steps}-relative_{'_'.join(map(str, counts))}" if counts else ""
-    return data_folder(config, contract) / "lerobot" / "meta" / "pirig" / f"norm_stats{more}.json"
-
-
-def _recorded_as(demos: DemosConfig) -> str:
-    """Names how a recorded data set is read, where that is not the usual way."""
-    names = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")
-    changed = {name: getattr(demos, name) for name in names if getattr(demos, name) != getattr(DemosConfig(), name)}
-    return "-" + hashlib.sha256(repr(changed).encode()).hexdigest()[:6] if changed else ""
-
-
 def training_slice(config: Config) -> dict[str, Any]:
     """The part of the config that a trained checkpoint depends on."""
     return _training_part(as_plain(config))
 
 
-def open_run(config: Config, contract: Contract) -> Path:
+def open_run(config: Config, places: Places) -> Path:
     """Creates or re-enters the run folder by `run.mode`. Raises ValueError naming the remedy where it may not."""
-    folder = run_folder(config)
+    folder = places.run
     if folder.exists():
         require_free(folder)
         _enter_existing(folder, config)
     if not folder.exists():
         folder.mkdir(parents=True)
     write_text(folder / "config.yaml", yaml.safe_dump(as_plain(config), sort_keys=False))
-    write_text(folder / "contract.json", contract.to_json() + "\n")
+    write_text(folder / "contract.json", places.contract.to_json() + "\n")
     write_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
     return folder
 

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pirig.config.agreement import contract_of
+from pirig.config.places import META, Places, places_of
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
-from pirig.runs.record import data_folder
 
 
 def run(config: Config) -> int:
-    print(f"data set: {make(config)}")
+    print(f"data set: {make(config, places_of(config))}")
     return 0
 
 
-def make(config: Config) -> Path:
+def make(config: Config, places: Places) -> Path:
     """The LeRobot folder of this config's demos; made, resumed, or found complete and of the same contract."""
-    contract = contract_of(config)
-    folder = data_folder(config, contract) / "lerobot"
+    contract, folder = places.contract, places.data_set
     if folder.is_dir():
-        require_equal(contract, Contract.load(folder / "meta" / "pirig"), our_name="this run", their_name=str(folder))
+        require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
     if config.robot.simulated:
-        _from_demos(contract, folder)
+        _from_demos(places)
     else:
         _from_recorded(config, contract, folder)
     return folder
 
 
-def _from_demos(contract: Contract, folder: Path) -> None:
+def _from_demos(places: Places) -> None:
     from pirig.datasets import from_maniskill
 
-    demos = folder.with_name("demos")
-    if not demos.is_dir():
-        raise ValueError(f"{demos}: no demos there; run `pirig demos` with the same settings first.")
-    if not folder.is_dir():
-        from_maniskill.convert(demos, folder, contract)
+    if not places.demos.is_dir():
+        raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
+    if not places.data_set.is_dir():
+        from_maniskill.convert(places.demos, places.data_set, places.contract)
 
 
 def _from_recorded(config: Config, contract: Contract, folder: Path) -> None:

@@ -9,29 +9,28 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pirig.config.agreement import contract_of
+from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
-from pirig.runs.record import data_folder
+from pirig.runs.progress import has_data_set
 
 if TYPE_CHECKING:
     from pirig.demos.manifest import DemosManifest
 
 
 def run(config: Config) -> int:
-    print(f"demos: {make(config)}")
+    print(f"demos: {make(config, places_of(config))}")
     return 0
 
 
-def make(config: Config) -> Path:
+def make(config: Config, places: Places) -> Path:
     """The folder of demos that this config asks for; made, completed, or found complete."""
     if not config.robot.simulated:
-        return recorded(config)
+        return recorded(config, places)
     from pirig.demos.maniskill import generate, trajectory
     from pirig.sim.maniskill import renderer
 
     renderer.configure()
-    contract = contract_of(config)
-    folder = data_folder(config, contract) / "demos"
+    contract, folder = places.contract, places.demos
     if config.demos.path:
         manifest = trajectory.from_file(contract, _file(config), config.demos, folder)
     else:
@@ -59,13 +58,13 @@ def _wandering(manifest: DemosManifest, margin: float) -> str | None:
     )
 
 
-def recorded(config: Config) -> Path:
+def recorded(config: Config, places: Places) -> Path:
     """The recorded data set, after every check that needs no picture; where `pirig convert` has taken it in, no more."""
     from pirig.datasets import from_lerobot
     from pirig.datasets.lerobot_source import LeRobotSource
 
-    contract, folder = contract_of(config), Path(config.demos.path or "")
-    if (data_folder(config, contract) / "lerobot").is_dir():
+    contract, folder = places.contract, Path(config.demos.path or "")
+    if has_data_set(places):
         print(f"demos: {folder}, converted already")
         return folder
     found = from_lerobot.check(LeRobotSource(folder), contract, config.demos)

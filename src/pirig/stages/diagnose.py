@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pirig.gates.finding import Report
     from pirig.policies.policy import Policy
 
-FOLDER = "diagnosis"
 T = TypeVar("T")
 
 
@@ -45,10 +44,11 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 0 if arguments else 2
     from pirig.config.load import of_run
+    from pirig.config.places import DIAGNOSIS
     from pirig.diagnosis.page import nothing_found, verdict
 
     folder = Path(arguments[0])
-    evidence, causes = make(of_run(folder, arguments[1:]), folder)
+    evidence, causes = make(of_run(folder, arguments[1:]))
     print(verdict(evidence))
     for place, cause in enumerate(causes, 1):
         print(f"{place:2}. {cause.says}\n    {cause.numbers}\n    do: {cause.remedy}")
@@ -56,45 +56,47 @@ def main(arguments: list[str]) -> int:
         print(nothing_found(evidence))
     for note in evidence.notes:
         print(f"note: {note}")
-    print(f"page: {folder / FOLDER / 'diagnosis.html'}")
+    print(f"page: {folder / DIAGNOSIS / 'diagnosis.html'}")
     return 0
 
 
-def make(config: Config, folder: Path) -> tuple[Evidence, list[Cause]]:
+def make(config: Config) -> tuple[Evidence, list[Cause]]:
     """Measures, ranks and writes the page."""
     from pirig.diagnosis import page
     from pirig.diagnosis.causes import ranked
     from pirig.files.atomic import write_text
 
-    evidence = _Measurement(config, folder).evidence()
+    measurement = _Measurement(config)
+    places, evidence = measurement.places, measurement.evidence()
     causes = ranked(evidence)
-    write_text(folder / FOLDER / "diagnosis.html", page.build(folder.name, evidence, causes))
+    write_text(places.diagnosis / "diagnosis.html", page.build(places.run.name, evidence, causes))
     numbers = {"causes": [dataclasses.asdict(one) for one in causes], "evidence": json.loads(evidence.to_json())}
-    write_text(folder / FOLDER / "diagnosis.json", json.dumps(numbers, indent=2) + "\n")
+    write_text(places.diagnosis / "diagnosis.json", json.dumps(numbers, indent=2) + "\n")
     return evidence, causes
 
 
 class _Measurement:
     """One measurement that fails is a note on the page; the others go on."""
 
-    def __init__(self, config: Config, folder: Path):
+    def __init__(self, config: Config):
+        from pirig.config.places import ASSETS, places_of, run_folder
         from pirig.contract import Contract
         from pirig.datasets.frame_cache import frame_cache
         from pirig.datasets.lerobot_read import Dataset
         from pirig.diagnosis import outcome
         from pirig.policies.policy import load_policy_record
-        from pirig.runs.record import data_folder
-        from pirig.training.checkpoints import ASSETS
+        from pirig.runs.progress import chosen_checkpoint
 
-        self.config, self.folder, self.notes = config, folder, list[str]()
-        self.checkpoint = _checkpoint(config, folder)
+        self.config, self.notes = config, list[str]()
+        self.checkpoint = chosen_checkpoint(config, run_folder(config))
         self.record = load_policy_record(self.checkpoint)
         self.contract = Contract.load(self.checkpoint / ASSETS)
-        self.dataset = Dataset(data_folder(config, self.contract) / "lerobot")
-        self.images = frame_cache(self.dataset, self.contract.image_px, self.dataset.folder.parent)
+        self.places = places_of(config, self.contract)
+        self.dataset = Dataset(self.places.data_set)
+        self.images = frame_cache(self.dataset, self.contract.image_px, self.places.frame_caches)
         self.held_out: list[int] = list(self.record.get("held_out_episodes", []))
         self.trained = [one for one in range(self.dataset.episode_count) if one not in set(self.held_out)]
-        found = outcome.newest_evaluation(folder, self.checkpoint)
+        found = outcome.newest_evaluation(self.places.evaluations, self.checkpoint)
         self.outcome: Outcome | None = outcome.read(found) if found else None
         self.settings = self._settings(found)
         self.policy = self._policy()
@@ -108,7 +110,7 @@ class _Measurement:
         rows = self._rows(self.trained)
         found = Evidence(
             checkpoint=str(self.checkpoint),
-            history=outcome.history(self.folder, steps, self.config.train.batch_size, len(rows)),
+            history=outcome.history(self.places.run, steps, self.config.train.batch_size, len(rows)),
             action_names=self.contract.action_layout.split(),
             contract=dataclasses.asdict(self.contract),
             contract_differences=self._contract_differences(),
@@ -188,7 +190,7 @@ class _Measurement:
         episodes = self.held_out
         if not episodes:
             number = 2 * self.config.gates.replay_episodes
-            dataset, images = new_demos.make(self.config, self.contract, number, self.folder / FOLDER)
+            dataset, images = new_demos.make(self.config, self.contract, number, self.places.diagnosis)
             loop, episodes = self._loop_on(dataset, images), list(range(dataset.episode_count))
             rows = np.arange(dataset.frame_count)
             self.notes.append(
@@ -240,12 +242,3 @@ class _Measurement:
             else None,
         }
         return {name: value for name, value in found.items() if value is not None}
-
-
-def _checkpoint(config: Config, folder: Path) -> Path:
-    from pirig.training.checkpoints import newest
-
-    found = Path(config.run.checkpoint) if config.run.checkpoint else newest(folder)
-    if found is None or not found.is_dir():
-        raise ValueError(f"{found or folder / 'checkpoints'}: no checkpoint there; run `pirig train` first")
-    return found

@@ -73,22 +73,21 @@ def reports(folder: Path) -> Iterator[tuple[str, Report]]:
     """(what was asked, what the gates say) of a LeRobot folder, or of a run's config, newest checkpoint and data set."""
     from pirig.config.checks import goal_is_observable
     from pirig.config.load import of_run
+    from pirig.config.places import META, STATS_FILE
     from pirig.config.schema import GatesConfig
     from pirig.gates.finding import Report
-    from pirig.runs.record import norm_stats_file
 
     if (folder / "meta" / "info.json").is_file():
-        yield _data_set(folder / "meta" / "pirig" / "norm_stats.json", "quantile", GatesConfig())
+        yield _data_set(folder / META / STATS_FILE, "quantile", GatesConfig())
         return
     config = of_run(folder, [])
-    from pirig.config.agreement import contract_of
+    from pirig.config.places import places_of
     from pirig.stages.stats import relation_of
 
     unseen = goal_is_observable(config, allowed=False)
     yield f"config {folder / 'config.yaml'}", Report({"goal_is_observable": [unseen] if unseen else []}, [])
     yield _checkpoint(folder)
-    path = norm_stats_file(config, contract_of(config))
-    yield _data_set(path, config.model.normalization, config.gates, relation_of(config))
+    yield _data_set(places_of(config).norm_stats, config.model.normalization, config.gates, relation_of(config))
 
 
 def _data_set(
@@ -111,9 +110,9 @@ def _checkpoint(folder: Path) -> tuple[str, Report]:
     from pirig.gates import policy
     from pirig.gates.finding import Report, run_gates
     from pirig.policies.policy import load_pipeline, load_policy_record
-    from pirig.training.checkpoints import newest
+    from pirig.runs.progress import newest_checkpoint
 
-    checkpoint = newest(folder)
+    checkpoint = newest_checkpoint(folder)
     if checkpoint is None:
         return f"run {folder}: no checkpoint yet", Report({}, [])
     gates = policy.gates(load_pipeline(checkpoint), load_policy_record(checkpoint))

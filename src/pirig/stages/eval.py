@@ -12,15 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pirig.config.agreement import contract_of
+from pirig.config.places import ASSETS, Places, places_of
 from pirig.config.schema import Config, Mode, SimBackend
 from pirig.contract import Contract, require_equal
-from pirig.evaluation.target import recorded_folder, result_settings, results_folder
+from pirig.evaluation.target import RATES, recorded_folder, result_settings, results_folder
 from pirig.files.atomic import write_text
 from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, run_gates, save
 from pirig.runs.lock import held
-from pirig.runs.record import data_folder, run_folder, set_status
+from pirig.runs.progress import chosen_checkpoint
+from pirig.runs.record import set_status
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
@@ -32,11 +33,10 @@ ROWS = ("oracle", "untrained", "policy")
 
 
 def run(config: Config) -> int:
-    folder = run_folder(config)
-    if not (folder / "checkpoints").is_dir() and not config.run.checkpoint:
-        raise ValueError(f"{folder}: no checkpoints there; run `pirig train` with the same settings first.")
-    with held(folder):
-        rates = make(config, folder)
+    places = places_of(config)
+    chosen_checkpoint(config, places.run)  # or there is nothing to hold
+    with held(places.run):
+        rates = make(config, places)
     show(config, rates)
     return 0
 
@@ -59,7 +59,7 @@ def show(config: Config, rates: dict[str, dict[str, Any]]) -> None:
         print(f"{name:10} {row['k']}/{row['n']}  {row['low']:.1%} to {row['high']:.1%} (Wilson 95 %)")
 
 
-def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
+def make(config: Config, places: Places) -> dict[str, dict[str, Any]]:
     """{"policy", "oracle", "untrained"} -> k, n, low, high, k_at_end, steps of the limit, sub_goals.
 
     Episodes that are on disk for this checkpoint and these settings are not measured again unless run.mode=overwrite.
@@ -69,37 +69,39 @@ def make(config: Config, folder: Path) -> dict[str, dict[str, Any]]:
     from pirig.evaluation.seeds import step_limit
     from pirig.policies.policy import load_policy_record
 
-    checkpoint = _checkpoint(config, folder)
-    contract = Contract.load(checkpoint / "assets" / "pirig")
-    require_equal(contract_of(config), contract, our_name="this run", their_name=f"checkpoint {checkpoint}")
+    checkpoint = chosen_checkpoint(config, places.run)
+    contract = Contract.load(checkpoint / ASSETS)
+    require_equal(places.contract, contract, our_name="this run", their_name=f"checkpoint {checkpoint}")
     record = load_policy_record(checkpoint)
     if not config.robot.simulated:
-        return _on_recording(config, folder, checkpoint, record)
+        return _on_recording(config, places, checkpoint, record)
     require_simulator(config)
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, record["demo_lengths"])
     report = _gates(config, checkpoint, record)
-    target = _target(config, folder, checkpoint, limit)
+    target = _target(config, places, checkpoint, limit)
     save(report, target)
-    set_status(folder, "eval", "running", checkpoint=str(checkpoint))
-    rates = _Measurement(config, checkpoint, contract, record, limit, target, report).rows()
-    write_text(target / "rates.json", json.dumps(rates, indent=2) + "\n")
-    set_status(folder, "eval", "done", checkpoint=str(checkpoint))
+    set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
+    rates = _Measurement(config, places, checkpoint, record, limit, target, report).rows()
+    write_text(target / RATES, json.dumps(rates, indent=2) + "\n")
+    set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return {name: rates[name] for name in ("policy", "oracle", "untrained")}
 
 
-def _on_recording(config: Config, folder: Path, checkpoint: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _on_recording(
+    config: Config, places: Places, checkpoint: Path, record: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.diagnosis.on_recording import measure
     from pirig.policies.policy import load_policy
 
     report = _gates(config, checkpoint, record)
-    target = recorded_folder(folder, checkpoint, config.eval.flow_steps)
+    target = recorded_folder(places.evaluations, checkpoint, config.eval.flow_steps)
     save(report, target)
-    set_status(folder, "eval", "running", checkpoint=str(checkpoint))
-    dataset = Dataset(data_folder(config, contract_of(config)) / "lerobot")
+    set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
+    dataset = Dataset(places.data_set)
     policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
-    found = measure(policy, dataset, list(record.get("held_out_episodes", [])), config, target)
-    set_status(folder, "eval", "done", checkpoint=str(checkpoint))
+    found = measure(policy, dataset, list(record.get("held_out_episodes", [])), config, places, target)
+    set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return found
 
 
@@ -122,20 +124,9 @@ def _gates(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
     return report
 
 
-def _checkpoint(config: Config, folder: Path) -> Path:
-    from pirig.training.checkpoints import newest
-
-    found = Path(config.run.checkpoint) if config.run.checkpoint else newest(folder)
-    if found is None or not found.is_dir():
-        raise ValueError(
-            f"{found or folder / 'checkpoints'}: no checkpoint there; train first, or give run.checkpoint=FOLDER."
-        )
-    return found
-
-
-def _target(config: Config, folder: Path, checkpoint: Path, limit: int) -> Path:
+def _target(config: Config, places: Places, checkpoint: Path, limit: int) -> Path:
     settings = result_settings(config, checkpoint, limit)
-    target = results_folder(folder, checkpoint, settings)
+    target = results_folder(places.evaluations, checkpoint, settings)
     if target.exists() and config.run.mode == Mode.overwrite:
         from pirig.files.atomic import move_aside
 
@@ -147,8 +138,8 @@ def _target(config: Config, folder: Path, checkpoint: Path, limit: int) -> Path:
 @dataclasses.dataclass
 class _Measurement:
     config: Config
+    places: Places
     checkpoint: Path
-    contract: Contract
     record: dict[str, Any]
     limit: int
     target: Path
@@ -174,8 +165,8 @@ class _Measurement:
 
         settings = self.config.eval
         if settings.sim_backend == SimBackend.gpu:
-            return LockstepPool(self.contract, settings.num_envs, settings.workers)
-        return WorkerPool(self.contract, settings.workers)
+            return LockstepPool(self.places.contract, settings.num_envs, settings.workers)
+        return WorkerPool(self.places.contract, settings.workers)
 
     def _require_same_physics(self, pool: Pool) -> None:
         """The demos were made on the CPU: a GPU must show what they show, and their actions must succeed there."""
@@ -191,7 +182,7 @@ class _Measurement:
     def _dataset(self) -> Dataset:
         from pirig.datasets.lerobot_read import Dataset
 
-        return Dataset(data_folder(self.config, self.contract) / "lerobot")
+        return Dataset(self.places.data_set)
 
     def _row(
         self, pool: Pool, name: str, driver: Callable[[], Driver], seeds: list[int], max_steps: int
@@ -211,7 +202,7 @@ class _Measurement:
             self.target / name / "videos",
             count=settings.videos,
             every=settings.video_every,
-            fps=self.contract.control_hz,
+            fps=self.places.contract.control_hz,
         )
         found = results.results(seeds)
         return {

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from pirig.config.agreement import contract_of
+from pirig.config.places import places_of, run_folder
 from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
-from pirig.runs.record import data_folder, open_run, run_folder, set_status
+from pirig.runs.record import open_run, set_status
 
 
 def action(stage: str) -> Callable[[Config], str]:
@@ -29,11 +29,11 @@ def _verb(stage: str, config: Config) -> str:
 def data(config: Config) -> str:
     from pirig.stages import convert, demos, stats
 
-    folder = data_folder(config, contract_of(config))
-    with _alone(folder), _recorded(folder, "data"):
+    places = places_of(config)
+    with _alone(places.data), _recorded(places.data, "data"):
         for stage in (demos, convert, stats):
-            stage.make(config)
-        set_status(folder, "data", "done")
+            stage.make(config, places)
+        set_status(places.data, "data", "done")
     return ""
 
 
@@ -41,11 +41,11 @@ def train(config: Config) -> str:
     from pirig.stages import train as stage
 
     config = _resuming(config)
-    folder = run_folder(config)
-    with _alone(folder), _recorded(folder, "train"):
+    places = places_of(config)
+    with _alone(places.run), _recorded(places.run, "train"):
         if _is_first():
-            open_run(config, contract_of(config))
-        result = stage.make(config, folder)
+            open_run(config, places)
+        result = stage.make(config, places)
     return result.stopped
 
 
@@ -64,9 +64,9 @@ def report(config: Config) -> str:
     from pirig.stages import pipeline
 
     config = _resuming(config)
-    folder = run_folder(config)
-    with _alone(folder), _recorded(folder, "eval"):
-        pipeline.finish(config, folder)
+    places = places_of(config)
+    with _alone(places.run), _recorded(places.run, "eval"):
+        pipeline.finish(config, places)
     return ""
 
 

@@ -23,20 +23,18 @@ def make(config: Config, contract: Contract, count: int, root: Path) -> tuple[Da
 
     Raises ValueError where the task has no planner, or the config no longer gives the checkpoint's contract.
     """
-    from pirig.config.agreement import contract_of
+    from pirig.config.places import places_of
     from pirig.contract import require_equal
     from pirig.datasets.frame_cache import frame_cache
     from pirig.datasets.lerobot_read import Dataset
-    from pirig.runs.record import data_folder
     from pirig.stages import convert, demos
 
     if not config.task.solver:
         raise ValueError(f"task={config.task.name} has no planner; train with train.validation_share=0.05 instead")
-    require_equal(contract_of(config), contract, our_name="the run's config", their_name="its checkpoint")
     asked = dataclasses.replace(config.demos, path=None, count=count, first_seed=FIRST_SEED)
     here = dataclasses.replace(config, demos=asked, run=dataclasses.replace(config.run, root=str(root)))
-    demos.make(here)
-    convert.make(here)
-    folder = data_folder(here, contract)
-    dataset = Dataset(folder / "lerobot")
-    return dataset, frame_cache(dataset, contract.image_px, folder)
+    places = places_of(here)
+    require_equal(places.contract, contract, our_name="the run's config", their_name="its checkpoint")
+    demos.make(here, places)
+    dataset = Dataset(convert.make(here, places))
+    return dataset, frame_cache(dataset, contract.image_px, places.frame_caches)

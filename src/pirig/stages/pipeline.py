@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pirig.config.agreement import contract_of
 from pirig.config.checks import goal_is_seen
+from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
-from pirig.contract import Contract
 from pirig.files.atomic import write_text
 from pirig.runs.lock import held
 from pirig.runs.progress import newest_checkpoint
-from pirig.runs.record import data_folder, open_run, set_status
+from pirig.runs.record import open_run, set_status
 from pirig.stages import convert, demos, eval, stats, train
 
 if TYPE_CHECKING:
@@ -25,69 +23,67 @@ LOSS_WINDOW = 100  # as in training
 
 def run(config: Config) -> int:
     eval.require_simulator(config)
-    contract = contract_of(config)
-    folder = open_run(config, contract)
-    with held(folder):
-        return _run(config, contract, folder)
+    places = places_of(config)
+    open_run(config, places)
+    with held(places.run):
+        return _run(config, places)
 
 
-def finish(config: Config, folder: Path) -> None:
+def finish(config: Config, places: Places) -> None:
     """Evaluation and summary of a run that other jobs trained."""
     from pirig.training.metrics import read_rows
 
-    started_s, checkpoint = time.monotonic(), newest_checkpoint(folder)
-    rates = eval.make(config, folder)
+    started_s, checkpoint = time.monotonic(), newest_checkpoint(places.run)
+    rates = eval.make(config, places)
     assert checkpoint is not None  # or the evaluation had refused
     made = json.loads((checkpoint / "resume.json").read_text())
-    losses = [row["loss"] for row in read_rows(folder / "metrics.jsonl")[-LOSS_WINDOW:]]
+    losses = [row["loss"] for row in read_rows(places.run / "metrics.jsonl")[-LOSS_WINDOW:]]
     trained = {"steps": made["step"], "seconds": round(made["seconds"], 1), "loss": sum(losses) / max(len(losses), 1)}
-    _close(config, contract_of(config), folder, trained, rates, made["seconds"] + time.monotonic() - started_s)
+    _close(config, places, trained, rates, made["seconds"] + time.monotonic() - started_s)
 
 
-def _run(config: Config, contract: Contract, folder: Path) -> int:
-    started_s = time.monotonic()
+def _run(config: Config, places: Places) -> int:
+    folder, started_s = places.run, time.monotonic()
     try:
-        _data(config, folder)
-        result = train.make(config, folder)
+        _data(config, places)
+        result = train.make(config, places)
         if result.stopped:
             set_status(folder, "train", "stopped", steps=result.steps)
             print(f"stopped at step {result.steps}; the same command with run.mode=resume goes on")
             return 130
-        rates = eval.make(config, folder)
+        rates = eval.make(config, places)
     except BaseException as error:
         set_status(folder, "pipeline", "failed", error=f"{type(error).__name__}: {error}")
         raise
     trained = {"steps": result.steps, "seconds": round(result.seconds, 1), "loss": result.loss}
-    _close(config, contract, folder, trained, rates, time.monotonic() - started_s)
+    _close(config, places, trained, rates, time.monotonic() - started_s)
     return 0
 
 
-def _close(
-    config: Config, contract: Contract, folder: Path, trained: dict[str, Any], rates: dict[str, Any], seconds: float
-) -> None:
-    summary = _summary(config, contract, trained, rates, seconds)
-    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-    set_status(folder, "pipeline", "done")
-    _print(config, folder, data_folder(config, contract) / "lerobot", summary)
+def _close(config: Config, places: Places, trained: dict[str, Any], rates: dict[str, Any], seconds: float) -> None:
+    summary = _summary(config, places, trained, rates, seconds)
+    write_text(places.summary, json.dumps(summary, indent=2) + "\n")
+    set_status(places.run, "pipeline", "done")
+    _print(config, places, summary)
 
 
-def _data(config: Config, folder: Path) -> None:
+def _data(config: Config, places: Places) -> None:
     steps = (("1/5 demos", demos.make), ("2/5 convert", convert.make), ("3/5 stats", stats.make))
     for name, make in steps:
         print(f"== {name}", flush=True)
-        set_status(folder, name.split()[1], "running")
-        make(config)
+        set_status(places.run, name.split()[1], "running")
+        make(config, places)
     print("== 4/5 train, 5/5 eval", flush=True)
 
 
 def _summary(
-    config: Config, contract: Contract, trained: dict[str, Any], rates: dict[str, dict[str, Any]], seconds: float
+    config: Config, places: Places, trained: dict[str, Any], rates: dict[str, dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
     return {
         "task": config.task.name,
         "experiment": config.run.experiment,
         "run": config.run.name,
-        "contract_hash": contract.hash,
+        "contract_hash": places.contract.hash,
         "train": trained,
         "eval": rates,
         "goal_observable": goal_is_seen(config),
@@ -95,7 +91,7 @@ def _summary(
     }
 
 
-def _print(config: Config, folder: Path, data_set: Path, summary: dict[str, Any]) -> None:
+def _print(config: Config, places: Places, summary: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console()
@@ -106,12 +102,12 @@ def _print(config: Config, folder: Path, data_set: Path, summary: dict[str, Any]
     trained = summary["train"]
     console.print(f"trained {trained['steps']} steps in {trained['seconds']:.0f} s, loss {trained['loss']:.4f}")
     for label, path in (
-        ("run", folder),
-        ("summary", folder / "summary.json"),
-        ("loss curve", folder / "loss.png"),
-        ("videos" if config.robot.simulated else "errors", folder / "eval"),
-        ("checkpoints", folder / "checkpoints"),
-        ("data set", data_set),
+        ("run", places.run),
+        ("summary", places.summary),
+        ("loss curve", places.run / "loss.png"),
+        ("videos" if config.robot.simulated else "errors", places.evaluations),
+        ("checkpoints", places.checkpoints),
+        ("data set", places.data_set),
     ):
         console.print(f"{label:12} {path}", soft_wrap=True, highlight=False)
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pirig.runs.record import run_folder
+from pirig.config.places import run_folder
 from pirig.sweeps import record, slurm
 from pirig.sweeps.table import RETRIED, Row, find_runs, render, rows
 

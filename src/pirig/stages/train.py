@@ -10,11 +10,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pirig.config.agreement import contract_of
+from pirig.config.places import Places, places_of
 from pirig.config.schema import Config, Mode
 from pirig.contract import Contract, require_equal
 from pirig.runs.lock import held
-from pirig.runs.record import open_run, run_folder, set_status
+from pirig.runs.progress import newest_checkpoint
+from pirig.runs.record import open_run, set_status
 from pirig.stages import stats
 from pirig.sweeps import gpus
 from pirig.training import heap
@@ -30,16 +31,18 @@ if TYPE_CHECKING:
 
 
 def run(config: Config) -> int:
-    folder = _enter(config)
-    with held(folder) if _is_first() else nullcontext():
-        result = make(config, folder)
+    places = places_of(config)
+    _enter(config, places)
+    with held(places.run) if _is_first() else nullcontext():
+        result = make(config, places)
     if _is_first():
-        print(f"trained {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}: {folder}")
+        print(f"trained {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}: {places.run}")
     return 130 if result.stopped else 0
 
 
-def make(config: Config, folder: Path) -> TrainResult:
-    """Trains into an opened run folder, going on from its newest checkpoint if it has one."""
+def make(config: Config, places: Places) -> TrainResult:
+    """Trains into the opened run folder, going on from its newest checkpoint if it has one."""
+    folder = places.run
     _set_memory(config)
     _warn(config)
     if config.trainer == "openpi":
@@ -51,14 +54,12 @@ def make(config: Config, folder: Path) -> TrainResult:
 
     processes.join()
     with processes.first_then_others("data"):
-        stats_path = stats.make(config)
-        dataset = Dataset(stats.dataset_folder(config))
-        require_equal(
-            contract_of(config), dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}"
-        )
+        stats.make(config, places)
+        dataset = Dataset(stats.require_data_set(places))
+        require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
         require_long_enough(config, dataset)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
-        own_stats = _stats_without(held_out, dataset, folder, stats_path, stats.relation_of(config))
+        own_stats = _stats_without(held_out, dataset, places, stats.relation_of(config))
         pipeline = pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config
         trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
@@ -68,7 +69,7 @@ def make(config: Config, folder: Path) -> TrainResult:
         )
         if _is_first():
             _pass_gates(config, dataset, pipeline, held_out, folder)
-        frames = _frames(config, dataset)
+        frames = _frames(config, places, dataset)
     if _is_first():
         set_status(folder, "train", "running")
     if config.trainer == "openpi":
@@ -102,14 +103,15 @@ def _openpi() -> Any:
     return openpi_trainer
 
 
-def _enter(config: Config) -> Path:
-    """The run folder, opened by the first of several processes."""
+def _enter(config: Config, places: Places) -> None:
+    """The run folder is opened by the first of several processes."""
     _set_memory(config)
     from pirig.training import processes
 
     processes.join()
     with processes.first_then_others("run folder"):
-        return open_run(config, contract_of(config)) if processes.is_first() else run_folder(config)
+        if processes.is_first():
+            open_run(config, places)
 
 
 def _is_first() -> bool:
@@ -139,19 +141,16 @@ def _warn(config: Config) -> None:
         )
 
 
-def _stats_without(
-    held_out: Sequence[int], dataset: Dataset, folder: Path, stats_path: Path, relation: Relative | None
-) -> Path:
+def _stats_without(held_out: Sequence[int], dataset: Dataset, places: Places, relation: Relative | None) -> Path:
     """The statistics of the episodes that train: the data set's own, or the run's where some are held out."""
     if not held_out:
-        return stats_path
+        return places.norm_stats
     from pirig.datasets.norm_stats import compute
     from pirig.transforms.normalize import save_norm_stats
 
-    path = folder / "norm_stats.json"
     if _is_first():
-        save_norm_stats(path, compute(dataset, held_out, relation))
-    return path
+        save_norm_stats(places.own_norm_stats, compute(dataset, held_out, relation))
+    return places.own_norm_stats
 
 
 def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: Sequence[int], folder: Path) -> None:
@@ -161,9 +160,8 @@ def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: 
     """
     from pirig.gates.data import check
     from pirig.gates.finding import load, require_good, save
-    from pirig.training.checkpoints import newest
 
-    if newest(folder) and load(folder) is not None:
+    if newest_checkpoint(folder) and load(folder) is not None:
         return
     more = pipeline, held_out, pipeline.relative
     report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
@@ -171,10 +169,10 @@ def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: 
     require_good(report, "training")
 
 
-def _frames(config: Config, dataset: Dataset) -> dict[str, np.ndarray]:
+def _frames(config: Config, places: Places, dataset: Dataset) -> dict[str, np.ndarray]:
     from pirig.datasets.frame_cache import frame_cache
 
-    return frame_cache(dataset, config.size.image_px, dataset.folder.parent)
+    return frame_cache(dataset, config.size.image_px, places.frame_caches)
 
 
 def require_long_enough(config: Config, dataset: Dataset) -> None:

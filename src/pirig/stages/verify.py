@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from pirig.config.schema import Config
     from pirig.contract import Contract
     from pirig.datasets.lerobot_read import Dataset
     from pirig.policies.policy import Policy
@@ -41,14 +40,16 @@ def main(arguments: list[str]) -> int:
 def check(run: Path, data_folder: Path | None = None) -> list[str]:
     """What is wrong with the newest checkpoint of a run; shapes, ranges and times are printed on the way."""
     from pirig.config.load import of_run
+    from pirig.config.places import ASSETS, places_of
     from pirig.contract import Contract
-    from pirig.training.checkpoints import ASSETS, newest
+    from pirig.runs.progress import newest_checkpoint
 
-    config, checkpoint = of_run(run, []), newest(run)
+    config, checkpoint = of_run(run, []), newest_checkpoint(run)
     if checkpoint is None:
         raise ValueError(f"{run}: no checkpoint yet; run `pirig train` with run.mode=resume first")
-    dataset = _data_set(config, data_folder)
-    problems = _disagreements(config, Contract.load(checkpoint / ASSETS), dataset)
+    places = places_of(config)
+    dataset = _data_set(data_folder or places.data_set)
+    problems = _disagreements(places.contract, Contract.load(checkpoint / ASSETS), dataset)
     if problems:
         return problems  # an inference on such inputs would say nothing
     policy = _load(checkpoint, config.eval.flow_steps)
@@ -58,22 +59,18 @@ def check(run: Path, data_folder: Path | None = None) -> list[str]:
     return infer(policy, dataset)
 
 
-def _data_set(config: Config, folder: Path | None) -> Dataset:
-    from pirig.config.agreement import contract_of
+def _data_set(folder: Path) -> Dataset:
     from pirig.datasets.lerobot_read import Dataset
-    from pirig.runs.record import data_folder as usual_folder
 
-    found = folder or usual_folder(config, contract_of(config)) / "lerobot"
-    if not (found / "meta" / "info.json").is_file():
-        raise ValueError(f"{found}: the run's data set is not there; give its folder: pirig verify RUN DATASET")
-    return Dataset(found)
+    if not (folder / "meta" / "info.json").is_file():
+        raise ValueError(f"{folder}: the run's data set is not there; give its folder: pirig verify RUN DATASET")
+    return Dataset(folder)
 
 
-def _disagreements(config: Config, trained: Contract, dataset: Dataset) -> list[str]:
-    from pirig.config.agreement import contract_of
+def _disagreements(asked: Contract, trained: Contract, dataset: Dataset) -> list[str]:
     from pirig.contract import differences
 
-    pairs = {"the run's config": contract_of(config), f"the data set {dataset.folder}": dataset.contract}
+    pairs = {"the run's config": asked, f"the data set {dataset.folder}": dataset.contract}
     return [
         f"checkpoint and {name} disagree: {text}"
         for name, other in pairs.items()

@@ -81,7 +81,7 @@ def live_jobs(points: Iterable[Point], verb: str) -> LiveJobs:
     """Asks SLURM once about every job that the points' folders name, and their locks about other processes."""
     from pirig.sweeps.plan import CHAINS
 
-    wanted = {(folder_of(stage, point.config), stage) for point in points for stage in CHAINS.get(verb, (verb,))}
+    wanted = {(folder_of(stage, point.places), stage) for point in points for stage in CHAINS.get(verb, (verb,))}
     known = {one: record.newest(record.read(one[0]), one[1]).get("job", "") for one in wanted}
     jobs = {job for job in known.values() if job}
     found = slurm.states(jobs) if jobs else {}
@@ -124,6 +124,6 @@ def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
 
 
 def _classes(plan: Plan, index: int, settings: SlurmSettings) -> str:
-    config, stages = plan.points[index].config, plan.stages[index]
-    tasks = (plan.tasks[f"{stage} {folder_of(stage, config)}"] for stage in stages)
-    return " > ".join(str(resources(config, task.section, settings)) for task in tasks) or "-"
+    point, stages = plan.points[index], plan.stages[index]
+    tasks = (plan.tasks[f"{stage} {folder_of(stage, point.places)}"] for stage in stages)
+    return " > ".join(str(resources(point.config, task.section, settings)) for task in tasks) or "-"

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pirig.config.agreement import contract_of
+from pirig.config.places import Places
 from pirig.config.schema import Config
 from pirig.evaluation.target import is_measured
 from pirig.runs import progress
-from pirig.runs.record import data_folder, run_folder
 from pirig.sweeps.points import Point
 
 CHAINS = {"pipeline": ("data", "train", "report")}  # other verbs are one stage
@@ -61,7 +60,7 @@ def make_plan(verb: str, points: Sequence[Point], live: LiveJobs) -> Plan:
     for point in points:
         todo, running = _add_point(plan, verb, point, live)
         plan.stages.append(todo)
-        plan.states.append(_state(point.config, todo, running))
+        plan.states.append(_state(point.places, todo, running))
     return plan
 
 
@@ -69,9 +68,9 @@ def _add_point(plan: Plan, verb: str, point: Point, live: LiveJobs) -> tuple[tup
     """(stages to be done, whether earlier jobs do some), with the tasks put into the plan."""
     needs, after, todo, running = "", "", [], False
     for stage in CHAINS.get(verb, (verb,)):
-        if is_done(stage, point.config):
+        if is_done(stage, point.config, point.places):
             continue
-        folder = folder_of(stage, point.config)
+        folder = folder_of(stage, point.places)
         job = live(folder, stage)
         if job == "":
             return (), True
@@ -85,26 +84,27 @@ def _add_point(plan: Plan, verb: str, point: Point, live: LiveJobs) -> tuple[tup
     return tuple(todo), running
 
 
-def _state(config: Config, todo: tuple[str, ...], running: bool) -> str:
+def _state(places: Places, todo: tuple[str, ...], running: bool) -> str:
     if not todo:
         return "running" if running else "done"
-    return "resume" if progress.saved_step(run_folder(config)) else "start"
+    return "resume" if progress.saved_step(places.run) else "start"
 
 
-def folder_of(stage: str, config: Config) -> Path:
+def folder_of(stage: str, places: Places) -> Path:
     """What the stage writes, and where its jobs are recorded."""
-    return data_folder(config, contract_of(config)) if stage in SHARED else run_folder(config)
+    return places.data if stage in SHARED else places.run
 
 
-def is_done(stage: str, config: Config) -> bool:
-    folder = run_folder(config)
+def is_done(stage: str, config: Config, places: Places) -> bool:
     checks: dict[str, Callable[[], bool]] = {
-        "demos": lambda: progress.has_demos(config),
-        "convert": lambda: progress.has_data_set(config),
-        "stats": lambda: progress.has_stats(config),
-        "data": lambda: progress.has_stats(config) or (progress.is_trained(config) and is_measured(config, folder)),
-        "train": lambda: progress.is_trained(config),
-        "eval": lambda: is_measured(config, folder),
-        "report": lambda: is_measured(config, folder) and (folder / "summary.json").is_file(),
+        "demos": lambda: progress.has_demos(places),
+        "convert": lambda: progress.has_data_set(places),
+        "stats": lambda: progress.has_stats(places),
+        "data": lambda: (
+            progress.has_stats(places) or (progress.is_trained(config, places) and is_measured(config, places))
+        ),
+        "train": lambda: progress.is_trained(config, places),
+        "eval": lambda: is_measured(config, places),
+        "report": lambda: is_measured(config, places) and places.summary.is_file(),
     }
     return stage in checks and checks[stage]()

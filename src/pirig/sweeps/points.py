@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
 from pirig.config.load import typed
+from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
 from pirig.runs.identity import named_by_id
-from pirig.runs.record import run_folder
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
@@ -21,6 +22,10 @@ Compose = Callable[[Sequence[str]], DictConfig]
 class Point:
     config: Config
     overrides: tuple[str, ...]
+
+    @cached_property
+    def places(self) -> Places:
+        return places_of(self.config)
 
 
 class Composer:
@@ -76,10 +81,10 @@ def _distinct(points: list[Point]) -> list[Point]:
     """Raises ValueError where two points differ but have one folder; equal points are kept once."""
     by_folder: dict[str, Point] = {}
     for point in points:
-        other = by_folder.setdefault(str(run_folder(point.config)), point)
+        other = by_folder.setdefault(str(point.places.run), point)
         if other is not point and other.config != point.config:
             raise ValueError(
-                f"{' '.join(other.overrides)} and {' '.join(point.overrides)} would both write {run_folder(point.config)}. "
+                f"{' '.join(other.overrides)} and {' '.join(point.overrides)} would both write {point.places.run}. "
                 "Leave run.name out (each run is then named by its id), or let it hold what differs: "
                 "'run.name=${task.name}-${train.seed}'. Points that differ in evaluation only are one run: "
                 "evaluate it with `pirig eval RUN_FOLDER ...`."

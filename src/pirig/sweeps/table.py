@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pirig.config.places import DATA, places_of
 from pirig.files.progress import clock
 from pirig.runs import lock
 from pirig.runs.progress import read_status, saved_step
@@ -56,7 +57,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    hidden = path.name.startswith(".") or ".old-" in path.name or path.parent.name == "data"
+    hidden = path.name.startswith(".") or ".old-" in path.name or path.parent.name == DATA
     return not hidden and ((path / "config.yaml").is_file() or (path / record.FILE_NAME).is_file())
 
 
@@ -116,7 +117,8 @@ def _is_bad(state: JobState) -> bool:
 
 def _done_since(stage: str, found: dict[str, Any]) -> bool:
     """By another process than the job that SLURM remembers."""
-    return is_done(stage, record.config_of(found))
+    config = record.config_of(found)
+    return is_done(stage, config, places_of(config))
 
 
 def _ended_badly(stage: str, state: JobState, status: dict[str, Any], log: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from pirig.config.places import places_of
 from pirig.runs.progress import read_status
 from pirig.sweeps import slurm
 from pirig.sweeps.plan import is_done
@@ -35,7 +36,7 @@ def wait(jobs: Sequence[Submitted], poll_s: float) -> list[Submitted]:
 
 def _without_slurm(job: Submitted) -> JobState:
     """Forgotten by SLURM and no accounting to ask: by what it left."""
-    return JobState("COMPLETED" if is_done(job.task.stage, job.task.config) else "GONE")
+    return JobState("COMPLETED" if is_done(job.task.stage, job.task.config, places_of(job.task.config)) else "GONE")
 
 
 def _tell(job: Submitted, state: JobState, told: dict[str, str]) -> None:

@@ -24,27 +24,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.files.atomic import staging_folder
 from pirig.files.orbax import saved_tree
 from pirig.files.space import require_space
+from pirig.runs.progress import steps_saved
 from pirig.training.optimizer import Tree, merge, select
 from pirig.training.processes import is_first, wait_for_all
 from pirig.training.step import TrainState, weights_to_serve
 
-FOLDER, ASSETS = "checkpoints", "assets/pirig"
 WriteAssets = Callable[[Path], None]  # writes norm_stats.json, contract.json and policy.json into a folder
-
-
-def steps_saved(run_folder: Path) -> list[int]:
-    """Steps of the complete checkpoints, ascending."""
-    folder = run_folder / FOLDER
-    names = (path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ()
-    return sorted(int(name) for name in names if name.isdigit())
-
-
-def newest(run_folder: Path) -> Path | None:
-    steps = steps_saved(run_folder)
-    return run_folder / FOLDER / str(steps[-1]) if steps else None
 
 
 class Saver:
@@ -98,7 +87,7 @@ class Saver:
         """
         self.wait()
         step = int(state.step)
-        final = self.run_folder / FOLDER / str(step)
+        final = self.run_folder / CHECKPOINTS / str(step)
         if final.exists():
             return final
         items = {
@@ -245,9 +234,9 @@ def remove_old(run_folder: Path, keep_every: int) -> None:
     for step in steps_saved(run_folder)[:-1]:
         if keep_every and step % keep_every == 0:
             continue
-        gone = run_folder / FOLDER / f".{step}.removed"
+        gone = run_folder / CHECKPOINTS / f".{step}.removed"
         shutil.rmtree(gone, ignore_errors=True)
-        os.rename(run_folder / FOLDER / str(step), gone)
+        os.rename(run_folder / CHECKPOINTS / str(step), gone)
         shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from pirig.config.schema import TrainConfig
 from pirig.policies.assets import asset_writer
+from pirig.runs.progress import newest_checkpoint
 from pirig.training import checkpoints, processes
 from pirig.training.augment import augment
 from pirig.training.batches import Batches, Prefetch, prepare
@@ -120,7 +121,7 @@ def train(
     state = init_state(params, settings, _keys(settings)[0], trainable, placement)
     del params  # or the device would hold the weights twice
     position, seconds = 0, 0.0
-    found = checkpoints.newest(run_folder) if resume else None
+    found = newest_checkpoint(run_folder) if resume else None
     if found:
         state, progress = checkpoints.restore(found, state, trainable)
         position, seconds = _resume_point(found, progress, batches)
@@ -161,7 +162,7 @@ def _check(run_folder: Path, settings: TrainConfig, resume: bool) -> None:
         raise ValueError(f"train.state_noise_share is {settings.state_noise_share}; expected a share, 0 to 1")
     if not 0 <= settings.ema < 1:
         raise ValueError(f"train.ema is {settings.ema}; expected 0 (off) or a decay below 1, such as 0.99")
-    found = checkpoints.newest(run_folder)
+    found = newest_checkpoint(run_folder)
     if found and not resume:
         raise ValueError(f"{found} exists already; go on with run.mode=resume or choose another run.name")
 

@@ -21,9 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.config.schema import Config, Mode
 from pirig.policies.assets import asset_writer
-from pirig.training import checkpoints
+from pirig.runs.progress import newest_checkpoint, steps_saved
 from pirig.training.batches import Batches, Prefetch, prepare
 from pirig.training.loop import LOSS_WINDOW, TrainResult
 from pirig.training.metrics import MetricsFile
@@ -87,7 +88,7 @@ def train(
     numbers |= {"state_noise": settings.state_noise, "state_noise_on": settings.state_noise_on}
     numbers |= {"state_noise_share": settings.state_noise_share}
     batches = prepare(pipeline, dataset, frames, held_out=out, **numbers)
-    done = next(reversed(checkpoints.steps_saved(folder)), -1) + 1  # openpi's step s is the state after s + 1 updates
+    done = next(reversed(steps_saved(folder)), -1) + 1  # openpi's step s is the state after s + 1 updates
     resume = config.run.mode == Mode.resume and done > 1  # its checkpoint 0 cannot be resumed from
     loader = Loader(openpi, batches, pipeline, settings.batch_size * done if resume else 0)
     metrics = MetricsFile(folder, done if resume else 0)
@@ -102,7 +103,7 @@ def train(
         metrics.close()
         _complete(folder, pipeline, dataset)
     losses = [row["loss"] for row in metrics.rows[-max(1, LOSS_WINDOW // settings.log_every) :]]
-    loss, saved = float(np.mean(losses)) if losses else float("nan"), checkpoints.newest(folder)
+    loss, saved = float(np.mean(losses)) if losses else float("nan"), newest_checkpoint(folder)
     if saved is None:
         raise ValueError(f"{folder}: openpi's training ended without a checkpoint; its messages above say why")
     return TrainResult(settings.steps, time.monotonic() - started_s, loss, saved)
@@ -124,7 +125,7 @@ def train_config(openpi: SimpleNamespace, config: Config, pipeline: Pipeline, fo
     folder = folder.resolve()
     return openpi.config.TrainConfig(
         name=folder.name,
-        exp_name=checkpoints.FOLDER,
+        exp_name=CHECKPOINTS,
         project_name=settings.project,
         checkpoint_base_dir=str(folder.parent),
         assets_base_dir=str(folder.parent),
@@ -219,7 +220,7 @@ class WandbTap:
 def _complete(folder: Path, pipeline: Pipeline, dataset: Dataset) -> None:
     """Adds contract.json and policy.json to each checkpoint's assets, so that it can be evaluated."""
     write = asset_writer(pipeline, dataset)
-    for step in checkpoints.steps_saved(folder):
-        assets = folder / checkpoints.FOLDER / str(step) / checkpoints.ASSETS
+    for step in steps_saved(folder):
+        assets = folder / CHECKPOINTS / str(step) / ASSETS
         assets.mkdir(parents=True, exist_ok=True)
         write(assets)

@@ -11,7 +11,7 @@ import jax
 from pirig.config.schema import Config, TrainConfig
 from pirig.models.layout import param_shapes
 from pirig.models.sizes import ModelConfig
-from pirig.training import checkpoints
+from pirig.runs.progress import newest_checkpoint
 from pirig.training.loop import initial_key
 from pirig.training.memory import GB, device_limit, estimate, require_fits
 from pirig.training.optimizer import Tree, cast_frozen, lora_trainable
@@ -40,7 +40,7 @@ def start_params(config: Config, model: ModelConfig, trainable: Tree | None, fol
     from pirig.weights.fetch import resolve
     from pirig.weights.load import require_supplied, start_from
 
-    source = checkpoints.newest(folder) if config.run.mode == "resume" else None
+    source = newest_checkpoint(folder) if config.run.mode == "resume" else None
     if source is None:
         with first_then_others("weights"):
             source = resolve(config.weights)

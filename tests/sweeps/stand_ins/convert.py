@@ -1,6 +1,2 @@
-from pirig.config.agreement import contract_of
-from pirig.runs.record import data_folder
-
-
-def make(config):
-    (data_folder(config, contract_of(config)) / "lerobot").mkdir(exist_ok=True)
+def make(config, places):
+    places.data_set.mkdir(exist_ok=True)

@@ -7,12 +7,12 @@ from pirig.files.atomic import write_text
 from pirig.runs.progress import newest_checkpoint
 
 
-def make(config, folder):
-    checkpoint = newest_checkpoint(folder)
+def make(config, places):
+    checkpoint = newest_checkpoint(places.run)
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, [10, 12])
-    target = results_folder(folder, checkpoint, result_settings(config, checkpoint, limit))
+    target = results_folder(places.evaluations, checkpoint, result_settings(config, checkpoint, limit))
     row = {"k": 1, "n": 40, "low": 0.0, "high": 0.2, "k_at_end": 1}
     rates = {name: row for name in ("policy", "oracle", "untrained")}
     write_text(target / "rates.json", json.dumps(rates))
-    write_text(folder / "measured.json", json.dumps({"time": time.time()}))
+    write_text(places.run / "measured.json", json.dumps({"time": time.time()}))
     return rates

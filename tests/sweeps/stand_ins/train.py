@@ -6,21 +6,20 @@ import sys
 import time
 from types import SimpleNamespace
 
-from pirig.config.agreement import contract_of
 from pirig.files.atomic import write_text
-from pirig.runs.record import data_folder, set_status
+from pirig.runs.record import set_status
 
 MARK = "as submitted"
 
 
-def make(config, folder):
+def make(config, places):
+    folder = places.run
     seen = {name: value for name, value in os.environ.items() if name.startswith(("SLURM_", "CUDA_"))}
-    data = data_folder(config, contract_of(config))
     made = {
         "mark": MARK,
         "code": __file__,
         "time": time.time(),
-        "data": (data / "lerobot").is_dir(),
+        "data": places.data_set.is_dir(),
         "environment": seen,
     }
     if os.environ.get("SLURM_PROCID", "0") == "0":

@@ -5,7 +5,7 @@ import time
 from pirig.runs.record import set_status
 
 
-def make(config, folder):
+def make(config, places):
     from pirig.stages.small_model import MODEL, SmallDataset, small_pipeline
 
     from pirig.training.loop import train
@@ -16,6 +16,6 @@ def make(config, folder):
 
     data = SmallDataset()
     options = {"resume": True, "model": MODEL, "should_stop": slow}
-    result = train(folder, config.train, small_pipeline(), data, data.frames, **options)
-    set_status(folder, "train", "stopped" if result.stopped else "done", by=result.stopped)
+    result = train(places.run, config.train, small_pipeline(), data, data.frames, **options)
+    set_status(places.run, "train", "stopped" if result.stopped else "done", by=result.stopped)
     return result

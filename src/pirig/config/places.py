@@ -1,0 +1,103 @@
+"""Every folder and file that a config's data and run have, named once; made before a stage and handed on. Creates nothing.
+
+<root>/data/<task>-<camera>-<source>-<contract>/     shared by every run that asks for the same demos
+    demos/  lerobot/  frames-<px>px-<key>/
+<root>/<experiment>/<name>/                          a run
+    checkpoints/<step>/assets/pirig/  eval/  diagnosis/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pirig.config.agreement import contract_of
+from pirig.config.schema import Config, DemosConfig
+from pirig.contract import Contract
+
+DATA = "data"  # beside the experiments
+DEMOS, DATA_SET = "demos", "lerobot"  # of a data folder
+META = "meta/pirig"  # of a data set: what other readers of the format pass over
+CHECKPOINTS, EVALUATIONS, DIAGNOSIS = "checkpoints", "eval", "diagnosis"  # of a run
+ASSETS = "assets/pirig"  # of a checkpoint: what a policy is rebuilt with
+POLICY_FILE, STATS_FILE, TOKENIZER_FILE = "policy.json", "norm_stats.json", "tokenizer.model"  # of the assets
+
+
+@dataclass(frozen=True)
+class Places:
+    """`contract`: what data, policy and simulator agree on. `norm_stats`: the data set's, of all its episodes."""
+
+    contract: Contract
+    data: Path
+    run: Path
+    norm_stats: Path
+
+    @property
+    def demos(self) -> Path:
+        return self.data / DEMOS
+
+    @property
+    def data_set(self) -> Path:
+        return self.data / DATA_SET
+
+    @property
+    def frame_caches(self) -> Path:
+        """The folder that frame caches lie in, one for each size and content."""
+        return self.data
+
+    @property
+    def own_norm_stats(self) -> Path:
+        """The statistics of a run that holds episodes out."""
+        return self.run / STATS_FILE
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.run / CHECKPOINTS
+
+    @property
+    def evaluations(self) -> Path:
+        return self.run / EVALUATIONS
+
+    @property
+    def diagnosis(self) -> Path:
+        return self.run / DIAGNOSIS
+
+    @property
+    def summary(self) -> Path:
+        return self.run / "summary.json"
+
+
+def places_of(config: Config, contract: Contract | None = None) -> Places:
+    """`contract`: a checkpoint's, where that one counts and not the config's."""
+    contract = contract or contract_of(config)
+    data = data_folder(config, contract)
+    stats = data / DATA_SET / META / _stats_name(config)
+    return Places(contract, data, run_folder(config), stats)
+
+
+def run_folder(config: Config) -> Path:
+    return Path(config.run.root) / config.run.experiment / config.run.name
+
+
+def data_folder(config: Config, contract: Contract) -> Path:
+    """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
+    demos = config.demos
+    given = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
+    source = given if demos.path else f"n{demos.count}-s{demos.first_seed}"
+    return Path(config.run.root) / DATA / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
+
+
+def _stats_name(config: Config) -> str:
+    """Says on what else the statistics depend: chunk length and what is relative to the state."""
+    counts = config.control.relative_to_state
+    more = f"-h{config.horizon.steps}-relative_{'_'.join(map(str, counts))}" if counts else ""
+    stem, _, suffix = STATS_FILE.partition(".")
+    return f"{stem}{more}.{suffix}"
+
+
+def _recorded_as(demos: DemosConfig) -> str:
+    """Names how a recorded data set is read, where that is not the usual way."""
+    names = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")
+    changed = {name: getattr(demos, name) for name in names if getattr(demos, name) != getattr(DemosConfig(), name)}
+    return "-" + hashlib.sha256(repr(changed).encode()).hexdigest()[:6] if changed else ""
