@@ -5,9 +5,8 @@ import json
 import pytest
 
 from pirig.config.load import compose, of_run
-from pirig.config.places import places_of
+from pirig.config.places import places_of, run_folder
 from pirig.evaluation.target import is_measured
-from pirig.runs.record import run_folder
 from pirig.stages import eval, pipeline, verify
 from tests.datasets.kinova_recordings import PROMPT, make_recording, write_recording
 

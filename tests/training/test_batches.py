@@ -1,11 +1,13 @@
 """Order, action chunks at episode ends, restart, and the prefetch thread."""
 
+import dataclasses
 import threading
 
 import numpy as np
 import pytest
 
-from pirig.training.batches import Batches, Prefetch, noisy, prepare
+from pirig.config.schema import TrainConfig
+from pirig.training.batches import Batches, BatchSettings, Prefetch, noisy, prepare
 from tests.training.conftest import SmallDataset, small_pipeline
 
 LENGTHS = [5, 3]
@@ -84,9 +86,10 @@ def test_prefetch_passes_errors_on():
 
 def test_noise_on_a_share_of_the_samples_leaves_the_others_as_they_are():
     data, pipeline = SmallDataset(), small_pipeline()
-    settings = {"batch_size": 6, "seed": 3}
-    plain = prepare(pipeline, data, data.frames, **settings)
-    noisy_half = prepare(pipeline, data, data.frames, **settings, state_noise=1.0, state_noise_share=0.5)
+    settings = BatchSettings(batch_size=6, seed=3)
+    plain = prepare(pipeline, data, data.frames, settings)
+    half = dataclasses.replace(settings, state_noise=1.0, state_noise_share=0.5)
+    noisy_half = prepare(pipeline, data, data.frames, half)
     positions = range(0, 600, 6)
     moved = [(noisy_half.batch(at)["state"] - plain.batch(at)["state"])[:, :3].any(axis=1).tolist() for at in positions]
     assert 0.4 < np.mean(moved) < 0.6
@@ -103,11 +106,10 @@ def test_noise_goes_to_the_entries_that_are_named():
 
 def test_noise_on_the_state_is_new_in_every_batch_and_a_function_of_its_position():
     data, pipeline = SmallDataset(), small_pipeline()
-    settings = {"batch_size": 6, "seed": 3}
-    plain = prepare(pipeline, data, data.frames, **settings)
-    noisy, part = (
-        prepare(pipeline, data, data.frames, **settings, state_noise=0.1, rows=rows) for rows in (None, slice(1, 6, 2))
-    )
+    settings = BatchSettings(batch_size=6, seed=3)
+    plain = prepare(pipeline, data, data.frames, settings)
+    noise = dataclasses.replace(settings, state_noise=0.1)
+    noisy, part = (prepare(pipeline, data, data.frames, noise, rows=rows) for rows in (None, slice(1, 6, 2)))
     batches = [noisy.batch(position) for position in (0, 6 * 50, 0)]
     away = [
         batch["state"][:, :3] - plain.batch(at)["state"][:, :3] for batch, at in zip(batches, (0, 300, 0), strict=True)
@@ -118,3 +120,14 @@ def test_noise_on_the_state_is_new_in_every_batch_and_a_function_of_its_position
     for name in ("actions", "tokens"):
         np.testing.assert_array_equal(batches[0][name], plain.batch(0)[name])
     np.testing.assert_array_equal(noisy.gather(np.arange(4))["state"], plain.gather(np.arange(4))["state"])
+
+
+def test_every_key_of_the_batches_is_taken_from_the_training_settings():
+    """A key that this dataclass has and TrainConfig lacks, or that `of` forgets, would train with its default."""
+    asked = TrainConfig(batch_size=6, seed=3, state_noise=0.1, state_noise_share=0.5, state_noise_on=["qpos8"])
+    taken = dataclasses.asdict(BatchSettings.of(asked))
+    for name, value in taken.items():
+        wanted = getattr(asked, name)
+        assert value == (tuple(wanted) if isinstance(wanted, list) else wanted)
+    usual = dataclasses.asdict(BatchSettings.of(TrainConfig()))
+    assert all(taken[name] != usual[name] for name in taken)

@@ -107,7 +107,7 @@ def test_params_item_is_openpis(small, tmp_path):
 
 
 def test_a_checkpoint_is_written_beside_the_training(small, tmp_path):
-    from pirig.training.batches import prepare
+    from pirig.training.batches import BatchSettings, prepare
     from pirig.training.loop import initial_params
     from pirig.training.step import make_train_step
 
@@ -118,7 +118,9 @@ def test_a_checkpoint_is_written_beside_the_training(small, tmp_path):
     go_on = threading.Event()
     with checkpoints.Saver(tmp_path, lambda folder: go_on.wait(60)) as saver:
         folder = saver.save(state, {"position": 0})
-        batch = prepare(small.pipeline, small.dataset, small.dataset.frames, batch_size=5, seed=0).batch(0)
+        batch = prepare(small.pipeline, small.dataset, small.dataset.frames, BatchSettings(batch_size=5, seed=0)).batch(
+            0
+        )
         state, _ = step(state, batch)  # donates what is being written
         assert not folder.exists() and int(state.step) == 1
         go_on.set()
@@ -180,9 +182,9 @@ def test_not_finite_names_the_leaf_and_dumps_the_batch(small, tmp_path):
         loss = small.model.compute_loss(params, config, observation, actions, noise=noise, flow_time=flow_time)
         return loss * jnp.where(observation.state[:, :1] == bad, jnp.inf, 1.0)
 
-    from pirig.training.batches import prepare
+    from pirig.training.batches import BatchSettings, prepare
 
-    batches = prepare(small.pipeline, small.dataset, small.dataset.frames, batch_size=5, seed=0)
+    batches = prepare(small.pipeline, small.dataset, small.dataset.frames, BatchSettings(batch_size=5, seed=0))
     bad = float(batches.batch(5)["state"][0, 0])
     assert bad not in batches.batch(0)["state"]
     with pytest.raises(TrainingDiverged, match=r"step 2: .* gradient of in/bias"):

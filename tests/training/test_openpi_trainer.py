@@ -11,7 +11,7 @@ from pirig.config.checks import ConfigError, check
 from pirig.config.load import compose
 from pirig.models.sizes import model_config
 from pirig.training import openpi_trainer
-from pirig.training.batches import prepare
+from pirig.training.batches import BatchSettings, prepare
 from tests.training import fake_openpi
 
 WORDS = ["trainer=openpi", "model=pi0", "size=full", "weights=pi0_base", "horizon=16", "size.tokenizer=builtin"]
@@ -68,7 +68,7 @@ def test_the_same_settings_and_the_same_batches(fake, small, config, tmp_path, w
     assert dataclasses.astuple(given.lr_schedule) == (2, 1e-2, 6, 1e-3)
     assert given.model.dtype == "bfloat16" and (given.model.action_dim, given.model.action_horizon) == (32, 4)
     assert given.weight_loader.params_path == str(weights / "params")
-    ours = prepare(pipeline, small.dataset, small.dataset.frames, batch_size=5, seed=0)
+    ours = prepare(pipeline, small.dataset, small.dataset.frames, BatchSettings(batch_size=5, seed=0))
     for step, (observation, actions) in enumerate(seen.batches):
         batch = ours.batch(5 * step)
         np.testing.assert_array_equal(actions, batch["actions"])
@@ -97,14 +97,14 @@ def test_a_resumed_run_goes_on_with_the_next_batch(fake, small, config, tmp_path
     again = dataclasses.replace(config, run=dataclasses.replace(config.run, mode="resume"))
     _, pipeline = run(small, again, tmp_path / "run", weights, steps=6)
     assert found.script.seen.configs[-1].resume is True
-    ours = prepare(pipeline, small.dataset, small.dataset.frames, batch_size=5, seed=0)
+    ours = prepare(pipeline, small.dataset, small.dataset.frames, BatchSettings(batch_size=5, seed=0))
     np.testing.assert_array_equal(found.script.seen.batches[2][1], ours.batch(5 * 3)["actions"])
 
 
 def test_openpi_gets_actions_relative_to_the_state_as_our_trainer_does(fake, small, tmp_path):
     numbers = {"relative_to_state": (2, -1), "model_config": full(small).model_config}
     pipeline = dataclasses.replace(small.pipeline, **numbers)
-    batches = prepare(pipeline, small.dataset, small.dataset.frames, batch_size=5, seed=0)
+    batches = prepare(pipeline, small.dataset, small.dataset.frames, BatchSettings(batch_size=5, seed=0))
     loader = openpi_trainer.Loader(openpi_trainer.find(), batches, pipeline, 0)
     _, actions = next(iter(loader))
     frames = batches.indices(0)

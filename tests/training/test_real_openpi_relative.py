@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from pirig.training.batches import prepare
+from pirig.training.batches import BatchSettings, prepare
 from pirig.weights.save import train_config
 from tests.real_openpi import import_openpi
 from tests.training.conftest import small_pipeline
@@ -34,7 +34,7 @@ def test_a_sample_of_openpis_is_a_row_of_our_batch_and_its_actions_are_our_polic
     kinds = ("mean", "std", "q01", "q99")
     stats = {name: openpi.normalize.NormStats(**{kind: getattr(entry, kind) for kind in kinds})
              for name, entry in pipeline.stats.items()}  # fmt: skip
-    ours = prepare(pipeline, arm, arm.frames, batch_size=4, seed=0).gather(np.arange(arm.frame_count))
+    ours = prepare(pipeline, arm, arm.frames, BatchSettings(batch_size=4, seed=0)).gather(np.arange(arm.frame_count))
     chunks, states = arm.chunks(range(2))
     for row, (chunk, state) in enumerate(zip(chunks, states, strict=True)):
         data = {

@@ -8,7 +8,7 @@ import pytest
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.policies.assets import policy_record
-from pirig.training.batches import prepare
+from pirig.training.batches import BatchSettings, prepare
 from tests.training.conftest import DIM, HORIZON, SmallDataset, small_pipeline
 
 COUNTS = (2, -1)
@@ -65,7 +65,7 @@ def test_statistics_are_those_of_every_step_of_every_chunk(arm):
 def test_a_gathered_chunk_is_the_direct_one_also_at_an_episodes_end(arm, normalization):
     pipeline = pipeline_of(arm, normalization)
     frames = np.arange(arm.frame_count)
-    found = prepare(pipeline, arm, arm.frames, batch_size=4, seed=0).gather(frames)["actions"]
+    found = prepare(pipeline, arm, arm.frames, BatchSettings(batch_size=4, seed=0)).gather(frames)["actions"]
     chunks, states = arm.chunks(range(2))
     expected = pipeline.model_actions(chunks, states)
     assert found.dtype == np.float32 and found.shape == (arm.frame_count, HORIZON, DIM)
@@ -77,7 +77,7 @@ def test_a_gathered_chunk_is_the_direct_one_also_at_an_episodes_end(arm, normali
 
 def test_without_relative_numbers_the_batch_is_made_of_the_rows_as_before(arm):
     pipeline = small_pipeline()
-    batches = prepare(pipeline, arm, arm.frames, batch_size=4, seed=0)
+    batches = prepare(pipeline, arm, arm.frames, BatchSettings(batch_size=4, seed=0))
     assert batches.starts is None and batches.actions.dtype == np.float32
     np.testing.assert_array_equal(batches.actions[:, :3], (arm.actions / np.float64(1 + 1e-6)).astype(np.float32))
 

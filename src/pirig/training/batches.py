@@ -19,10 +19,32 @@ from pirig.config.state_entries import STATE_ENTRIES
 from pirig.files.progress import Progress
 
 if TYPE_CHECKING:
+    from pirig.config.schema import TrainConfig
     from pirig.datasets.lerobot_read import Dataset
     from pirig.transforms.pipeline import Pipeline
 
 PREPARE_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """What the order and the noise of batches depend on; keys of the same names in `train.*` explain them."""
+
+    batch_size: int
+    seed: int
+    state_noise: float = 0.0
+    state_noise_share: float = 1.0
+    state_noise_on: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: TrainConfig) -> BatchSettings:
+        return cls(
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            state_noise=settings.state_noise,
+            state_noise_share=settings.state_noise_share,
+            state_noise_on=tuple(settings.state_noise_on),
+        )
 
 
 @dataclass(frozen=True)
@@ -136,16 +158,15 @@ def prepare(
     pipeline: Pipeline,
     dataset: Dataset,
     frames: Mapping[str, np.ndarray],
+    settings: BatchSettings,
     *,
-    batch_size: int,
-    seed: int,
-    state_noise: float = 0.0,
-    state_noise_share: float = 1.0,
-    state_noise_on: Sequence[str] = (),
     held_out: np.ndarray | None = None,
     rows: slice | None = None,
 ) -> Batches:
-    """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once."""
+    """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once.
+
+    `held_out` and `rows` as in Batches.
+    """
     parts: list[tuple[np.ndarray, ...]] = []
     with Progress("prepare frames", dataset.frame_count) as progress:
         for start in range(0, dataset.frame_count, PREPARE_ROWS):
@@ -154,12 +175,12 @@ def prepare(
             progress.advance(block.stop - block.start)
     state, tokens, token_mask = (np.concatenate([part[i] for part in parts]) for i in range(3))
     actions, starts = pipeline.action_rows(dataset.actions, dataset.state)
-    std = state_noise * noisy(state_noise_on, pipeline.contract.state, dataset.state.shape[1])
+    std = settings.state_noise * noisy(settings.state_noise_on, pipeline.contract.state, dataset.state.shape[1])
     noise = StateNoise(
         std,
         pipeline.prompt_length(),
         lambda rows, noise: pipeline.model_inputs(dataset.state[rows], noise),
-        state_noise_share,
+        settings.state_noise_share,
     )
     return Batches(
         frames,
@@ -169,8 +190,8 @@ def prepare(
         actions,
         dataset.lengths,
         horizon=pipeline.model_config.action_horizon,
-        batch_size=batch_size,
-        seed=seed,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
         starts=starts,
         noise=noise if std.any() else None,
         held_out=held_out,

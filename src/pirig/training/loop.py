@@ -18,7 +18,7 @@ from pirig.policies.assets import asset_writer
 from pirig.runs.progress import newest_checkpoint
 from pirig.training import checkpoints, processes
 from pirig.training.augment import augment
-from pirig.training.batches import Batches, Prefetch, prepare
+from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
 from pirig.training.curve import draw_curve
 from pirig.training.memory import GB, compiled_bytes, device_limit, require_fits
 from pirig.training.meter import Meter
@@ -107,15 +107,7 @@ def train(
     _check(run_folder, settings, resume)
     held_out_frames = frames_of(held_out, dataset.lengths)
     rows = placement.own_rows(settings.batch_size) if placement else None
-    numbers: dict[str, Any] = {
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "state_noise": settings.state_noise,
-        "state_noise_share": settings.state_noise_share,
-        "state_noise_on": settings.state_noise_on,
-    }
-    numbers |= {"held_out": held_out_frames, "rows": rows}
-    batches = prepare(pipeline, dataset, frames, **numbers)
+    batches = prepare(pipeline, dataset, frames, BatchSettings.of(settings), held_out=held_out_frames, rows=rows)
     if params is None:
         params = initial_params(settings, pipeline.model_config, model)
     state = init_state(params, settings, _keys(settings)[0], trainable, placement)

@@ -25,7 +25,7 @@ from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.config.schema import Config, Mode
 from pirig.policies.assets import asset_writer
 from pirig.runs.progress import newest_checkpoint, steps_saved
-from pirig.training.batches import Batches, Prefetch, prepare
+from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
 from pirig.training.loop import LOSS_WINDOW, TrainResult
 from pirig.training.metrics import MetricsFile
 from pirig.training.validation import frames_of
@@ -84,10 +84,7 @@ def train(
         raise ValueError("trainer=openpi runs in one process: start it on one node, or choose trainer=pirig")
     openpi, settings, started_s = find(), config.train, time.monotonic()
     out = frames_of(held_out, dataset.lengths)
-    numbers: dict[str, Any] = {"batch_size": settings.batch_size, "seed": settings.seed}
-    numbers |= {"state_noise": settings.state_noise, "state_noise_on": settings.state_noise_on}
-    numbers |= {"state_noise_share": settings.state_noise_share}
-    batches = prepare(pipeline, dataset, frames, held_out=out, **numbers)
+    batches = prepare(pipeline, dataset, frames, BatchSettings.of(settings), held_out=out)
     done = next(reversed(steps_saved(folder)), -1) + 1  # openpi's step s is the state after s + 1 updates
     resume = config.run.mode == Mode.resume and done > 1  # its checkpoint 0 cannot be resumed from
     loader = Loader(openpi, batches, pipeline, settings.batch_size * done if resume else 0)
