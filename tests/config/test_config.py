@@ -14,8 +14,8 @@ from pirig.config.agreement import contract_of
 from pirig.config.checks import ConfigError
 from pirig.config.command_line import rewrite
 from pirig.config.load import compose, of_run
-from pirig.config.schema import Mode
 from pirig.config.places import places_of
+from pirig.config.schema import Mode
 from pirig.contract import Contract, ContractError, require_equal
 from pirig.runs.record import open_run
 from pirig.sweeps.record import config_of
@@ -205,7 +205,7 @@ def test_a_run_folder_gives_its_config_back(tmp_path):
 def test_what_an_older_version_saved_loads_and_goes_on(tmp_path):
     """A run's config.yaml and a sweep's record still have the keys that went."""
     config = compose([f"run.root={tmp_path}", "run.experiment=mine", "run.name=one", "camera=wrist"])
-    folder = open_run(config, contract_of(config))
+    folder = open_run(config, places_of(config))
     saved = yaml.safe_load((folder / "config.yaml").read_text())
     assert "wrist" not in saved["camera"] and "includes_goal" not in saved["state"]
     saved["camera"]["wrist"], saved["state"]["includes_goal"] = True, False
@@ -213,13 +213,13 @@ def test_what_an_older_version_saved_loads_and_goes_on(tmp_path):
     assert of_run(folder, []) == config
     assert config_of({"config": saved}) == config
     resumed = dataclasses.replace(config, run=dataclasses.replace(config.run, mode=Mode.resume))
-    assert open_run(resumed, contract_of(config)) == folder  # "cannot be resumed" would name the keys
+    assert open_run(resumed, places_of(resumed)) == folder  # "cannot be resumed" would name the keys
 
 
 def test_an_older_run_that_trained_blind_says_so_when_it_is_opened(tmp_path):
     overrides = [f"run.root={tmp_path}", "run.experiment=mine", "run.name=one", "task=pick_cube", "state=joints"]
     config = compose([*overrides, "allow_unobservable_goal=true"])
-    folder = open_run(config, contract_of(config))
+    folder = open_run(config, places_of(config))
     saved = yaml.safe_load((folder / "config.yaml").read_text())
     saved["state"]["includes_goal"], saved["allow_unobservable_goal"] = True, False
     (folder / "config.yaml").write_text(yaml.safe_dump(saved))
