@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pirig.config.agreement import contract_of
 from pirig.config.load import of_run
+from pirig.config.places import places_of
 from pirig.runs.identity import run_id
 from pirig.runs.record import open_run
 
@@ -56,4 +56,4 @@ def test_a_run_of_it_loads_with_its_id_and_may_be_resumed(outputs, name):
     folder = outputs / "old_sweep" / name
     config = of_run(folder, ["run.mode=resume"])
     assert name.endswith(run_id(config))
-    assert open_run(config, contract_of(config)) == folder
+    assert open_run(config, places_of(config)) == folder
