@@ -97,9 +97,11 @@ class Comparison:
     def pairs(self) -> list[Pair]:
         """Of every two finished evaluations of one task."""
         rows = [row for row in self.rows if row.measured]
-        found = [(a, b, _verdict(a, b)) for a, b in combinations(rows, 2) if a.task == b.task]
-        adjusted = holm([verdict.p for _, _, verdict in found])
-        return [Pair(a, b, verdict, p, self.changed(a, b)) for (a, b, verdict), p in zip(found, adjusted, strict=True)]
+        compared = [(a, b, _verdict(a, b)) for a, b in combinations(rows, 2) if a.task == b.task]
+        adjusted = holm([verdict.p for _, _, verdict in compared])
+        return [
+            Pair(a, b, verdict, p, self.changed(a, b)) for (a, b, verdict), p in zip(compared, adjusted, strict=True)
+        ]
 
     def shown_pairs(self) -> list[Pair]:
         """All of them while they are few, else each row beside the best of its task."""
@@ -111,7 +113,9 @@ class Comparison:
     def changed(self, first: Row, second: Row) -> list[str]:
         left, right = first.settings, second.settings
         return [
-            one.name for one in self.columns if one.key in left and one.key in right and left[one.key] != right[one.key]
+            column.name
+            for column in self.columns
+            if column.key in left and column.key in right and left[column.key] != right[column.key]
         ]
 
 
@@ -123,16 +127,20 @@ def _verdict(first: Row, second: Row) -> Verdict:
 
 def _rows(runs: list[Run]) -> list[Row]:
     names = _run_names(runs)
-    found = []
+    rows = []
     for run, name in zip(runs, names, strict=True):
         several = len(run.evaluations) > 1
-        steps = Counter(one.step for one in run.evaluations)
-        for one in run.evaluations:
-            tail = f"@{one.step}" if steps[one.step] == 1 else f"@{one.folder.name.removeprefix('step')}"
-            found.append(Row(name + tail if several else name, run, one))
+        steps = Counter(evaluation.step for evaluation in run.evaluations)
+        for evaluation in run.evaluations:
+            tail = (
+                f"@{evaluation.step}"
+                if steps[evaluation.step] == 1
+                else f"@{evaluation.folder.name.removeprefix('step')}"
+            )
+            rows.append(Row(name + tail if several else name, run, evaluation))
         if not run.evaluations:
-            found.append(Row(name, run, None))
-    return found
+            rows.append(Row(name, run, None))
+    return rows
 
 
 def _run_names(runs: list[Run]) -> list[str]:
@@ -151,29 +159,29 @@ def _rank(row: Row) -> tuple[Any, ...]:
 
 def differing_keys(settings: list[dict[str, Any]]) -> list[str]:
     """Keys with more than one value among the rows that have them, in the schema's order."""
-    keys = list(dict.fromkeys(key for one in settings for key in one))
-    values = {key: {_frozen(one[key]) for one in settings if key in one} for key in keys}
+    keys = list(dict.fromkeys(key for row in settings for key in row))
+    values = {key: {_frozen(row[key]) for row in settings if key in row} for key in keys}
     return [key for key in keys if len(values[key]) > 1]
 
 
 def columns(settings: list[dict[str, Any]], keys: list[str]) -> list[Column]:
     """A group whose choices explain all its differences is one column (`camera`, not six numbers of its pose)."""
-    found: list[Column] = []
+    chosen: list[Column] = []
     for key in keys:
         group = key.split(".")[0]
         name_key = f"{group}.name"
         if key == name_key:
-            found.append(Column(group, key))
+            chosen.append(Column(group, key))
         elif name_key not in keys or not _explained(settings, name_key, key):
-            found.append(Column(key, key))
-    return found
+            chosen.append(Column(key, key))
+    return chosen
 
 
 def _explained(settings: list[dict[str, Any]], name_key: str, key: str) -> bool:
     seen: dict[str, set[str]] = {}
-    for one in settings:
-        if name_key in one and key in one:
-            seen.setdefault(_frozen(one[name_key]), set()).add(_frozen(one[key]))
+    for row in settings:
+        if name_key in row and key in row:
+            seen.setdefault(_frozen(row[name_key]), set()).add(_frozen(row[key]))
     return all(len(values) == 1 for values in seen.values())
 
 

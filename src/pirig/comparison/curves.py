@@ -131,15 +131,15 @@ def coarser(curve: Curve, buckets: int) -> Curve:
 
 
 def _milestones(step: np.ndarray, loss: np.ndarray) -> dict[int, float]:
-    wanted = [one for one in MILESTONES if one < step[-1]] + [int(step[-1])]
-    found = {}
+    wanted = [milestone for milestone in MILESTONES if milestone < step[-1]] + [int(step[-1])]
+    losses = {}
     for milestone in wanted:
         end = int(np.searchsorted(step, milestone, side="right"))
         if end and step[end - 1] == milestone:
             mean = _last_mean(loss[max(0, end - WINDOW) : end])
             if mean is not None:
-                found[milestone] = mean
-    return found
+                losses[milestone] = mean
+    return losses
 
 
 def _last_mean(values: np.ndarray) -> float | None:

@@ -98,7 +98,7 @@ def _cell(value: Any) -> Any:
 def finite(value: Any) -> Any:
     """JSON knows no NaN: it becomes null."""
     if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
+        return {key: finite(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(one) for one in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -148,18 +148,18 @@ def _bar(count: Count | None, drawn: bool) -> str:
 
 
 def _marks(rows: list[Row]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
     for row in rows:
         for mark in row.marks:
-            found.setdefault(mark, []).append(row.label)
+            labels.setdefault(mark, []).append(row.label)
         if row.policy and row.policy.of:
-            found.setdefault("evaluation not finished, so not compared", []).append(row.label)
-    return found
+            labels.setdefault("evaluation not finished, so not compared", []).append(row.label)
+    return labels
 
 
 def _some(labels: list[str], shown: int = 6) -> str:
-    more = f" and {len(labels) - shown} more" if len(labels) > shown else ""
-    return ", ".join(labels[:shown]) + more
+    rest = f" and {len(labels) - shown} more" if len(labels) > shown else ""
+    return ", ".join(labels[:shown]) + rest
 
 
 def _print_pairs(comparison: Comparison, console: Console) -> None:

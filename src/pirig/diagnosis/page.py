@@ -99,8 +99,8 @@ def _open_loop(evidence: Evidence) -> str:
 
 def _error_rows(measured: dict[str, Errors]) -> list[list[str]]:
     return [
-        [name, str(one.frames), f"{one.relative():.0%}", f"{one.relative('repeat'):.0%}", "100%"]
-        for name, one in measured.items()
+        [name, str(errors.frames), f"{errors.relative():.0%}", f"{errors.relative('repeat'):.0%}", "100%"]
+        for name, errors in measured.items()
     ]
 
 
@@ -130,9 +130,17 @@ def _parity(evidence: Evidence) -> str:
     if not evidence.parity:
         return '<p class="note">Not measured.</p>'
     rows = [
-        [f"{one.seed}", str(one.step), role, f"{largest:.0f}", f"{mean:.3f}", f"{one.state:.1e}", str(one.tokens)]
-        for one in evidence.parity
-        for role, (largest, mean) in one.pixels.items()
+        [
+            f"{compared.seed}",
+            str(compared.step),
+            role,
+            f"{largest:.0f}",
+            f"{mean:.3f}",
+            f"{compared.state:.1e}",
+            str(compared.tokens),
+        ]
+        for compared in evidence.parity
+        for role, (largest, mean) in compared.pixels.items()
     ]
     heads = ["seed", "step", "camera", "largest pixel difference", "mean", "state", "tokens that differ"]
     explained = (

@@ -15,5 +15,5 @@ def console() -> Console:
     """A console of the terminal's width; without one, of COLUMNS or else 220 characters."""
     from rich.console import Console
 
-    found = Console(highlight=False)
-    return found if found.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=WIDE)
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=WIDE)

@@ -12,8 +12,8 @@ def saved_tree(folder: Path) -> Any:
     import orbax.checkpoint as ocp
 
     with ocp.PyTreeCheckpointer() as checkpointer:
-        found = checkpointer.metadata(folder.absolute())
-    return getattr(found, "item_metadata", found).tree
+        metadata = checkpointer.metadata(folder.absolute())
+    return getattr(metadata, "item_metadata", metadata).tree
 
 
 def restore_part(folder: Path, item: Any, restore_args: Any) -> Any:

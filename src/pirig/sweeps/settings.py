@@ -66,10 +66,10 @@ class Resources:
         return f"gpu{self.gpus_per_node}" if self.nodes == 1 else f"{self.nodes}x{self.gpus_per_node}gpu"
 
 
-def read(kind: type[Settings], given: dict[str, Any]) -> Settings:
+def read(kind: type[Settings], values: dict[str, Any]) -> Settings:
     """Raises ValueError on an unknown key or a value of the wrong type."""
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))  # type: ignore[return-value]
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), values))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise ValueError(f"hydra.launcher: {str(error).splitlines()[0]}; see conf/hydra/launcher/") from error
 

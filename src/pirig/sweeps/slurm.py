@@ -39,11 +39,11 @@ def states(jobs: Iterable[str]) -> dict[str, JobState]:
     Raises ValueError where SLURM does not answer.
     """
     wanted = sorted(set(jobs) - {""}) if shutil.which("squeue") else []  # a copy of the runs on another machine
-    found: dict[str, JobState] = {}
+    known: dict[str, JobState] = {}
     for first in range(0, len(wanted), PER_CALL):
-        found |= _queue(wanted[first : first + PER_CALL])
-    gone = [job for job in wanted if job not in found]
-    return found | (_accounting(gone) if gone else {})
+        known |= _queue(wanted[first : first + PER_CALL])
+    gone = [job for job in wanted if job not in known]
+    return known | (_accounting(gone) if gone else {})
 
 
 def _queue(jobs: list[str]) -> dict[str, JobState]:

@@ -40,19 +40,19 @@ def _files(project: Path) -> dict[str, Path]:
     if (project / ".git").exists():
         asked = ["git", "-C", str(project), "ls-files", "-co", "--exclude-standard", "-z", "--", *KEPT]
         listed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split("\0")
-        found = {name: project / name for name in listed if name}
+        files = {name: project / name for name in listed if name}
     else:
         package = Path(pirig.__file__).resolve().parent
         paths = (path for path in package.rglob("*") if path.suffix in (".py", ".yaml"))
-        found = {str(Path("src") / path.relative_to(package.parent)): path for path in paths}
-    return {name: found[name] for name in sorted(found) if found[name].is_file()}
+        files = {str(Path("src") / path.relative_to(package.parent)): path for path in paths}
+    return {name: files[name] for name in sorted(files) if files[name].is_file()}
 
 
 def _digest(files: dict[str, Path]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, path in files.items():
-        found.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
-    return found.hexdigest()[:8]
+        digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:8]
 
 
 def _copy(project: Path, files: dict[str, Path], final: Path, version: dict[str, Any]) -> None:

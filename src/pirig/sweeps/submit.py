@@ -37,12 +37,12 @@ class Group:
 
 def groups(stage: str, tasks: Iterable[Task], settings: SlurmSettings, placed: dict[str, Submitted]) -> dict:
     """Group -> its tasks in the order of the points; every task that is waited for is in `placed`."""
-    found: dict[Group, list[Task]] = {}
+    grouped: dict[Group, list[Task]] = {}
     for task in tasks:
         if task.stage == stage:
             group = Group(stage, resources(task.config, task.section, settings), _after(task, placed))
-            found.setdefault(group, []).append(task)
-    return found
+            grouped.setdefault(group, []).append(task)
+    return grouped
 
 
 def _after(task: Task, placed: dict[str, Submitted]) -> str:
@@ -61,9 +61,9 @@ def submit(plan: Plan, settings: SlurmSettings, launcher: dict[str, Any], code: 
     placed: dict[str, Submitted] = {}
     for stage in dict.fromkeys(task.stage for task in _in_order(plan)):
         for group, tasks in groups(stage, plan.tasks.values(), settings, placed).items():
-            for one in _submit_group(group, tasks, settings, code, folder):
-                record.add(one.task, one.job, one.log, launcher, code)
-                placed[one.task.key] = one
+            for submitted in _submit_group(group, tasks, settings, code, folder):
+                record.add(submitted.task, submitted.job, submitted.log, launcher, code)
+                placed[submitted.task.key] = submitted
     return list(placed.values())
 
 
@@ -85,7 +85,7 @@ def _submit_group(
     executor.update_parameters(**_parameters(group, tasks, settings, code))
     try:
         with executor.batch():
-            jobs = [executor.submit(Job(one.stage, as_plain(one.config), settings.max_requeues)) for one in tasks]
+            jobs = [executor.submit(Job(task.stage, as_plain(task.config), settings.max_requeues)) for task in tasks]
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         raise ValueError(
             f"sbatch refused {len(tasks)} {group.stage} jobs ({group.resources}): {error}\n"
@@ -100,7 +100,7 @@ def _submit_group(
 def _parameters(group: Group, tasks: list[Task], settings: SlurmSettings, code: Path) -> dict[str, Any]:
     asked, config = group.resources, tasks[0].config
     what = tasks[0].folder.name if len(tasks) == 1 else f"{config.run.experiment}-{asked}-{len(tasks)}"
-    found = {
+    parameters = {
         "job_name": f"{group.stage}-{what}",
         "partition": asked.partition,
         "constraint": asked.constraint,
@@ -120,4 +120,4 @@ def _parameters(group: Group, tasks: list[Task], settings: SlurmSettings, code: 
         "stderr_to_stdout": True,
         "additional_parameters": {"requeue": True, "kill-on-invalid-dep": "yes"},
     }
-    return {key: value for key, value in found.items() if value is not None} | {"wckey": None}
+    return {key: value for key, value in parameters.items() if value is not None} | {"wckey": None}

@@ -61,14 +61,14 @@ class Bucket:
 
     def files(self, prefix: str) -> list[RemoteFile]:
         """Every object under `prefix`, all pages. Raises FetchError."""
-        found: list[RemoteFile] = []
+        files: list[RemoteFile] = []
         page = ""
         while True:
             answer = self._json(self.list_url(prefix, page))
-            found += [_remote_file(item) for item in answer.get("items", ()) if not item["name"].endswith("/")]
+            files += [_remote_file(item) for item in answer.get("items", ()) if not item["name"].endswith("/")]
             page = answer.get("nextPageToken", "")
             if not page:
-                return found
+                return files
 
     def _json(self, url: str) -> dict[str, Any]:
         def ask() -> dict[str, Any]:
@@ -140,8 +140,8 @@ def damage(path: Path, file: RemoteFile, checksums: bool = True) -> str:
     with open(path, "rb") as content:
         while data := content.read(BLOCK_BYTES):
             digest.update(data)
-    found = base64.b64encode(digest.digest()).decode()
-    return "" if found == expected else f"has {name} {found}, the bucket's has {expected}"
+    stored = base64.b64encode(digest.digest()).decode()
+    return "" if stored == expected else f"has {name} {stored}, the bucket's has {expected}"
 
 
 def unreachable(url: str, error: Exception) -> str:

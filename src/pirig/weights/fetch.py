@@ -60,8 +60,8 @@ def resolve(weights: WeightsConfig) -> Path | None:
 
 def cache_folder() -> Path:
     """$PIRIG_CACHE, else ~/.cache/pirig/weights."""
-    given = os.environ.get(CACHE_SETTING)
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "pirig" / "weights"
+    chosen = os.environ.get(CACHE_SETTING)
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "pirig" / "weights"
 
 
 def address_of(name: str) -> str:
@@ -104,10 +104,10 @@ def fetch_file(address: str, *, url: str | None = None, cache: Path | None = Non
         if final.is_file():
             return final
         bucket = Bucket(api_base(url), bucket_name)
-        found = [file for file in bucket.files(name) if file.name == name]
-        if not found:
+        matches = [file for file in bucket.files(name) if file.name == name]
+        if not matches:
             raise FetchError(f"{address}: the bucket has no such file")
-        _Job(address, final.parent, bucket).fetch_all(final.parent, {final.name: found[0]})
+        _Job(address, final.parent, bucket).fetch_all(final.parent, {final.name: matches[0]})
     return final
 
 
@@ -236,7 +236,7 @@ def _part_size(path: Path) -> int:
 
 def _make_folders(folder: Path) -> None:
     """mkdir -p, each new folder readable and writable by the group."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        one.mkdir(exist_ok=True)
-        one.chmod(FOLDER_MODE)
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        parent.chmod(FOLDER_MODE)

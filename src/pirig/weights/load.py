@@ -60,12 +60,12 @@ def params_folder(path: Path) -> Path:
     for folder in (path, path / "checkpoints"):
         if _is_orbax(folder / ROOT):
             return folder / ROOT
-        steps = [int(one.name) for one in folder.iterdir() if one.name.isdigit()] if folder.is_dir() else []
+        steps = [int(step.name) for step in folder.iterdir() if step.name.isdigit()] if folder.is_dir() else []
         if steps and _is_orbax(newest := folder / str(max(steps)) / ROOT):
             return newest
-    found = ", ".join(sorted(one.name for one in path.iterdir())[:6]) or "nothing"
+    names = ", ".join(sorted(entry.name for entry in path.iterdir())[:6]) or "nothing"
     raise WeightsError(
-        f"{path}: expected a checkpoint (params/ with _METADATA and manifest.ocdbt in it), found {found}"
+        f"{path}: expected a checkpoint (params/ with _METADATA and manifest.ocdbt in it), found {names}"
     )
 
 
@@ -125,7 +125,7 @@ def arrays_in_parts(folder: Path, stored: Mapping[str, Stored]) -> Iterator[dict
     part: dict[str, Stored] = {}
     for path, leaf in stored.items():
         part[path] = leaf
-        if sum(_bytes(one) for one in part.values()) >= PART_BYTES:
+        if sum(_bytes(member) for member in part.values()) >= PART_BYTES:
             yield _read(folder, part)
             part = {}
     if part:

@@ -21,10 +21,10 @@ def write_page(comparison: Comparison, path: Path) -> str:
     require_ours(path)
     media, left_out = embed(comparison.rows)
     data = page_data(comparison)
-    data["media"] = [one.plain for one in media]
-    data["left_out"] = {"cap_mb": CAP_MB, "files": [str(one) for one in left_out]}
+    data["media"] = [medium.plain for medium in media]
+    data["left_out"] = {"cap_mb": CAP_MB, "files": [str(file) for file in left_out]}
     blobs = "".join(
-        f'<script type="text/plain" id="medium{place}">{one.base64}</script>\n' for place, one in enumerate(media)
+        f'<script type="text/plain" id="medium{place}">{medium.base64}</script>\n' for place, medium in enumerate(media)
     )
     write_text(path, _filled(data, blobs))
     text = f"{len(comparison.rows)} rows, {len(media)} videos and sheets, {path.stat().st_size / 1e6:.1f} MB"

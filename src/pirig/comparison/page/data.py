@@ -86,9 +86,9 @@ def _short(values: np.ndarray) -> list[float]:
 def verdicts(comparison: Comparison) -> dict[str, list[Any]]:
     """ "k/n:k/n" (the lower k first, then the lower n) -> p, does it differ, episodes needed (rounded; null: equal)."""
     counts = sorted({(row.measured.k, row.measured.n) for row in comparison.rows if row.measured})
-    found = {}
+    answers = {}
     for (k1, n1), (k2, n2) in combinations_with_replacement(counts, 2):
         verdict = compare_counts(k1, n1, k2, n2)
         needed = rounded(verdict.episodes) if verdict.episodes else None
-        found[f"{k1}/{n1}:{k2}/{n2}"] = [float(f"{verdict.p:.3g}"), verdict.differ, needed]
-    return found
+        answers[f"{k1}/{n1}:{k2}/{n2}"] = [float(f"{verdict.p:.3g}"), verdict.differ, needed]
+    return answers

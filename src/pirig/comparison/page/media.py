@@ -41,8 +41,8 @@ class Medium:
 def embed(rows: list[Row], cap_mb: float = CAP_MB) -> tuple[list[Medium], list[Path]]:
     """What is embedded, in the order of the rows, and what was left out because the page would grow too large."""
     wanted = [(rank, place, of, path) for place, row in enumerate(rows) for rank, of, path in _of_row(row)]
-    wanted.sort(key=lambda one: one[:2])  # stable: a success stays before the failure of its rank
-    left, found, left_out = cap_mb * 1e6, [], []
+    wanted.sort(key=lambda choice: choice[:2])  # stable: a success stays before the failure of its rank
+    left, embedded, left_out = cap_mb * 1e6, [], []
     if not wanted:
         return [], []
     with Progress("videos and sheets", len(wanted)) as progress:
@@ -50,11 +50,13 @@ def embed(rows: list[Row], cap_mb: float = CAP_MB) -> tuple[list[Medium], list[P
             data = _content(path) if left > 0 and (path.suffix == ".png" or path.stat().st_size <= left) else None
             if data is not None and len(data) <= left:
                 left -= len(data)
-                found.append(Medium(place, of, path, base64.b64encode(data).decode()))
+                embedded.append(Medium(place, of, path, base64.b64encode(data).decode()))
             else:
                 left_out.append(path)
             progress.advance()
-    return sorted(found, key=lambda one: (one.row, EVAL_ROWS.index(one.of), one.path.suffix != ".png")), left_out
+    return sorted(
+        embedded, key=lambda medium: (medium.row, EVAL_ROWS.index(medium.of), medium.path.suffix != ".png")
+    ), left_out
 
 
 def _of_row(row: Row) -> Iterator[tuple[int, str, Path]]:
