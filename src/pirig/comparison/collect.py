@@ -112,16 +112,16 @@ def collect(paths: Iterable[Path]) -> list[Run]:
     folders = [folder for path in paths for folder in _found(path)]
     unique = list({folder.resolve(): folder for folder in folders}.values())
     if len(unique) < SLOW:
-        found = [_readable(folder) for folder in unique]
+        results = [_readable(folder) for folder in unique]
     else:
         with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("reading runs", len(unique)) as progress:
-            found = list(_counted(pool.map(_readable, unique), progress))
-    errors = [one for one in found if isinstance(one, ValueError)]
-    if len(errors) == len(found):
+            results = list(_counted(pool.map(_readable, unique), progress))
+    errors = [result for result in results if isinstance(result, ValueError)]
+    if len(errors) == len(results):
         raise errors[0]
     for error in errors:
         print(f"warning: left out: {error}", file=sys.stderr)
-    return [one for one in found if isinstance(one, Run)]
+    return [result for result in results if isinstance(result, Run)]
 
 
 def _readable(folder: Path) -> Run | ValueError:
@@ -142,13 +142,13 @@ def _found(path: Path) -> list[Path]:
         raise ValueError(
             f"{path}: expected a run folder or a folder of runs, found {'a file' if path.exists() else 'nothing'}."
         )
-    found = sorted(run_folders(path.absolute()))
-    if not found:
+    folders = sorted(run_folders(path.absolute()))
+    if not folders:
         raise ValueError(
             f"{path}: no run there. A run is a folder with a config.yaml and a contract.json, such as "
             "outputs/<experiment>/<run>, made by `pirig train` or `pirig pipeline`."
         )
-    return found
+    return folders
 
 
 def run_folders(top: Path) -> Iterator[Path]:
@@ -200,8 +200,11 @@ def _defaults() -> dict[str, Any]:
 def _evaluations(folder: Path, plain: dict[str, Any]) -> list[Evaluation]:
     """Oldest checkpoint first."""
     names = os.listdir(folder / EVALUATIONS) if (folder / EVALUATIONS).is_dir() else []
-    found = [_evaluation(folder / EVALUATIONS / name, plain) for name in sorted(names) if ".old-" not in name]
-    return sorted((one for one in found if one), key=lambda one: (one.step or 0, one.folder.name))
+    evaluations = [_evaluation(folder / EVALUATIONS / name, plain) for name in sorted(names) if ".old-" not in name]
+    return sorted(
+        (evaluation for evaluation in evaluations if evaluation),
+        key=lambda evaluation: (evaluation.step or 0, evaluation.folder.name),
+    )
 
 
 def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
@@ -232,19 +235,19 @@ def _partial(folder: Path, wanted: int | None) -> Count | None:
     done = [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines()] if path.is_file() else []
     if not done:
         return None
-    k, n = sum(one["success"] for one in done), len(done)
+    k, n = sum(episode["success"] for episode in done), len(done)
     low, high = wilson(k, n)
-    seeds = min(one["seed"] for one in done)
-    at_end = sum(one["success_at_end"] for one in done)
-    names = dict.fromkeys(name for one in done for name in one.get("flags", {}))
-    reached = {name: sum(one["flags"].get(name, False) for one in done) for name in names}
-    mean_steps = sum(one["steps"] for one in done) / n
+    seeds = min(episode["seed"] for episode in done)
+    at_end = sum(episode["success_at_end"] for episode in done)
+    names = dict.fromkeys(name for episode in done for name in episode.get("flags", {}))
+    reached = {name: sum(episode["flags"].get(name, False) for episode in done) for name in names}
+    mean_steps = sum(episode["steps"] for episode in done) / n
     return Count(k, n, low, high, at_end, reached, mean_steps, None, seeds, of=max(n, wanted or 0))
 
 
 def _marks(gates: dict[str, Any]) -> list[str]:
     skipped = [f"gate skipped: {name}" for name in gates.get("skipped", [])]
-    return skipped + [f"gate not passed: {name}" for name, found in gates.get("found", {}).items() if found]
+    return skipped + [f"gate not passed: {name}" for name, sentences in gates.get("found", {}).items() if sentences]
 
 
 def _data_set(folder: Path, plain: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -274,19 +277,19 @@ def _located(plain: dict[str, Any], root: str) -> Config:
 def _described(folder: Path) -> dict[str, Any]:
     info = _json(folder / DATA_SET / "meta" / "info.json")
     provenance = _json(folder / DATA_SET / META / "provenance.json")
-    found: dict[str, Any] = {"folder": str(folder)}
+    facts: dict[str, Any] = {"folder": str(folder)}
     if not info:
-        return {**found, "missing": f"{folder / 'lerobot'} is not there yet"}
-    found |= {"episodes": info["total_episodes"], "frames": info["total_frames"], "fps": info["fps"]}
+        return {**facts, "missing": f"{folder / 'lerobot'} is not there yet"}
+    facts |= {"episodes": info["total_episodes"], "frames": info["total_frames"], "fps": info["fps"]}
     if provenance.get("lengths"):
         lengths = provenance["lengths"]
-        found["episode_steps"] = f"{min(lengths)} to {max(lengths)}"
+        facts["episode_steps"] = f"{min(lengths)} to {max(lengths)}"
     if provenance.get("seeds"):
-        found["demo_seeds"] = f"{min(provenance['seeds'])} to {max(provenance['seeds'])}"
+        facts["demo_seeds"] = f"{min(provenance['seeds'])} to {max(provenance['seeds'])}"
     for key in ("left_out", "content_sha256", "source"):
         if key in provenance:
-            found[key] = provenance[key]
-    return found
+            facts[key] = provenance[key]
+    return facts
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -305,10 +308,10 @@ def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     try:
-        found = parse(text)
+        parsed = parse(text)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); repair or move that file.") from error
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _written_s(path: Path) -> float:

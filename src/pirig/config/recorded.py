@@ -62,29 +62,29 @@ def tasks(folder: Path) -> list[str]:
     """The sentences that the data set's episodes are labelled with; [] where it has none."""
     lines, table = folder / "meta/tasks.jsonl", folder / "meta/tasks.parquet"
     if lines.is_file():
-        found = [json.loads(line).get("task") for line in lines.read_text().splitlines() if line.strip()]
+        prompts = [json.loads(line).get("task") for line in lines.read_text().splitlines() if line.strip()]
     elif table.is_file():
         import pyarrow.parquet as pq
 
         columns = pq.read_table(table).to_pydict()
-        found = next((values for name, values in columns.items() if name != "task_index"), [])
+        prompts = next((values for name, values in columns.items() if name != "task_index"), [])
     else:
-        found = []
-    return list(dict.fromkeys(str(one).strip() for one in found if one and str(one).strip()))
+        prompts = []
+    return list(dict.fromkeys(str(prompt).strip() for prompt in prompts if prompt and str(prompt).strip()))
 
 
 def the_task(folder: Path) -> str:
     """The one prompt of the data set. Raises ValueError where it has none, or several."""
-    found = tasks(folder)
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    prompts = tasks(folder)
+    if len(prompts) == 1:
+        return prompts[0]
+    if not prompts:
         raise ValueError(
             f"{folder}: its episodes have no task, so there is no prompt; give task.prompt='What the arm does.'"
         )
-    shown = "; ".join(found[:TASKS_SHOWN]) + ("; ..." if len(found) > TASKS_SHOWN else "")
+    shown = "; ".join(prompts[:TASKS_SHOWN]) + ("; ..." if len(prompts) > TASKS_SHOWN else "")
     raise ValueError(
-        f"{folder}: {len(found)} tasks ({shown}), and a policy has one prompt; give task.prompt='...' for all episodes, or "
+        f"{folder}: {len(prompts)} tasks ({shown}), and a policy has one prompt; give task.prompt='...' for all episodes, or "
         "record each task as a data set of its own."
     )
 

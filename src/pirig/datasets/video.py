@@ -33,16 +33,16 @@ def _decoded(container: object, file: Path, fps: int, start_s: float, count: int
     stream.thread_type = "AUTO"
     if start_s:
         container.seek(max(0, int((start_s - 0.5 / fps) / stream.time_base)), stream=stream)  # type: ignore[attr-defined]
-    found: list[np.ndarray] = []
+    frames: list[np.ndarray] = []
     for frame in container.decode(stream):  # type: ignore[attr-defined]
-        behind = (frame.time - start_s) * fps - len(found)  # in frames; 0: the one that comes next
+        behind = (frame.time - start_s) * fps - len(frames)  # in frames; 0: the one that comes next
         if abs(behind) <= ON_TIME:
-            found.append(frame.to_ndarray(format="rgb24"))
-        if len(found) == count:
-            return np.stack(found)
+            frames.append(frame.to_ndarray(format="rgb24"))
+        if len(frames) == count:
+            return np.stack(frames)
         if behind > 0.5:
             break
     raise ValueError(
-        f"{file}: no frame {len(found)} of {count} at {start_s + len(found) / fps:.3f} s ({fps} frames a second); the video is "
+        f"{file}: no frame {len(frames)} of {count} at {start_s + len(frames) / fps:.3f} s ({fps} frames a second); the video is "
         "shorter than its episode, or of another rate: record or export it again"
     )

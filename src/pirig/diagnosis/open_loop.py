@@ -52,7 +52,7 @@ class OpenLoop:
         with Progress(label, len(rows) * (1 + len(names))) as progress:
             policy = mean_error(self._predicted(rows, progress))
             actions = self.dataset.actions[trained]
-            found = Errors(
+            errors = Errors(
                 frames=len(rows),
                 episodes=len(episodes),
                 policy=policy,
@@ -62,8 +62,8 @@ class OpenLoop:
             )
             for name in names:
                 blinded = mean_error(self._predicted(rows, progress, swapped=name))
-                found.without[name] = (_total(blinded, found.scale) + TINY) / (_total(policy, found.scale) + TINY)
-        return found
+                errors.without[name] = (_total(blinded, errors.scale) + TINY) / (_total(policy, errors.scale) + TINY)
+        return errors
 
     def _chunks(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Demonstrated chunks [n, A, action_dim] and which of their steps are inside the episode [n, A]."""
@@ -93,7 +93,10 @@ class OpenLoop:
 def rows_of(dataset: Dataset, episodes: Sequence[int], count: int) -> np.ndarray:
     """Up to `count` frame numbers, evenly over these episodes without their first frames (no action came before)."""
     rows = np.concatenate(
-        [np.arange(dataset.offsets[one] + 1, dataset.offsets[one] + dataset.lengths[one]) for one in episodes]
+        [
+            np.arange(dataset.offsets[episode] + 1, dataset.offsets[episode] + dataset.lengths[episode])
+            for episode in episodes
+        ]
     )
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
 

@@ -20,9 +20,9 @@ def angles(dataset: Dataset) -> list[str]:
     joints = _of_state(dataset, "joints7")
     if joints is None:
         return []
-    found = _jumps(dataset, joints)
-    if found or dataset.contract.control_mode != "joint_position":
-        return found
+    jumps = _jumps(dataset, joints)
+    if jumps or dataset.contract.control_mode != "joint_position":
+        return jumps
     return _far(dataset, joints, dataset.actions[:, :JOINTS])
 
 
@@ -56,19 +56,19 @@ def gripper(dataset: Dataset) -> list[str]:
 
 
 def _jumps(dataset: Dataset, joints: np.ndarray) -> list[str]:
-    found: dict[int, tuple[int, int, float]] = {}
+    first_jump: dict[int, tuple[int, int, float]] = {}
     for episode in range(dataset.episode_count):
         moved = np.abs(np.diff(joints[dataset.episode_rows(episode)], axis=0))
         for joint in np.flatnonzero(moved.max(axis=0, initial=0) > JUMP_RAD):
             step = int(moved[:, joint].argmax())
-            found.setdefault(int(joint), (episode, step, float(moved[step, joint])))
-    seams = [joint for joint, (_, _, size) in found.items() if abs(size - TURN) < JUMP_RAD]
+            first_jump.setdefault(int(joint), (episode, step, float(moved[step, joint])))
+    seams = [joint for joint, (_, _, size) in first_jump.items() if abs(size - TURN) < JUMP_RAD]
     if seams:
-        return [_seam(dataset, joints, seams, found[seams[0]])]
+        return [_seam(dataset, joints, seams, first_jump[seams[0]])]
     return [
         f"joint {joint + 1} moves {size:.2f} rad between frames {step} and {step + 1} of episode {episode}: degrees taken "
         "for rad (demos.angle_unit=deg), or frames are missing"
-        for joint, (episode, step, size) in list(found.items())[:1]
+        for joint, (episode, step, size) in list(first_jump.items())[:1]
     ]
 
 
@@ -83,7 +83,7 @@ def _seam(dataset: Dataset, joints: np.ndarray, seams: list[int], first: tuple[i
     )
     if min(gap for _, gap in gaps.values()) < JUMP_RAD:
         return f"{start}, and it goes all the way round: no turn without a seam; leave those episodes out (demos.leave_out)"
-    return f"{start}; give state.angle_center_rad=[{','.join(f'{one:g}' for one in centers)}]"
+    return f"{start}; give state.angle_center_rad=[{','.join(f'{center_rad:g}' for center_rad in centers)}]"
 
 
 def free_center(angles_rad: np.ndarray) -> tuple[float, float]:

@@ -12,31 +12,33 @@ FLAT = 2.0  # standard deviation over a frame, of 0..255
 
 def shown(dataset: Dataset) -> list[str]:
     """Every camera's frames have content, use the range of uint8 and change over the data set."""
-    found = []
+    sentences = []
     for role in dataset.roles:
         frames = sample(dataset, role)
         if frames.max() <= 1:
-            found.append(f"{role} holds values from 0 to {frames.max()}: floats in 0..1 stored as uint8 (scaled twice)")
+            sentences.append(
+                f"{role} holds values from 0 to {frames.max()}: floats in 0..1 stored as uint8 (scaled twice)"
+            )
         elif frames.std(axis=(1, 2, 3)).max() < FLAT:
-            found.append(
+            sentences.append(
                 f"{role} is one flat colour (mean {frames.mean():.0f}) and marked valid; render it, or leave the camera out"
             )
         elif len(frames) > 1 and np.ptp(frames.astype(np.int16), axis=0).max() == 0:
-            found.append(f"{role} is the same picture in all {len(frames)} sampled frames")
-    return found
+            sentences.append(f"{role} is the same picture in all {len(frames)} sampled frames")
+    return sentences
 
 
 def sizes(dataset: Dataset) -> list[str]:
     """The frames have the size that the contract promises."""
-    found = []
+    sentences = []
     for camera in dataset.contract.cameras:
         height, width = dataset.image(camera.role, 0).shape[:2]
         if (width, height) != (camera.width_px, camera.height_px):
-            found.append(
+            sentences.append(
                 f"{camera.role} is {width} x {height} px in the data set, the contract says {camera.width_px} x "
                 f"{camera.height_px}"
             )
-    return found
+    return sentences
 
 
 def sample(dataset: Dataset, role: str) -> np.ndarray:

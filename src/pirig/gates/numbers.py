@@ -24,13 +24,15 @@ FINGER_OPEN_M, FINGER_CLOSED_M = 0.02, 0.036
 
 def finite(dataset: Dataset) -> list[str]:
     """Every number of state and actions is finite."""
-    found = []
+    sentences = []
     for name, values in (("state", dataset.state), ("actions", dataset.actions)):
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             row, column = bad[0]
-            found.append(f"{name} holds {len(bad)} NaN or infinite numbers, the first in frame {row}, number {column}")
-    return found
+            sentences.append(
+                f"{name} holds {len(bad)} NaN or infinite numbers, the first in frame {row}, number {column}"
+            )
+    return sentences
 
 
 def seeds(dataset: Dataset) -> list[str]:
@@ -48,10 +50,12 @@ def seeds(dataset: Dataset) -> list[str]:
 def episodes(dataset: Dataset) -> list[str]:
     """No episode is too short to be one, and inside an episode no joint jumps: two episodes were not joined."""
     short = [number for number, length in enumerate(dataset.lengths) if length < SHORT_STEPS]
-    found = [f"{len(short)} episodes have fewer than {SHORT_STEPS} steps (first: episode {short[0]})"] if short else []
+    sentences = (
+        [f"{len(short)} episodes have fewer than {SHORT_STEPS} steps (first: episode {short[0]})"] if short else []
+    )
     joints = _joints(dataset)
     if joints is None:
-        return found
+        return sentences
     for number, start, rows in _rows(dataset):
         moved = np.abs(np.diff(joints[rows], axis=0))
         if moved.size and moved.max() > JUMP_RAD:
@@ -62,30 +66,30 @@ def episodes(dataset: Dataset) -> list[str]:
                 if abs(size - 2 * np.pi) < JUMP_RAD
                 else "two episodes joined into one: replay with `pirig demos`"
             )
-            found.append(
+            sentences.append(
                 f"episode {number} (frame {start + step}): joint {joint} moves {size:.2f} rad in a step, {reason}"
             )
             break
-    return found
+    return sentences
 
 
 def actions(dataset: Dataset) -> list[str]:
     """Normalised control modes stay in [-1, 1] and are not at their limit nearly all the time."""
-    found = []
+    sentences = []
     if "delta" in dataset.contract.control_mode:
         beyond = np.abs(dataset.actions).max(axis=0)
         if beyond.max() > 1.0 + 1e-5:
-            found.append(
+            sentences.append(
                 f"action number {beyond.argmax()} reaches {beyond.max():.3f}; {dataset.contract.control_mode} takes -1 to "
                 "1 (absolute joint targets taken for deltas?)"
             )
         share = (np.abs(dataset.actions[:, :-1]) > 0.999).mean(axis=0)
         if share.max() > SATURATED_SHARE:
-            found.append(f"action number {share.argmax()} is at its limit in {share.max():.0%} of the frames")
+            sentences.append(f"action number {share.argmax()} is at its limit in {share.max():.0%} of the frames")
     moving = dataset.actions[:, :-1].std(axis=0)
     if not (moving > 1e-6).any():
-        found.append("no arm action ever changes")
-    return found
+        sentences.append("no arm action ever changes")
+    return sentences
 
 
 def gripper(dataset: Dataset) -> list[str]:
@@ -138,15 +142,15 @@ def statistics(
 ) -> list[str]:
     """The statistics are this data set's own (without the episodes held out, relative to the state as the actions are
     learned), of its unpadded width, and make numbers that a model can read."""
-    found = []
+    sentences = []
     own = compute(dataset, held_out, relation)
     for name, values in (("state", dataset.state), ("actions", dataset.actions)):
         entry = stats.get(name)
         if entry is None:
-            found.append(f"the norm stats hold no {name}")
+            sentences.append(f"the norm stats hold no {name}")
             continue
         if len(entry.mean) != values.shape[-1]:
-            found.append(
+            sentences.append(
                 f"the norm stats of {name} have {len(entry.mean)} numbers, the data set has {values.shape[-1]}: computed "
                 "after padding, or of another data set"
             )
@@ -155,8 +159,8 @@ def statistics(
         if name == "actions" and relation is not None:
             columns = chunk_columns(dataset, np.arange(dataset.frame_count), relation)
             low, high = np.array([(column.min(), column.max()) for column in columns]).T
-        found += _fits(name, np.stack([low, high]), entry, own[name], normalization)
-    return found
+        sentences += _fits(name, np.stack([low, high]), entry, own[name], normalization)
+    return sentences
 
 
 def _fits(name: str, ends: np.ndarray, entry: NormStats, own: NormStats, normalization: str) -> list[str]:

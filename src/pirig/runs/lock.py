@@ -55,15 +55,15 @@ def job_id(environment: Mapping[str, str]) -> str:
 
 def owner_of(folder: Path, stale_s: float = STALE_S) -> Owner | None:
     """Who writes the folder now; None if nobody, or if its owner is known or presumed dead."""
-    found = _read(folder / FILE_NAME)
-    return found if found and _alive(found, folder / FILE_NAME, stale_s) else None
+    owner = _read(folder / FILE_NAME)
+    return owner if owner and _alive(owner, folder / FILE_NAME, stale_s) else None
 
 
 def require_free(folder: Path, stale_s: float = STALE_S) -> None:
     """Raises RunLocked where another living process writes the folder."""
-    found = owner_of(folder, stale_s)
-    if found and found.token not in _held_here:
-        raise RunLocked(_locked(folder, found, stale_s))
+    owner = owner_of(folder, stale_s)
+    if owner and owner.token not in _held_here:
+        raise RunLocked(_locked(folder, owner, stale_s))
 
 
 @contextmanager
@@ -75,8 +75,8 @@ def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, me = folder / FILE_NAME, this_process()
-    found = _read(path)
-    if found and found.token in _held_here:
+    owner = _read(path)
+    if owner and owner.token in _held_here:
         yield
         return
     _take(path, me, stale_s)
@@ -97,12 +97,12 @@ def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_
 
 def _take(path: Path, me: Owner, stale_s: float) -> None:
     with _guard(path):
-        found = _read(path)
-        same_job = found is not None and found.job != "" and found.job == me.job and found.pid != me.pid
-        if found and not same_job and _alive(found, path, stale_s):
-            raise RunLocked(_locked(path.parent, found, stale_s))
-        if found:
-            print(f"{path.parent}: taken over from {found}, which is gone", file=sys.stderr)
+        owner = _read(path)
+        same_job = owner is not None and owner.job != "" and owner.job == me.job and owner.pid != me.pid
+        if owner and not same_job and _alive(owner, path, stale_s):
+            raise RunLocked(_locked(path.parent, owner, stale_s))
+        if owner:
+            print(f"{path.parent}: taken over from {owner}, which is gone", file=sys.stderr)
         write_text(path, json.dumps(asdict(me)) + "\n")
 
 
@@ -150,9 +150,9 @@ def _silent_s(path: Path) -> float:
 
 def _beat(path: Path, me: Owner, done: threading.Event, every_s: float) -> None:
     while not done.wait(every_s):
-        found = _read(path)
-        if found is None or found.token != me.token:
-            print(f"{path.parent} was taken over by {found}: this process stops at once, or two would write one run")
+        owner = _read(path)
+        if owner is None or owner.token != me.token:
+            print(f"{path.parent} was taken over by {owner}: this process stops at once, or two would write one run")
             sys.stdout.flush()
             os._exit(1)
         os.utime(path)

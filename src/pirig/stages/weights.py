@@ -126,13 +126,13 @@ def _expected(options: argparse.Namespace, folder: Path, shapes: dict) -> tuple[
     from pirig.weights.match import WeightsError, kind_of, named_config, size_of
 
     try:
-        kind, found = kind_of(shapes), size_of(shapes)
+        kind, size_name = kind_of(shapes), size_of(shapes)
     except WeightsError as error:
         raise WeightsError(f"{folder}: {error}") from error
     recorded = recorded_config(folder)
     if recorded is not None and not (options.model or options.size or options.lora):
-        return f"{kind} weights by pirig, {_size_words(found)}, compared with its own policy.json", recorded
-    size = options.size or found
+        return f"{kind} weights by pirig, {_size_words(size_name)}, compared with its own policy.json", recorded
+    size = options.size or size_name
     if size not in SIZES:
         raise WeightsError(
             f"{folder}: {kind} weights of none of the named sizes ({', '.join(SIZES)}); say --size to see the differences"
@@ -148,7 +148,7 @@ def _expected(options: argparse.Namespace, folder: Path, shapes: dict) -> tuple[
             expert=replace(config.expert, lora=base.expert_lora),
         )
     expected = f"{options.model or kind}, size={size}" + (", LoRA" if config.vlm.lora or config.expert.lora else "")
-    return f"{kind} weights, {_size_words(found)}, compared with {expected}", config
+    return f"{kind} weights, {_size_words(size_name)}, compared with {expected}", config
 
 
 def _size_words(size: str) -> str:

@@ -45,10 +45,10 @@ class Composer:
         groups = [item for item in parsed if self._is_group(item)]
         key = tuple(str(item.input_line) for item in groups)
         if key not in self.composed:
-            found = self.loader.load_sweep_config(self.master, list(key))
-            with open_dict(found):
-                del found["hydra"]
-            self.composed[key] = found
+            composed = self.loader.load_sweep_config(self.master, list(key))
+            with open_dict(composed):
+                del composed["hydra"]
+            self.composed[key] = composed
         config = copy.deepcopy(self.composed[key])
         ConfigLoaderImpl._apply_overrides_to_config([item for item in parsed if item not in groups], config)
         return config

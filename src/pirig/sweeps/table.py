@@ -46,14 +46,14 @@ class Row:
 
 def find_runs(folder: Path) -> list[Path]:
     """Run folders at or up to two levels below `folder`. Raises ValueError where there is none."""
-    found = [folder] if _is_run(folder) else []
-    for pattern in () if found else ("*", "*/*"):
-        found += [path for path in folder.glob(pattern) if _is_run(path)]
-    if not found:
+    runs = [folder] if _is_run(folder) else []
+    for pattern in () if runs else ("*", "*/*"):
+        runs += [path for path in folder.glob(pattern) if _is_run(path)]
+    if not runs:
         raise ValueError(
             f"{folder}: no runs there; expected an experiment's folder, such as outputs/quickstart, or a run's"
         )
-    return sorted(found)
+    return sorted(runs)
 
 
 def _is_run(path: Path) -> bool:
@@ -64,19 +64,19 @@ def _is_run(path: Path) -> bool:
 def rows(folders: Iterable[Path]) -> list[Row]:
     """One question to SLURM for all of them."""
     records = {folder: record.read(folder) for folder in folders}
-    ids = {entry["job"] for found in records.values() for entry in record.newest_jobs(found).values()}
+    ids = {entry["job"] for recorded in records.values() for entry in record.newest_jobs(recorded).values()}
     known = slurm.states(ids) if ids - {""} else {}
-    return [_row(folder, found, known) for folder, found in records.items()]
+    return [_row(folder, recorded, known) for folder, recorded in records.items()]
 
 
-def _row(folder: Path, found: dict[str, Any], known: dict[str, JobState]) -> Row:
+def _row(folder: Path, recorded: dict[str, Any], known: dict[str, JobState]) -> Row:
     status = read_status(folder)
-    newest = record.newest_jobs(found)
+    newest = record.newest_jobs(recorded)
     jobs = {stage: known.get(entry["job"], JobState("")) for stage, entry in newest.items()}
-    jobs = {stage: state for stage, state in jobs.items() if not (_is_bad(state) and _done_since(stage, found))}
+    jobs = {stage: state for stage, state in jobs.items() if not (_is_bad(state) and _done_since(stage, recorded))}
     live = {stage: state for stage, state in jobs.items() if state.live}
     state, stage, note = _state(folder, status, newest, jobs, live)
-    steps = _steps(folder, found)
+    steps = _steps(folder, recorded)
     step, loss, step_s = _training(folder)
     step = max(step, saved_step(folder))
     eta = (steps - step) * step_s if state == "running" and stage == "train" and step_s and steps else None
@@ -115,9 +115,9 @@ def _is_bad(state: JobState) -> bool:
     return state.name not in ("", "COMPLETED") and not state.live
 
 
-def _done_since(stage: str, found: dict[str, Any]) -> bool:
+def _done_since(stage: str, recorded: dict[str, Any]) -> bool:
     """By another process than the job that SLURM remembers."""
-    config = record.config_of(found)
+    config = record.config_of(recorded)
     return is_done(stage, config, places_of(config))
 
 
@@ -133,8 +133,8 @@ def _order(stage: str) -> int:
     return STAGE_ORDER.index(stage) if stage in STAGE_ORDER else len(STAGE_ORDER)
 
 
-def _steps(folder: Path, found: dict[str, Any]) -> int:
-    config = found.get("config")
+def _steps(folder: Path, recorded: dict[str, Any]) -> int:
+    config = recorded.get("config")
     if config is None:
         config = yaml.load((folder / "config.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return int(config["train"]["steps"])
@@ -148,31 +148,31 @@ def _training(folder: Path) -> tuple[int, float | None, float | None]:
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES), os.SEEK_SET)
         lines = file.read().decode(errors="replace").splitlines()
-    found = []
+    rows = []
     for line in reversed(lines):
         try:
-            found.append(json.loads(line))
+            rows.append(json.loads(line))
         except ValueError:  # cut off at one of its ends
             continue
-        if len(found) == WINDOW:
+        if len(rows) == WINDOW:
             break
-    if not found:
+    if not rows:
         return 0, None, None
-    speed = [row["step_s"] for row in found if "step_s" in row]
-    loss = sum(row["loss"] for row in found) / len(found)
-    return int(found[0]["step"]), loss, sum(speed) / len(speed) if speed else None
+    speed = [row["step_s"] for row in rows if "step_s" in row]
+    loss = sum(row["loss"] for row in rows) / len(rows)
+    return int(rows[0]["step"]), loss, sum(speed) / len(speed) if speed else None
 
 
 def _success(folder: Path) -> str:
     """k/n of the newest evaluation; "-" without one."""
-    found = sorted(folder.glob("eval/*/rates.json"), key=lambda path: path.stat().st_mtime)
-    if not found:
+    measured = sorted(folder.glob("eval/*/rates.json"), key=lambda path: path.stat().st_mtime)
+    if not measured:
         return "-"
-    policy = json.loads(found[-1].read_text())["policy"]
+    policy = json.loads(measured[-1].read_text())["policy"]
     return f"{policy['k']}/{policy['n']}"
 
 
-def render(found: Iterable[Row]) -> Any:
+def render(rows: Iterable[Row]) -> Any:
     """A rich table."""
     from rich.table import Table
 
@@ -189,7 +189,7 @@ def render(found: Iterable[Row]) -> Any:
         ("", 0),
     ):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in found:
+    for row in rows:
         table.add_row(
             f"{row.folder.parent.name}/{row.folder.name}",
             f"[{colours.get(row.state, 'yellow')}]{row.state}[/]",

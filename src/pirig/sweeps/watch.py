@@ -21,12 +21,12 @@ def wait(jobs: Sequence[Submitted], poll_s: float) -> list[Submitted]:
     told: dict[str, str] = {}
     while True:
         try:
-            found = slurm.states(job.job for job in jobs)
+            known = slurm.states(job.job for job in jobs)
         except ValueError as error:  # SLURM restarts now and then
             print(f"{error}; trying again", file=sys.stderr)
             time.sleep(poll_s)
             continue
-        now = {job.job: found.get(job.job) or _without_slurm(job) for job in jobs}
+        now = {job.job: known.get(job.job) or _without_slurm(job) for job in jobs}
         for job in jobs:
             _tell(job, now[job.job], told)
         if not any(state.live for state in now.values()):

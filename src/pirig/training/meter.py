@@ -30,12 +30,12 @@ class Meter:
         if self.cost is None:
             return {}
         flops_per_s = samples_per_s * self.cost.step
-        found = {
+        measured = {
             "tokens_per_s": round(samples_per_s * self.cost.tokens, 1),
             "tflops_per_s": round(flops_per_s / 1e12, 6),
         }
         mfu = utilisation(flops_per_s, self.config, self.kind, self.devices)
-        return found if mfu is None else {**found, "mfu": round(mfu, 4)}
+        return measured if mfu is None else {**measured, "mfu": round(mfu, 4)}
 
 
 def _cost(config: ModelConfig, batches: Batches, draws: int, trainable: Tree | None) -> SampleCost:

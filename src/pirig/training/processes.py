@@ -33,18 +33,18 @@ def find_group(environment: Mapping[str, str]) -> Group | None:
     JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID go first, then SLURM's step with several
     tasks (`srun`; a batch script's own shell is no such step). Raises ValueError where one of the three is missing.
     """
-    given = {name: environment[name] for name in (ADDRESS, COUNT, INDEX) if environment.get(name)}
-    if given:
-        missing = [name for name in (ADDRESS, COUNT, INDEX) if name not in given]
+    settings = {name: environment[name] for name in (ADDRESS, COUNT, INDEX) if environment.get(name)}
+    if settings:
+        missing = [name for name in (ADDRESS, COUNT, INDEX) if name not in settings]
         if missing:
             raise ValueError(
-                f"{', '.join(given)} set but not {', '.join(missing)}: several processes need all three (address host:port "
-                f"of process 0, how many, which one); unset {', '.join(given)} to train in one process"
+                f"{', '.join(settings)} set but not {', '.join(missing)}: several processes need all three (address host:port "
+                f"of process 0, how many, which one); unset {', '.join(settings)} to train in one process"
             )
-        count, index = _number(given, COUNT), _number(given, INDEX)
+        count, index = _number(settings, COUNT), _number(settings, INDEX)
         if not 0 <= index < count:
             raise ValueError(f"{INDEX}={index} with {COUNT}={count}: expected 0 to {count - 1}")
-        return Group(given[ADDRESS], count, index) if count > 1 else None
+        return Group(settings[ADDRESS], count, index) if count > 1 else None
     in_step = environment.get("SLURM_STEP_NODELIST") and environment.get("SLURM_PROCID")
     tasks = environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS") or "1"
     return Group(gpus=_gpus(environment)) if in_step and int(tasks) > 1 else None
@@ -57,11 +57,11 @@ def _gpus(environment: Mapping[str, str]) -> tuple[int, ...] | None:
     return tuple(range(len(visible))) or None if one_task_each else None
 
 
-def _number(given: Mapping[str, str], name: str) -> int:
+def _number(settings: Mapping[str, str], name: str) -> int:
     try:
-        return int(given[name])
+        return int(settings[name])
     except ValueError as error:
-        raise ValueError(f"{name}={given[name]!r}: expected a whole number") from error
+        raise ValueError(f"{name}={settings[name]!r}: expected a whole number") from error
 
 
 def join(environment: Mapping[str, str] | None = None) -> None:

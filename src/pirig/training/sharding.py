@@ -95,11 +95,11 @@ def make_placement(
 
     Raises ValueError where the devices do not divide so, or the batch not by the devices.
     """
-    found = list(jax.devices() if devices is None else devices)
-    count = len(found)
+    visible = list(jax.devices() if devices is None else devices)
+    count = len(visible)
     if count % fsdp:
         raise ValueError(
-            f"fsdp={fsdp} with {count} {found[0].platform} device{'s' * (count > 1)}: {count} does not divide by {fsdp}; "
+            f"fsdp={fsdp} with {count} {visible[0].platform} device{'s' * (count > 1)}: {count} does not divide by {fsdp}; "
             f"choose fsdp={math.gcd(fsdp, count)}, or run where there are {fsdp} devices"
         )
     if batch_size % (count * accumulate):
@@ -108,5 +108,5 @@ def make_placement(
             f"train.batch_size={batch_size} with {count} devices and train.accumulate={accumulate}: each device takes an "
             f"equal share of each part; choose train.batch_size={fitting}, or fewer devices (CUDA_VISIBLE_DEVICES)"
         )
-    grid = np.array(found, dtype=object).reshape(count // fsdp, fsdp)
+    grid = np.array(visible, dtype=object).reshape(count // fsdp, fsdp)
     return Placement(Mesh(grid, (DATA, FSDP)), min_bytes)

@@ -50,6 +50,6 @@ def _moved(actions: np.ndarray, state: np.ndarray, mask: np.ndarray, sign: int) 
             f"number {dims} of an action is relative to the state, but there are {actions.shape[-1]} numbers in an action "
             f"and {state.shape[-1]} in the state"
         )
-    found = actions.copy()
-    found[..., :dims] += sign * np.where(mask, state[..., :dims], 0)[..., None, :]
-    return found
+    shifted = actions.copy()
+    shifted[..., :dims] += sign * np.where(mask, state[..., :dims], 0)[..., None, :]
+    return shifted

@@ -46,11 +46,11 @@ def _load(library: Path, root: Path) -> None:
             return
         except OSError as error:
             missing = str(error).split(":")[0]
-            found = next(root.rglob(missing), None)
-            if found is None or missing in tried:
+            beside = next(root.rglob(missing), None)
+            if beside is None or missing in tried:
                 return  # the probe will say that nothing renders
             tried.add(missing)
-            _load(found, root)
+            _load(beside, root)
 
 
 def limit_threads() -> None:
