@@ -109,7 +109,7 @@ def collect(paths: Iterable[Path]) -> list[Run]:
 
     Raises ValueError where a path holds no run or none can be read.
     """
-    folders = [folder for path in paths for folder in _found(path)]
+    folders = [folder for path in paths for folder in _folders_below(path)]
     unique = list({folder.resolve(): folder for folder in folders}.values())
     if len(unique) < SLOW:
         results = [_readable(folder) for folder in unique]
@@ -137,7 +137,7 @@ def _counted(runs: Iterator[Run | ValueError], progress: Progress) -> Iterator[R
         yield run
 
 
-def _found(path: Path) -> list[Path]:
+def _folders_below(path: Path) -> list[Path]:
     if not path.is_dir():
         raise ValueError(
             f"{path}: expected a run folder or a folder of runs, found {'a file' if path.exists() else 'nothing'}."

@@ -40,11 +40,14 @@ def convert(source: LeRobotSource, dataset_folder: Path, contract: Contract, set
     recording does not fit (see `check`) or the disk is too small."""
     recorded = check(source, contract, settings)
     with LeRobotWriter(dataset_folder, contract) as writer, Progress("convert", len(recorded)) as progress:
-        writer.require_space(sum(len(one.actions) for one in recorded))
-        for one in recorded:
-            if not writer.reuse_episode(one.state, one.actions, seed=one.episode.index):
+        writer.require_space(sum(len(recording.actions) for recording in recorded))
+        for recording in recorded:
+            if not writer.reuse_episode(recording.state, recording.actions, seed=recording.episode.index):
                 writer.add_episode(
-                    _images(source, contract, one.episode), one.state, one.actions, seed=one.episode.index
+                    _images(source, contract, recording.episode),
+                    recording.state,
+                    recording.actions,
+                    seed=recording.episode.index,
                 )
             progress.advance()
         writer.finish(_provenance(source, settings, len(recorded)))
@@ -66,7 +69,7 @@ def check(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> l
         )
     _require_widths(source, contract, settings)
     chosen = _chosen(source, settings.leave_out)
-    return [_recorded(source, one, contract, settings) for one in chosen]
+    return [_recorded(source, episode, contract, settings) for episode in chosen]
 
 
 def require_same(folder: Path, source_folder: Path) -> None:
@@ -86,14 +89,14 @@ def require_same(folder: Path, source_folder: Path) -> None:
 
 def _require_cameras(source: LeRobotSource, contract: Contract) -> None:
     for camera in contract.cameras:
-        found, wanted = image_size(source.features, camera.sensor), (camera.width_px, camera.height_px)
-        if found != wanted:
+        size_px, wanted = image_size(source.features, camera.sensor), (camera.width_px, camera.height_px)
+        if size_px != wanted:
             has = ", ".join(
                 f"{name} {image_size(source.features, name)}" for name in source.features if "image" in name
             )
             raise ValueError(
-                f"{source.folder}: {camera.role} is to be column {camera.sensor!r} of {wanted} px, found {found} (image columns: "
-                f"{has or 'none'}); change camera.entries.<camera>.sensor, or width_px and height_px (0: as recorded)."
+                f"{source.folder}: {camera.role} is to be column {camera.sensor!r} of {wanted} px, found {size_px} (image "
+                f"columns: {has or 'none'}); change camera.entries.<camera>.sensor, or width_px and height_px (0: as recorded)."
             )
     missing = source.missing_files()
     if missing:
@@ -120,23 +123,23 @@ def _require_widths(source: LeRobotSource, contract: Contract, settings: DemosCo
 
 def _names(source: LeRobotSource, columns: list[str]) -> str:
     """What the data set calls them, where it does."""
-    found: list[str] = []
+    names_there: list[str] = []
     for column in columns:
         names = source.features[split_column(column)[0]].get("names")
         names = next(iter(names.values()), None) if isinstance(names, dict) else names
-        found += [str(name) for name in (names or [])[split_column(column)[1]]]
-    return f" ({' '.join(found)})" if found else ""
+        names_there += [str(name) for name in (names or [])[split_column(column)[1]]]
+    return f" ({' '.join(names_there)})" if names_there else ""
 
 
 def _chosen(source: LeRobotSource, leave_out: list[int]) -> list[Episode]:
-    known = {one.index for one in source.episodes}
+    known = {episode.index for episode in source.episodes}
     unknown = sorted(set(leave_out) - known)
     if unknown:
         raise ValueError(
             f"demos.leave_out: {source.folder} has no episode {unknown[0]}; it has {min(known)} to {max(known)}."
         )
-    chosen = [one for one in source.episodes if one.index not in set(leave_out)]
-    short = [one.index for one in chosen if one.length < 2]
+    chosen = [episode for episode in source.episodes if episode.index not in set(leave_out)]
+    short = [episode.index for episode in chosen if episode.length < 2]
     if short:
         raise ValueError(
             f"{source.folder}: {len(short)} episodes have fewer than 2 frames, so nothing moves in them; give "
@@ -189,15 +192,15 @@ def _require_rate(where: str, times_s: np.ndarray | None, fps: int) -> None:
 
 
 def _images(source: LeRobotSource, contract: Contract, episode: Episode) -> dict[str, np.ndarray]:
-    found = {camera.role: source.images(episode, camera.sensor) for camera in contract.cameras}
-    for role, frames in found.items():
-        camera = next(one for one in contract.cameras if one.role == role)
+    images = {camera.role: source.images(episode, camera.sensor) for camera in contract.cameras}
+    for role, frames in images.items():
+        camera = next(candidate for candidate in contract.cameras if candidate.role == role)
         if frames.shape[1:] != (camera.height_px, camera.width_px, 3):
             raise ValueError(
                 f"{source.folder}: {camera.sensor} of episode {episode.index} is {frames.shape[2]} x {frames.shape[1]} px, "
                 f"meta/info.json says {camera.width_px} x {camera.height_px}; record it again."
             )
-    return found
+    return images
 
 
 def _provenance(source: LeRobotSource, settings: DemosConfig, kept: int) -> dict[str, Any]:

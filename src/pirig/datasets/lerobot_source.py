@@ -102,7 +102,9 @@ class LeRobotSource:
         return digest.hexdigest()[:16]
 
     def missing_files(self) -> list[Path]:
-        needed = {file for one in self.episodes for file in (one.data, *(path for path, _ in one.videos.values()))}
+        needed = {
+            file for episode in self.episodes for file in (episode.data, *(path for path, _ in episode.videos.values()))
+        }
         return sorted(file for file in needed if not file.is_file())
 
     def numbers(self, episode: Episode, columns: list[str]) -> np.ndarray:

@@ -34,9 +34,9 @@ def chunk_columns(dataset: Dataset, rows: np.ndarray, relation: Relative) -> Ite
     last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)[rows]
     steps = np.minimum(rows[:, None] + np.arange(relation.horizon), last[:, None])
     for number in range(dataset.actions.shape[-1]):
-        one = slice(number, number + 1)
+        column = slice(number, number + 1)
         chunks = dataset.actions[:, number][steps][..., None]
-        yield relative(chunks, dataset.state[rows, one], relation.mask[one])[..., 0]
+        yield relative(chunks, dataset.state[rows, column], relation.mask[column])[..., 0]
 
 
 def of_rows(rows: np.ndarray) -> NormStats:

@@ -50,10 +50,10 @@ def _unpack(archive: Path, stage: Path) -> None:
 
 
 def _planned(folder: Path, env_id: str) -> Path:
-    found = sorted(folder.rglob(PLANNED))
-    if not found:
+    planned = sorted(folder.rglob(PLANNED))
+    if not planned:
         files = ", ".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*.h5"))) or "no h5 file"
         raise ValueError(
             f"{folder}: the demos of {env_id} hold {files}, expected {PLANNED}; give one of them as demos.path=FILE.h5"
         )
-    return found[0]
+    return planned[0]
