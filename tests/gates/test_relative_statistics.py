@@ -10,7 +10,7 @@ from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
-from pirig.diagnosis.open_loop import OpenLoop
+from pirig.evaluation.open_loop import OpenLoop
 from pirig.gates import numbers, policy
 from pirig.policies.assets import policy_record
 from pirig.runs import progress
