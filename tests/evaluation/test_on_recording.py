@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from pirig.diagnosis.on_recording import measure
 
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
+from pirig.evaluation.measured import load
+from pirig.evaluation.on_recording import measure
 from tests.datasets.kinova_recordings import data_set_of, write_recording
 
 HORIZON, OFF = 4, 0.25
