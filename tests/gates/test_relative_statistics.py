@@ -9,6 +9,7 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.make import relation_of
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.open_loop import OpenLoop
 from pirig.gates import numbers, policy
@@ -68,7 +69,7 @@ def test_the_data_set_is_shared_and_each_kind_has_statistics_of_its_own(made):
 
 def test_the_gate_knows_whose_statistics_they_are(made):
     config, _, dataset = made
-    relation = stats.relation_of(config)
+    relation = relation_of(config)
     assert numbers.statistics(dataset, compute(dataset, (), relation), "quantile", (), relation) == []
     assert numbers.statistics(dataset, compute(dataset, (1,), relation), "quantile", (1,), relation) == []
     for given, asked in ((compute(dataset), relation), (compute(dataset, (), relation), None)):
@@ -81,7 +82,7 @@ def test_the_gate_knows_whose_statistics_they_are(made):
 def test_doctor_asks_a_runs_own_statistics(made):
     config, _, _ = made
     path = stats.make(config, places_of(config))
-    _, own = doctor._data_set(path, "quantile", config.gates, stats.relation_of(config))
+    _, own = doctor._data_set(path, "quantile", config.gates, relation_of(config))
     _, other = doctor._data_set(path, "quantile", config.gates)
     assert own.good and other.found["statistics"]
 

@@ -8,21 +8,14 @@ from pirig.config.places import Places
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.measured import ErrorRow, Measured
-from pirig.evaluation.open_loop import Errors, OpenLoop
+from pirig.evaluation.open_loop import Errors, loop_of
 from pirig.policies.policy import Policy
 
 
 def measure(policy: Policy, dataset: Dataset, held_out: list[int], places: Places, frame_count: int) -> Measured:
     """On up to `frame_count` frames of each set; the row held_out is missing where the run held none out."""
     images = frame_cache(dataset, policy.pipeline.contract.image_px, places.frame_caches)
-    loop = OpenLoop(
-        policy.predict,
-        dataset,
-        images,
-        noise_shape=policy.noise_shape,
-        batch_size=policy.batch_size,
-        relative_to_state=policy.pipeline.relative_to_state,
-    )
+    loop = loop_of(policy, dataset, images)
     trained = [one for one in range(dataset.episode_count) if one not in set(held_out)]
     rows, names = dataset.rows_without(held_out), policy.pipeline.contract.action_layout.split()
     sets = {"held_out": held_out, "training": trained}

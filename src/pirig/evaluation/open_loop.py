@@ -9,6 +9,7 @@ import numpy as np
 
 from pirig.datasets.lerobot_read import Dataset
 from pirig.files.progress import Progress
+from pirig.policies.policy import Policy
 from pirig.transforms.relative import absolute, mask_of, relative
 
 Images = Mapping[str, np.ndarray]
@@ -119,6 +120,17 @@ class OpenLoop:
 
     def _noise(self, row: int) -> np.ndarray:
         return np.random.default_rng([SEED, row]).standard_normal(self.noise_shape, np.float32)
+
+
+def loop_of(policy: Policy, dataset: Dataset, images: Images) -> OpenLoop:
+    return OpenLoop(
+        policy.predict,
+        dataset,
+        images,
+        noise_shape=policy.noise_shape,
+        batch_size=policy.batch_size,
+        relative_to_state=policy.pipeline.relative_to_state,
+    )
 
 
 def rows_of(dataset: Dataset, episodes: Sequence[int], count: int) -> np.ndarray:

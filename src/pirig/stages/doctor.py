@@ -82,7 +82,7 @@ def reports(folder: Path) -> Iterator[tuple[str, Report]]:
         return
     config = of_run(folder, [])
     from pirig.config.places import places_of
-    from pirig.stages.stats import relation_of
+    from pirig.datasets.make import relation_of
 
     unseen = goal_is_observable(config, allowed=False)
     yield f"config {folder / 'config.yaml'}", Report({"goal_is_observable": [unseen] if unseen else []}, [])
