@@ -88,7 +88,8 @@ def _submit_group(
     try:
         with executor.batch():
             jobs = [
-                executor.submit(Job(task.stage, as_plain(task.config), run_stage, settings.max_requeues)) for task in tasks
+                executor.submit(Job(task.stage, as_plain(task.config), run_stage, settings.max_requeues))
+                for task in tasks
             ]
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         raise ValueError(
