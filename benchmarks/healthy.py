@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.report import RESULTS
 from pirig.comparison.collect import read_run
 from pirig.files.atomic import write_text
-from pirig.stages.doctor import reports
+from pirig.gates.ask import reports
 
 
 def main() -> int:

@@ -30,11 +30,13 @@ class _PirigLauncher(Launcher):
         self.loader, self.task, self.config = hydra_context.config_loader, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from pirig.stages.jobs import run_stage
         from pirig.sweeps.launch import launch
         from pirig.sweeps.points import Composer
 
         compose = Composer(self.loader, self.config).compose
-        self.task.launched(lambda verb: launch(verb, job_overrides, compose, self.kind, self.settings))  # type: ignore
+        known = compose, self.kind, self.settings, run_stage
+        self.task.launched(lambda verb: launch(verb, job_overrides, *known))  # type: ignore[attr-defined]
         return []
 
 

@@ -4,13 +4,15 @@ import h5py
 import numpy as np
 import pytest
 
-from pirig.datasets.inspect import describe
+from pirig.datasets.inspect import look
 from pirig.demos.manifest import episode_file, read_episode, write_episode
 from tests.datasets.episodes import write_dataset
 
 
 def text(path) -> str:
-    return "\n".join(describe(path))
+    """All that is shown and all that is lacking."""
+    content = look(path)
+    return "\n".join([*content.lines, *content.missing])
 
 
 @pytest.fixture
@@ -53,12 +55,12 @@ def test_demos(demos):
     found = text(demos)
     assert "4 kept of 5 tried, 5 to 8 steps" in found
     assert "PushCube-v1" in found and "image/base_0_rgb" in found and "[5, 32, 32, 3]" in found
-    assert "nothing is missing: convert it with `pirig convert`" in found
+    assert look(demos).missing == []
 
 
 def test_surplus_and_missing_episodes(demos):
     write_episode(episode_file(demos, 99), read_episode(episode_file(demos, 1)))
-    assert "nothing is missing" in text(demos)
+    assert look(demos).missing == []
     episode_file(demos, 2).unlink()
     assert "1 of the manifest's episodes" in text(demos)
 
@@ -78,7 +80,7 @@ def test_demos_that_are_damaged_or_unfinished(demos):
 
 def test_npz(demos):
     file = episode_file(demos, 0)
-    assert "nothing is missing" in text(file)
+    assert look(file).missing == []
     write_episode(file, {"actions": np.full((3, 7), np.inf)})
     found = text(file)
     assert "NOT FINITE" in found and "no rgb" in found and "no qpos" in found
@@ -88,7 +90,7 @@ def test_lerobot_folder(tmp_path, contract):
     folder = write_dataset(tmp_path / "lerobot", contract, range(3))
     found = text(folder)
     assert "LeRobot v3.0: 3 episodes, 18 frames at 20 Hz" in found
-    assert "observation.images.base_0_rgb" in found and "nothing is missing" in found
+    assert "observation.images.base_0_rgb" in found and look(folder).missing == []
     (folder / "meta/pirig/contract.json").unlink()
     assert "expected a contract.json" in text(folder)
     (folder / "meta/info.json").write_text("{")
@@ -97,6 +99,6 @@ def test_lerobot_folder(tmp_path, contract):
 
 def test_nothing_and_unknown_kinds(tmp_path):
     with pytest.raises(ValueError, match="there is nothing"):
-        describe(tmp_path / "no")
+        look(tmp_path / "no")
     with pytest.raises(ValueError, match="neither"):
-        describe(tmp_path)
+        look(tmp_path)

@@ -17,12 +17,12 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import ContractError
+from pirig.datasets.make import wandering
 from pirig.demos.manifest import DemosManifest, episode_files, longest_usual, read_episode, read_tried
 from pirig.demos.maniskill.generate import generate
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.maniskill.replay import Recorder, open_simulators, replay
 from pirig.demos.maniskill.trajectory import from_file, read_index
-from pirig.stages import demos as stage
 
 OVERRIDES = ["experiment=quickstart", "demos.count=2", "camera.resolution_px=32"]
 
@@ -139,9 +139,9 @@ def test_a_torn_episode_is_not_taken_over(config, planned, tmp_path, monkeypatch
 def test_demos_in_which_the_planner_wandered_are_named_and_leave_the_step_limit_alone():
     lengths = [61, 72, 75, 128] * 6
     usual = DemosManifest(24, 24, list(range(24)), lengths, "test")
-    assert stage._wandering(usual, 1.5) is None
+    assert wandering(usual, 1.5) is None
     wandered = dataclasses.replace(usual, kept=25, seeds=[*usual.seeds, 31], lengths=[*lengths, 807])
-    said = stage._wandering(wandered, 1.5)
+    said = wandering(wandered, 1.5)
     assert "seed 31: 807" in said and "192 steps" in said and "eval.max_steps=1211" in said
     assert longest_usual(wandered.lengths) == 128
     assert longest_usual([*lengths, 300, 807]) == 807  # two of 26: this task has long demos

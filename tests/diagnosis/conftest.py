@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pirig.diagnosis.evidence import Errors, Evidence, HandOver, History, Late, Outcome, Parity
+from pirig.diagnosis.evidence import Evidence, HandOver, History, Late, Outcome, Parity
+from pirig.evaluation.open_loop import Errors
 
 CHUNK, NUMBERS = 16, 7
 

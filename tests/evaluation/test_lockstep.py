@@ -145,7 +145,7 @@ def as_on_a_gpu(smoke_run, tmp_path, monkeypatch):
 def test_the_stage_asks_the_gates_there_and_measures_what_the_cpu_measures(as_on_a_gpu):
     config, places = as_on_a_gpu
     (cpu,) = places.run.glob("eval/*/rates.json")
-    rates = stage.make(config, places)
+    rates = stage.make(config, places).plain()
     (gpu,) = set(places.run.glob("eval/*/rates.json")) - {cpu}
     gates = json.loads((gpu.parent / "gates.json").read_text())
     assert gates["found"]["demo_replay"] == gates["found"]["first_frame"] == [] and len(gates["found"]) > 2

@@ -10,7 +10,7 @@ import numpy as np
 from pirig.diagnosis import parity, teacher_forced
 from pirig.diagnosis.causes import ranked
 from pirig.diagnosis.evidence import Evidence, History, Outcome
-from pirig.diagnosis.open_loop import OpenLoop
+from pirig.evaluation.open_loop import OpenLoop
 from pirig.evaluation.rollouts import Request
 from tests.faults.faults import fault
 

@@ -10,8 +10,8 @@ import yaml
 
 from pirig.config.schema import GatesConfig
 from pirig.gates import data, policy
+from pirig.gates.ask import reports
 from pirig.gates.finding import GateError, Report, require_good, run_gates
-from pirig.stages.doctor import reports
 from tests.faults import diagnosed
 from tests.faults.faults import FAULTS
 

@@ -9,12 +9,15 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.make import relation_of
 from pirig.datasets.norm_stats import compute
-from pirig.diagnosis.open_loop import OpenLoop
-from pirig.gates import numbers, policy
+from pirig.evaluation.inference import looks
+from pirig.evaluation.open_loop import OpenLoop
+from pirig.gates import ask, numbers, policy
+from pirig.gates.acts import acts
 from pirig.policies.assets import policy_record
 from pirig.runs import progress
-from pirig.stages import doctor, stats, verify
+from pirig.stages import stats
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.tokenizer import BuiltinTokenizer
@@ -68,7 +71,7 @@ def test_the_data_set_is_shared_and_each_kind_has_statistics_of_its_own(made):
 
 def test_the_gate_knows_whose_statistics_they_are(made):
     config, _, dataset = made
-    relation = stats.relation_of(config)
+    relation = relation_of(config)
     assert numbers.statistics(dataset, compute(dataset, (), relation), "quantile", (), relation) == []
     assert numbers.statistics(dataset, compute(dataset, (1,), relation), "quantile", (1,), relation) == []
     for given, asked in ((compute(dataset), relation), (compute(dataset, (), relation), None)):
@@ -81,8 +84,8 @@ def test_the_gate_knows_whose_statistics_they_are(made):
 def test_doctor_asks_a_runs_own_statistics(made):
     config, _, _ = made
     path = stats.make(config, places_of(config))
-    _, own = doctor._data_set(path, "quantile", config.gates, stats.relation_of(config))
-    _, other = doctor._data_set(path, "quantile", config.gates)
+    _, own = ask.data_set(path, "quantile", config.gates, relation_of(config))
+    _, other = ask.data_set(path, "quantile", config.gates)
     assert own.good and other.found["statistics"]
 
 
@@ -104,12 +107,11 @@ def policy_of(pipeline, learned):
     return SimpleNamespace(predict=predict, pipeline=pipeline, noise_shape=(HORIZON, 8))
 
 
-def test_a_policy_whose_actions_follow_the_state_only_by_the_sum_is_found_out(made, monkeypatch):
+def test_a_policy_whose_actions_follow_the_state_only_by_the_sum_is_found_out(made):
     config, _, dataset = made
     moves = np.random.default_rng(0).normal(0, 0.1, (HORIZON, 8)).astype(np.float32)
     blind = policy_of(pipeline_of(config, dataset), moves)
-    monkeypatch.setattr(verify, "_print_inputs", lambda policy, frame: None)
-    (said,) = verify.infer(blind, dataset)
+    (said,) = acts(blind, looks(dataset), 1.0)
     assert "do not depend on what the policy sees" in said
     images = {role: np.zeros((dataset.frame_count, 8, 8, 3), np.uint8) for role in dataset.roles}
     shared = {"noise_shape": (HORIZON, 8), "batch_size": 8}

@@ -1,9 +1,10 @@
-"""Says what an h5, an npz, a demos folder or a LeRobot folder holds, and what it lacks to be trained on."""
+"""Says what an h5, an npz, a demos folder or a LeRobot folder holds, and apart from it what it lacks to be trained on."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,26 @@ EPISODES_SHOWN = 2
 RANGE_LIMIT = 2_000_000  # numbers; the range of larger arrays is not computed
 
 
-def describe(path: Path) -> list[str]:
-    """Lines for the screen: a tree with shapes, types and ranges, then what is missing to train on it.
+@dataclass(frozen=True)
+class Content:
+    """`lines`: a tree with shapes, types and ranges; `missing`: what it lacks to be trained on."""
 
-    Raises ValueError where there is nothing at `path` or its kind is unknown; a damaged file gets a line that says so.
-    """
-    path = Path(path)
+    lines: list[str]
+    missing: list[str]
+
+
+def look(path: Path) -> Content:
+    """Raises ValueError where there is nothing at `path` or its kind is unknown; of a damaged file both parts say so."""
     if not path.exists():
         raise ValueError(f"{path}: there is nothing; expected an .h5, an .npz, a demos folder or a LeRobot folder")
-    return [f"{path}", *_describer(path)(path)]
+    return _describer(path)(path)
 
 
-def _describer(path: Path) -> Callable[[Path], list[str]]:
+def _damaged(reason: str) -> Content:
+    return Content([f"  damaged: {reason}"], [f"damaged: {reason}"])
+
+
+def _describer(path: Path) -> Callable[[Path], Content]:
     if path.is_file():
         if path.suffix in (".h5", ".hdf5"):
             return _h5
@@ -63,7 +72,7 @@ def value_range(values: np.ndarray) -> str:
 # --- .npz and folders of them
 
 
-def _npz(path: Path) -> list[str]:
+def _npz(path: Path) -> Content:
     try:
         found = headers(path)
         with np.load(path) as arrays:
@@ -72,7 +81,7 @@ def _npz(path: Path) -> list[str]:
                 for name, h in found.items()
             }
     except ValueError as error:
-        return [f"  damaged: {error}"]
+        return _damaged(str(error))
     missing = []
     if "actions" not in found:
         missing.append("no actions")
@@ -81,20 +90,20 @@ def _npz(path: Path) -> list[str]:
     if "qpos" not in found:
         missing.append("no qpos: the state recipes need the joints")
     missing += [f"{name}: {span}" for name, (_, _, span) in entries.items() if "NOT FINITE" in span]
-    return _tree(entries) + _verdict(missing, "an episode of demos; convert its folder with `pirig convert`")
+    return Content(_tree(entries), missing)
 
 
-def _demos(path: Path) -> list[str]:
+def _demos(path: Path) -> Content:
     lines: list[str] = []
     missing: list[str] = []
     files = _demo_files(path, lines, missing)
     contract = _contract_lines(path, lines, missing)
     for file in files[:EPISODES_SHOWN]:
-        lines += [f"  {file.name}", *("  " + line for line in _npz(file)[:-1])]
+        lines += [f"  {file.name}", *("  " + line for line in _npz(file).lines)]
     if len(files) > EPISODES_SHOWN:
         lines.append(f"  ... and {len(files) - EPISODES_SHOWN} more episodes")
     missing += _bad_episodes(files, contract)
-    return lines + _verdict(missing, "convert it with `pirig convert`")
+    return Content(lines, missing)
 
 
 def _demo_files(path: Path, lines: list[str], missing: list[str]) -> list[Path]:
@@ -148,7 +157,7 @@ def _contract_lines(folder: Path, lines: list[str], missing: list[str]) -> Contr
 # --- .h5
 
 
-def _h5(path: Path) -> list[str]:
+def _h5(path: Path) -> Content:
     import h5py
 
     try:
@@ -160,9 +169,9 @@ def _h5(path: Path) -> list[str]:
                 lines += [f"  {key}", *("  " + line for line in _tree(_h5_entries(file[key])))]
             if len(episodes) > len(shown):
                 lines.append(f"  ... and {len(episodes) - len(shown)} more episodes")
-            return lines + _verdict(_h5_missing(file, episodes), "")
+            return Content(lines, _h5_missing(file, episodes))
     except (OSError, RuntimeError, KeyError) as error:
-        return [f"  damaged: truncated or not an HDF5 file ({error}); copy or make it again"]
+        return _damaged(f"truncated or not an HDF5 file ({error}); copy or make it again")
 
 
 def _h5_entries(group: Any) -> dict[str, tuple[tuple[int, ...], np.dtype, str]]:
@@ -201,13 +210,13 @@ def _h5_missing(file: Any, episodes: list[str]) -> list[str]:
 # --- LeRobot
 
 
-def _lerobot(path: Path) -> list[str]:
+def _lerobot(path: Path) -> Content:
     from pirig.datasets.lerobot_read import Dataset
 
     try:
         info = json.loads((path / "meta/info.json").read_text())
     except ValueError as error:
-        return [f"  damaged: meta/info.json is not valid JSON ({error})"]
+        return _damaged(f"meta/info.json is not valid JSON ({error})")
     lines = [
         f"  LeRobot {info.get('codebase_version')}: {info.get('total_episodes')} episodes, "
         f"{info.get('total_frames')} frames at {info.get('fps')} Hz, robot {info.get('robot_type')}"
@@ -237,7 +246,7 @@ def _lerobot(path: Path) -> list[str]:
             missing.append(str(error))
     if not any((path / "meta/pirig").glob("norm_stats*.json")):
         lines.append("  no norm_stats.json yet: `pirig stats` (or `pirig train`) makes it")
-    return lines + _verdict(missing, "train on it with `pirig train`")
+    return Content(lines, missing)
 
 
 def _lerobot_stats(path: Path) -> dict[str, Any]:
@@ -251,9 +260,3 @@ def _stats_span(entry: dict[str, Any] | None) -> str:
     if not entry or "min" not in entry or "max" not in entry:
         return ""
     return f"{np.min(entry['min']):.4g} .. {np.max(entry['max']):.4g}"
-
-
-def _verdict(missing: list[str], ready: str) -> list[str]:
-    if missing:
-        return ["  missing to train on it:", *(f"    - {entry}" for entry in missing)]
-    return [f"  nothing is missing: {ready}"]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pirig.comparison.statistics import wilson
-from pirig.diagnosis.evidence import Errors, Evidence, HandOver, Parity
+from pirig.diagnosis.evidence import Evidence, HandOver, Parity
+from pirig.evaluation.open_loop import Errors
 
 GOOD_LOW = 0.75  # a success rate whose interval lies above it needs no explanation
 GOOD_ORACLE = 0.9

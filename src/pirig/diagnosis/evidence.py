@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-MIN_SCALE = 1e-3  # an action number whose standard deviation is below it never varies
+from pirig.evaluation.open_loop import Errors
 
 
 @dataclass(frozen=True)
@@ -39,36 +39,6 @@ class Outcome:
     sub_goals: dict[str, int]
     gates_skipped: list[str]
     failed_seeds: list[int]
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Mean |difference| from the demonstrated actions on the same frames, f64 [chunk steps, action_dim], in the
-    simulator's units: the policy's, of always predicting the mean action, of repeating the last action.
-
-    `scale` [action_dim]: standard deviation of the demonstrated actions; numbers that never vary have 0.
-    `without`: the policy's error over its own when an input is taken from another frame (1: it does not look at it).
-    """
-
-    frames: int
-    episodes: int
-    policy: np.ndarray
-    mean: np.ndarray
-    repeat: np.ndarray
-    scale: np.ndarray
-    without: dict[str, float] = field(default_factory=dict)
-
-    def relative(self, which: str = "policy", steps: slice | None = None) -> float:
-        """An error as a share of the mean action's, each action number weighted by its own spread."""
-        used = self.scale > MIN_SCALE
-        part = steps or slice(None)
-        ours = (getattr(self, which)[part][:, used] / self.scale[used]).mean()
-        return float(ours / (self.mean[part][:, used] / self.scale[used]).mean())
-
-    def relative_by_number(self) -> np.ndarray:
-        """[action_dim]; NaN for numbers that never vary."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.scale > MIN_SCALE, self.policy.mean(0) / self.mean.mean(0), np.nan)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pirig.diagnosis.evidence import Errors, HandOver, Parity
+from pirig.diagnosis.evidence import HandOver, Parity
+from pirig.evaluation.open_loop import Errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from pirig.diagnosis.evidence import History, Outcome
+from pirig.evaluation.measured import RATES, load
 from pirig.evaluation.results import ResultsFile, sub_goals
-from pirig.evaluation.target import RATES
+from pirig.evaluation.target import SETTINGS
 
 
 def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
@@ -20,23 +21,26 @@ def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
 
 
 def read(folder: Path) -> Outcome:
-    rates = json.loads((folder / RATES).read_text())
-    settings = json.loads((folder / "settings.json").read_text())
-    row = rates["policy"]
-    seeds = range(row["first_seed"], row["first_seed"] + row["n"])
+    """Of a finished closed-loop evaluation."""
+    measured = load(folder)
+    assert measured is not None  # newest_evaluation has seen its file
+    row, oracle, untrained = (measured.rates[name] for name in ("policy", "oracle", "untrained"))
+    settings = json.loads((folder / SETTINGS).read_text())
+    assert row.first_seed is not None
+    seeds = range(row.first_seed, row.first_seed + row.n)
     results = ResultsFile(folder / "policy").results(list(seeds))
     return Outcome(
         folder=str(folder),
-        k=row["k"],
-        n=row["n"],
-        low=row["low"],
-        high=row["high"],
+        k=row.k,
+        n=row.n,
+        low=row.low,
+        high=row.high,
         limit=settings["limit"],
         execute=settings["execute"],
-        oracle=(rates["oracle"]["k"], rates["oracle"]["n"]),
-        untrained=(rates["untrained"]["k"], rates["untrained"]["n"]),
+        oracle=(oracle.k, oracle.n),
+        untrained=(untrained.k, untrained.n),
         sub_goals=sub_goals(results),
-        gates_skipped=list(row.get("gates_skipped", [])),
+        gates_skipped=row.gates_skipped,
         failed_seeds=[result.seed for result in results if not result.success],
     )
 

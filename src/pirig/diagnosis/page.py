@@ -7,7 +7,8 @@ from html import escape
 
 from pirig.diagnosis import figures
 from pirig.diagnosis.causes import Cause, succeeds
-from pirig.diagnosis.evidence import Errors, Evidence
+from pirig.diagnosis.evidence import Evidence
+from pirig.evaluation.open_loop import Errors
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }

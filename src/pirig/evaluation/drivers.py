@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.rollouts import Request
 from pirig.policies.policy import Policy
+from pirig.transforms.pipeline import Pipeline
 
 
 class PolicyDriver:
@@ -47,3 +49,12 @@ class DemoDriver:
 
     def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
         return [self.actions[request.seed] if request.chunk == 0 else np.empty((0, 0)) for request in requests]
+
+
+def demo_actions(dataset: Dataset, pipeline: Pipeline | None, episode: int) -> np.ndarray:
+    """f32 [T, action_dim]; with a pipeline, normalised and back as a policy's are."""
+    rows = dataset.episode_rows(episode)
+    found, state = dataset.actions[rows], dataset.state[rows]
+    if pipeline is None:
+        return found
+    return pipeline.env_actions(pipeline.model_actions(found[:, None], state), state)[:, 0]

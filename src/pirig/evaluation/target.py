@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pirig.config.places import ASSETS, POLICY_FILE, Places
-from pirig.config.schema import Config, SimBackend
+from pirig.config.schema import Config, Mode, SimBackend
+from pirig.evaluation.measured import load
 from pirig.evaluation.seeds import step_limit
+from pirig.files.atomic import move_aside, write_text
 from pirig.runs.progress import is_trained, newest_checkpoint
 
 COUNT_KEYS = (
@@ -22,9 +27,34 @@ COUNT_KEYS = (
     "video_every",
 )  # change no episode
 OF_THE_GPU = ("sim_backend", "num_envs")
+SETTINGS = "settings.json"
 
-RATES = "rates.json"
-ACTION_ERROR = "action_error.json"  # of an arm that is not simulated, in its place
+
+@dataclass(frozen=True)
+class Target:
+    """Where an evaluation's results lie. Closed loop: `settings` is what every episode's outcome depends on, `limit` the
+    steps of one. Open loop there is no episode, so none of both."""
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    limit: int = 0
+
+    def enter(self, mode: Mode) -> None:
+        """Older episodes stay, to be gone on with; `overwrite` moves them aside."""
+        if not self.settings:
+            return
+        if self.folder.exists() and mode == Mode.overwrite:
+            print(f"moved the older results to {move_aside(self.folder)}", file=sys.stderr)
+        write_text(self.folder / SETTINGS, json.dumps(self.settings, indent=2) + "\n")
+
+
+def target_of(config: Config, places: Places, checkpoint: Path, demo_lengths: Sequence[int]) -> Target:
+    """Raises ValueError where eval.max_steps is shorter than the demos."""
+    if not config.robot.simulated:
+        return Target(recorded_folder(places.evaluations, checkpoint, config.eval.flow_steps))
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, demo_lengths)
+    settings = result_settings(config, checkpoint, limit)
+    return Target(results_folder(places.evaluations, checkpoint, settings), settings, limit)
 
 
 def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
@@ -53,13 +83,6 @@ def is_measured(config: Config, places: Places) -> bool:
     record = checkpoint / ASSETS / POLICY_FILE if checkpoint else None
     if checkpoint is None or record is None or not record.is_file():
         return False
-    if not config.robot.simulated:
-        return (recorded_folder(places.evaluations, checkpoint, config.eval.flow_steps) / ACTION_ERROR).is_file()
     lengths = json.loads(record.read_text())["demo_lengths"]
-    limit = step_limit(config.eval.max_steps, config.eval.step_margin, lengths)
-    path = results_folder(places.evaluations, checkpoint, result_settings(config, checkpoint, limit)) / RATES
-    if not path.is_file():
-        return False
-    rates, asked = json.loads(path.read_text()), config.eval
-    wanted = {"policy": asked.episodes, "untrained": asked.untrained_episodes, "oracle": 1}
-    return all(rates[row]["n"] >= count for row, count in wanted.items())
+    found = load(target_of(config, places, checkpoint, lengths).folder)
+    return found is not None and found.covers(config.eval)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from pirig.config.schema import GatesConfig
+from pirig.config.schema import Config, GatesConfig
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.gates import arm, images, numbers, simulated
-from pirig.gates.finding import Report, run_gates
+from pirig.gates.finding import Report, load, require_good, run_gates, save
+from pirig.runs.progress import newest_checkpoint
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.relative import Relative
@@ -71,6 +73,19 @@ def check(
     with WorkerPool(dataset.contract, 1) as pool:
         more = in_simulator(dataset, pipeline, pool, settings)
     return Report(report.found | more.found, report.skipped + more.skipped)
+
+
+def require_good_data(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: Sequence[int], run: Path) -> None:
+    """Raises GateError where the data set would waste the training; the report is the run's gates.json.
+
+    A run that goes on has passed them: they are not asked again.
+    """
+    if newest_checkpoint(run) and load(run) is not None:
+        return
+    more = pipeline, held_out, pipeline.relative
+    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
+    save(report, run)
+    require_good(report, "training")
 
 
 def in_simulator(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, settings: GatesConfig) -> Report:

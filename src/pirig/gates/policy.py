@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pirig.config.schema import Config
+from pirig.gates.finding import Report, require_good, run_gates
 from pirig.transforms.pipeline import Pipeline
 
 Gates = dict[str, Callable[[], list[str]]]
@@ -19,6 +22,26 @@ def gates(pipeline: Pipeline, record: dict[str, Any]) -> Gates:
         "state_reaches_model": lambda: state_reaches_model(pipeline),
         "chunk": lambda: chunk(pipeline, record),
     }
+
+
+def require_served_as_trained(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
+    """What the gates of a checkpoint say. Raises GateError where it would not be served as it was trained, ValueError where
+    the config asks for another horizon or other relative numbers than it was trained with."""
+    from pirig.policies.policy import load_pipeline
+
+    if record["horizon"] != config.horizon.steps:
+        raise ValueError(
+            f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {record['horizon']}; give that one."
+        )
+    pipeline, asked = load_pipeline(checkpoint), tuple(config.control.relative_to_state)
+    if pipeline.relative_to_state != asked:
+        raise ValueError(
+            f"control.relative_to_state={list(asked)}: {checkpoint} was trained with {list(pipeline.relative_to_state)}; give "
+            "that one."
+        )
+    report = run_gates(gates(pipeline, record), config.gates.skip)
+    require_good(report, "evaluation")
+    return report
 
 
 def transforms(pipeline: Pipeline, record: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pirig.datasets.lerobot_read import Dataset
-from pirig.evaluation.drivers import DemoDriver
+from pirig.evaluation.drivers import DemoDriver, demo_actions
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import roll_out
 from pirig.evaluation.workers import Observation, Pool
@@ -87,12 +87,3 @@ def replay(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) 
         f"{rate.k} of {rate.n} episodes succeed when their own actions are replayed (expected about all): the actions are "
         "of another control mode, rate, robot or seed, or the episodes are damaged"
     ]
-
-
-def demo_actions(dataset: Dataset, pipeline: Pipeline | None, episode: int) -> np.ndarray:
-    """f32 [T, action_dim]; with a pipeline, normalised and back as a policy's are."""
-    rows = dataset.episode_rows(episode)
-    found, state = dataset.actions[rows], dataset.state[rows]
-    if pipeline is None:
-        return found
-    return pipeline.env_actions(pipeline.model_actions(found[:, None], state), state)[:, 0]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pirig.config.places import META, Places, places_of
+from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
-from pirig.contract import Contract, require_equal
 
 
 def run(config: Config) -> int:
@@ -15,32 +14,6 @@ def run(config: Config) -> int:
 
 
 def make(config: Config, places: Places) -> Path:
-    """The LeRobot folder of this config's demos; made, resumed, or found complete and of the same contract."""
-    contract, folder = places.contract, places.data_set
-    if folder.is_dir():
-        require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
-    if config.robot.simulated:
-        _from_demos(places)
-    else:
-        _from_recorded(config, contract, folder)
-    return folder
+    from pirig.datasets.make import make_data_set
 
-
-def _from_demos(places: Places) -> None:
-    from pirig.datasets import from_maniskill
-
-    if not places.demos.is_dir():
-        raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
-    if not places.data_set.is_dir():
-        from_maniskill.convert(places.demos, places.data_set, places.contract)
-
-
-def _from_recorded(config: Config, contract: Contract, folder: Path) -> None:
-    from pirig.datasets import from_lerobot
-    from pirig.datasets.lerobot_source import LeRobotSource
-
-    recording = Path(config.demos.path or "")
-    if folder.is_dir():
-        from_lerobot.require_same(folder, recording)
-    else:
-        from_lerobot.convert(LeRobotSource(recording), folder, contract, config.demos)
+    return make_data_set(config, places)

@@ -5,16 +5,10 @@ What was recorded on a real arm is only checked: it has its pictures already.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
-from pirig.runs.progress import has_data_set
-
-if TYPE_CHECKING:
-    from pirig.demos.manifest import DemosManifest
 
 
 def run(config: Config) -> int:
@@ -23,60 +17,6 @@ def run(config: Config) -> int:
 
 
 def make(config: Config, places: Places) -> Path:
-    """The folder of demos that this config asks for; made, completed, or found complete."""
-    if not config.robot.simulated:
-        return recorded(config, places)
-    from pirig.demos.maniskill import generate, trajectory
-    from pirig.sim.maniskill import renderer
+    from pirig.datasets.make import make_demos
 
-    renderer.configure()
-    contract, folder = places.contract, places.demos
-    if config.demos.path:
-        manifest = trajectory.from_file(contract, _file(config), config.demos, folder)
-    else:
-        manifest = generate.generate(contract, config.task, config.demos, folder)
-    print(
-        f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
-    )
-    if note := _wandering(manifest, config.eval.step_margin):
-        print(note)
-    return folder
-
-
-def _wandering(manifest: DemosManifest, margin: float) -> str | None:
-    """What a few much longer demos mean: they are trained on, but the step limit follows the others."""
-    from pirig.demos.manifest import longest_usual
-
-    if not (found := manifest.wandering()):
-        return None
-    named = ", ".join(f"seed {seed}: {length}" for seed, length in list(found.items())[:5])
-    usual = longest_usual(manifest.lengths)
-    return (
-        f"demos: note: {len(found)} of them are much longer than the others, which end within {usual} steps ({named}). The step "
-        f"limit of the evaluation follows the others, {math.ceil(margin * usual)} steps; eval.max_steps="
-        f"{math.ceil(margin * max(manifest.lengths))} follows the longest."
-    )
-
-
-def recorded(config: Config, places: Places) -> Path:
-    """The recorded data set, after every check that needs no picture; where `pirig convert` has taken it in, no more."""
-    from pirig.datasets import from_lerobot
-    from pirig.datasets.lerobot_source import LeRobotSource
-
-    contract, folder = places.contract, Path(config.demos.path or "")
-    if has_data_set(places):
-        print(f"demos: {folder}, converted already")
-        return folder
-    found = from_lerobot.check(LeRobotSource(folder), contract, config.demos)
-    lengths = [one.episode.length for one in found]
-    print(f"demos: {len(found)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {contract.prompt!r}")
-    return folder
-
-
-def _file(config: Config) -> Path:
-    """The trajectory file that demos.path names, downloaded if it says so."""
-    from pirig.demos.maniskill import download
-
-    if config.demos.path == download.WORD:
-        return download.fetch(config.task.env_id, Path(config.run.root) / "data" / "maniskill")
-    return Path(config.demos.path or "")
+    return make_demos(config, places)

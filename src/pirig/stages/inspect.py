@@ -1,4 +1,8 @@
-"""`pirig inspect PATH ...`: what an h5, npz, demos folder or LeRobot folder holds, and what it lacks for training."""
+"""`pirig inspect PATH ...`: what is in this file or folder?
+
+Shows an .h5, an .npz, a folder of demos, a LeRobot data set, a run or a checkpoint: arrays with shapes, types and ranges,
+contracts, settings, results. It judges nothing: whether it is good to train on is asked by `pirig doctor PATH`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,16 @@ from pathlib import Path
 
 def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"{__doc__}\n\n  pirig inspect FILE_OR_FOLDER [...]")
+        print(__doc__)
         return 0 if arguments else 2
-    from pirig.datasets.inspect import describe
-
     for argument in arguments:
-        print("\n".join(describe(Path(argument))))
+        print("\n".join([argument, *_lines(Path(argument))]))
     return 0
+
+
+def _lines(path: Path) -> list[str]:
+    from pirig.datasets.inspect import look
+    from pirig.evaluation.describe import describer
+
+    describe = describer(path)
+    return describe(path) if describe else look(path).lines

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import json
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from pirig.config.places import places_of, run_folder
 from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
 from pirig.runs.record import open_run, set_status
+from pirig.stages import convert, demos, stats
+from pirig.sweeps import record
+
+
+def run_stage(stage: str, config: dict[str, Any]) -> str:
+    """Runs the stage of a resolved config; returns the signal that stopped it early, "" if it came to its end."""
+    return action(stage)(record.config_of({"config": config}))
+
+
+def main() -> int:
+    """`python -m pirig.stages.jobs FILE`, where FILE holds stage and config as JSON."""
+    asked = json.loads(Path(sys.argv[1]).read_text())
+    return 130 if run_stage(asked["stage"], asked["config"]) else 0
 
 
 def action(stage: str) -> Callable[[Config], str]:
-    """The function of a stage; it returns the signal that stopped it, "" if it came to its end."""
     own = {"data": data, "train": train, "eval": evaluate, "report": report}
-    return own[stage] if stage in own else lambda config: _verb(stage, config)
+    verbs = {"demos": demos, "convert": convert, "stats": stats}
+    return own[stage] if stage in own else lambda config: _verb(verbs[stage].run, config)
 
 
-def _verb(stage: str, config: Config) -> str:
-    importlib.import_module(f"pirig.stages.{stage}").run(_resuming(config))
+def _verb(run: Callable[[Config], int], config: Config) -> str:
+    run(_resuming(config))
     return ""
 
 
 def data(config: Config) -> str:
-    from pirig.stages import convert, demos, stats
-
     places = places_of(config)
     with _alone(places.data), _recorded(places.data, "data"):
         for stage in (demos, convert, stats):
@@ -95,3 +108,7 @@ def _alone(folder: Path) -> AbstractContextManager[None]:
 def _is_first() -> bool:
     """Of several tasks of one SLURM step, which train as one."""
     return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

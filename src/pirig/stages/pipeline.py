@@ -18,6 +18,8 @@ from pirig.stages import convert, demos, eval, stats, train
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pirig.evaluation.measured import Measured
+
 LOSS_WINDOW = 100  # as in training
 
 
@@ -34,12 +36,12 @@ def finish(config: Config, places: Places) -> None:
     from pirig.training.metrics import read_rows
 
     started_s, checkpoint = time.monotonic(), newest_checkpoint(places.run)
-    rates = eval.make(config, places)
+    measured = eval.make(config, places)
     assert checkpoint is not None  # or the evaluation had refused
     made = json.loads((checkpoint / "resume.json").read_text())
     losses = [row["loss"] for row in read_rows(places.run / "metrics.jsonl")[-LOSS_WINDOW:]]
     trained = {"steps": made["step"], "seconds": round(made["seconds"], 1), "loss": sum(losses) / max(len(losses), 1)}
-    _close(config, places, trained, rates, made["seconds"] + time.monotonic() - started_s)
+    _close(config, places, trained, measured, made["seconds"] + time.monotonic() - started_s)
 
 
 def _run(config: Config, places: Places) -> int:
@@ -51,20 +53,20 @@ def _run(config: Config, places: Places) -> int:
             set_status(folder, "train", "stopped", steps=result.steps)
             print(f"stopped at step {result.steps}; the same command with run.mode=resume goes on")
             return 130
-        rates = eval.make(config, places)
+        measured = eval.make(config, places)
     except BaseException as error:
         set_status(folder, "pipeline", "failed", error=f"{type(error).__name__}: {error}")
         raise
     trained = {"steps": result.steps, "seconds": round(result.seconds, 1), "loss": result.loss}
-    _close(config, places, trained, rates, time.monotonic() - started_s)
+    _close(config, places, trained, measured, time.monotonic() - started_s)
     return 0
 
 
-def _close(config: Config, places: Places, trained: dict[str, Any], rates: dict[str, Any], seconds: float) -> None:
-    summary = _summary(config, places, trained, rates, seconds)
+def _close(config: Config, places: Places, trained: dict[str, Any], measured: Measured, seconds: float) -> None:
+    summary = _summary(config, places, trained, measured, seconds)
     write_text(places.summary, json.dumps(summary, indent=2) + "\n")
     set_status(places.run, "pipeline", "done")
-    _print(config, places, summary)
+    _print(places, summary, measured)
 
 
 def _data(config: Config, places: Places) -> None:
@@ -77,7 +79,7 @@ def _data(config: Config, places: Places) -> None:
 
 
 def _summary(
-    config: Config, places: Places, trained: dict[str, Any], rates: dict[str, dict[str, Any]], seconds: float
+    config: Config, places: Places, trained: dict[str, Any], measured: Measured, seconds: float
 ) -> dict[str, Any]:
     return {
         "task": config.task.name,
@@ -85,46 +87,40 @@ def _summary(
         "run": config.run.name,
         "contract_hash": places.contract.hash,
         "train": trained,
-        "eval": rates,
+        "eval": measured.plain(),
         "goal_observable": goal_is_seen(config),
         "seconds": round(seconds, 1),
     }
 
 
-def _print(config: Config, places: Places, summary: dict[str, Any]) -> None:
+def _print(places: Places, summary: dict[str, Any], measured: Measured) -> None:
     from rich.console import Console
 
     console = Console()
-    if config.robot.simulated:
-        console.print(_rates_table(summary))
+    if measured.closed_loop:
+        console.print(_rates_table(summary["task"], measured))
     else:
-        eval.show(config, summary["eval"])
+        print("\n".join(measured.lines()))
     trained = summary["train"]
     console.print(f"trained {trained['steps']} steps in {trained['seconds']:.0f} s, loss {trained['loss']:.4f}")
     for label, path in (
         ("run", places.run),
         ("summary", places.summary),
         ("loss curve", places.run / "loss.png"),
-        ("videos" if config.robot.simulated else "errors", places.evaluations),
+        ("videos" if measured.closed_loop else "errors", places.evaluations),
         ("checkpoints", places.checkpoints),
         ("data set", places.data_set),
     ):
         console.print(f"{label:12} {path}", soft_wrap=True, highlight=False)
 
 
-def _rates_table(summary: dict[str, Any]) -> Table:
+def _rates_table(task: str, measured: Measured) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"{summary['task']}: success rate, Wilson 95 % interval")
+    table = Table(title=f"{task}: success rate, Wilson 95 % interval")
     for name in ("row", "once", "interval", "at the end", "episodes"):
         table.add_column(name)
-    for name, rate in summary["eval"].items():
-        interval = f"{rate['low']:.1%} to {rate['high']:.1%}"
-        table.add_row(
-            name,
-            f"{rate['k'] / rate['n']:.1%}",
-            interval,
-            f"{rate['k_at_end']}/{rate['n']}",
-            f"{rate['k']}/{rate['n']}",
-        )
+    for name, row in measured.rates.items():
+        interval = f"{row.low:.1%} to {row.high:.1%}"
+        table.add_row(name, f"{row.k / row.n:.1%}", interval, f"{row.k_at_end}/{row.n}", f"{row.k}/{row.n}")
     return table

@@ -68,6 +68,7 @@ def cancel(folders: list[Path]) -> int:
 
 def retry(folders: list[Path], changes: list[str]) -> int:
     """Runs of one verb and launcher go into one submission."""
+    from pirig.stages.jobs import run_stage
     from pirig.sweeps.launch import launch_points
     from pirig.sweeps.points import Point
 
@@ -90,7 +91,7 @@ def retry(folders: list[Path], changes: list[str]) -> int:
     for key, points in batches.items():
         verb, launcher = launchers[key]
         settings = _changed(launcher["settings"], changes)
-        status = max(status, launch_points(verb, points, launcher["kind"], settings))
+        status = max(status, launch_points(verb, points, launcher["kind"], settings, run_stage))
     return status
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from pirig.config.places import Places, places_of
 from pirig.config.schema import Config, Mode
 from pirig.contract import Contract, require_equal
 from pirig.runs.lock import held
-from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import open_run, set_status
 from pirig.stages import stats
 from pirig.sweeps import gpus
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.models.sizes import ModelConfig
     from pirig.training.loop import TrainResult
+    from pirig.training.optimizer import Tree
+    from pirig.training.sharding import Placement
     from pirig.transforms.pipeline import Pipeline
-    from pirig.transforms.relative import Relative
 
 
 def run(config: Config) -> int:
@@ -42,24 +42,48 @@ def run(config: Config) -> int:
 
 def make(config: Config, places: Places) -> TrainResult:
     """Trains into the opened run folder, going on from its newest checkpoint if it has one."""
-    folder = places.run
     _set_memory(config)
     _warn(config)
     if config.trainer == "openpi":
         _openpi().find()
+    ready = _prepare(config, places)
+    if _is_first():
+        set_status(places.run, "train", "running")
+    result = _by_openpi(config, places, ready) if config.trainer == "openpi" else _by_us(config, places, ready)
+    if _is_first():
+        state = "stopped" if result.stopped else "done"
+        set_status(places.run, "train", state, steps=result.steps, loss=result.loss, by=result.stopped)
+    return result
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What training takes, after every gate. `held_out`: episodes that only validation sees."""
+
+    pipeline: Pipeline
+    dataset: Dataset
+    frames: dict[str, np.ndarray]
+    held_out: list[int]
+    trainable: Tree | None
+    placement: Placement | None
+
+
+def _prepare(config: Config, places: Places) -> _Ready:
+    from pirig.datasets.frame_cache import frame_cache
     from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.make import own_norm_stats
+    from pirig.gates.data import require_good_data
     from pirig.training import processes, start
-    from pirig.training.loop import train
     from pirig.training.validation import held_out_episodes
 
     processes.join()
     with processes.first_then_others("data"):
         stats.make(config, places)
-        dataset = Dataset(stats.require_data_set(places))
+        dataset = Dataset(places.data_set)
         require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
-        require_long_enough(config, dataset)
+        start.require_long_enough(config, dataset)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
-        own_stats = _stats_without(held_out, dataset, places, stats.relation_of(config))
+        own_stats = own_norm_stats(config, places, dataset, held_out, write=_is_first())
         pipeline = pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config
         trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
@@ -68,33 +92,32 @@ def make(config: Config, places: Places) -> TrainResult:
             config, model, trainable, cameras=len(dataset.contract.cameras), tokens=pipeline.prompt_length()
         )
         if _is_first():
-            _pass_gates(config, dataset, pipeline, held_out, folder)
-        frames = _frames(config, places, dataset)
-    if _is_first():
-        set_status(folder, "train", "running")
-    if config.trainer == "openpi":
-        result = _openpi().train(folder, config, pipeline, dataset, frames, held_out)
-        state = "stopped" if result.stopped else "done"
-        set_status(folder, "train", state, steps=result.steps, loss=result.loss, by=result.stopped)
-        return result
-    params = start.start_params(config, model, trainable, folder)
-    result = train(
-        folder,
+            require_good_data(config, dataset, pipeline, held_out, places.run)
+        frames = frame_cache(dataset, config.size.image_px, places.frame_caches)
+    return _Ready(pipeline, dataset, frames, held_out, trainable, placement)
+
+
+def _by_openpi(config: Config, places: Places, ready: _Ready) -> TrainResult:
+    return _openpi().train(places.run, config, ready.pipeline, ready.dataset, ready.frames, ready.held_out)
+
+
+def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
+    from pirig.training import start
+    from pirig.training.loop import train
+
+    return train(
+        places.run,
         config.train,
-        pipeline,
-        dataset,
-        frames,
+        ready.pipeline,
+        ready.dataset,
+        ready.frames,
         resume=config.run.mode == Mode.resume,
-        params=params,
-        trainable=trainable,
+        params=start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run),
+        trainable=ready.trainable,
         experiment=config.run.name,
-        placement=placement,
-        held_out=held_out,
+        placement=ready.placement,
+        held_out=ready.held_out,
     )
-    if _is_first():
-        state = "stopped" if result.stopped else "done"
-        set_status(folder, "train", state, steps=result.steps, loss=result.loss, by=result.stopped)
-    return result
 
 
 def _openpi() -> Any:
@@ -138,50 +161,6 @@ def _warn(config: Config) -> None:
             "warning: model.state_in_prompt=false: pi0.5 reads its joints from the prompt only, so this policy cannot feel "
             "them",
             file=sys.stderr,
-        )
-
-
-def _stats_without(held_out: Sequence[int], dataset: Dataset, places: Places, relation: Relative | None) -> Path:
-    """The statistics of the episodes that train: the data set's own, or the run's where some are held out."""
-    if not held_out:
-        return places.norm_stats
-    from pirig.datasets.norm_stats import compute
-    from pirig.transforms.normalize import save_norm_stats
-
-    if _is_first():
-        save_norm_stats(places.own_norm_stats, compute(dataset, held_out, relation))
-    return places.own_norm_stats
-
-
-def _pass_gates(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: Sequence[int], folder: Path) -> None:
-    """Raises GateError where the data set would waste the training; the report is the run's gates.json.
-
-    A run that goes on has passed them: they are not asked again.
-    """
-    from pirig.gates.data import check
-    from pirig.gates.finding import load, require_good, save
-
-    if newest_checkpoint(folder) and load(folder) is not None:
-        return
-    more = pipeline, held_out, pipeline.relative
-    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
-    save(report, folder)
-    require_good(report, "training")
-
-
-def _frames(config: Config, places: Places, dataset: Dataset) -> dict[str, np.ndarray]:
-    from pirig.datasets.frame_cache import frame_cache
-
-    return frame_cache(dataset, config.size.image_px, places.frame_caches)
-
-
-def require_long_enough(config: Config, dataset: Dataset) -> None:
-    """Raises ValueError where the data set's own shortest episode is shorter than an action chunk."""
-    shortest = min(dataset.lengths)
-    if config.horizon.steps > shortest:
-        raise ValueError(
-            f"horizon={config.horizon.steps}: the shortest episode of {dataset.folder} has {shortest} steps; "
-            f"choose a horizon of at most {shortest}."
         )
 
 

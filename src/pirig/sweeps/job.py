@@ -1,19 +1,19 @@
-"""What runs inside a job: one stage of one run, from its resolved config."""
+"""What runs inside a job of SLURM: one stage of one run, from its resolved config."""
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pirig.runs.lock import job_id
-from pirig.sweeps import record, slurm
+from pirig.sweeps import slurm
 
+# (stage, its config as plain dicts) -> the signal that stopped it early, "" without one. A function of a module that, run as a
+# program with a file of {"stage", "config"}, does the same: sweeps start the stages, but lie below them.
+RunStage = Callable[[str, dict[str, Any]], str]
 WARNINGS = ("SIGUSR1", "SIGUSR2")  # the time limit or a preemption is near
 
 
@@ -23,10 +23,11 @@ class Job:
 
     stage: str
     config: dict[str, Any]
+    run_stage: RunStage
     max_requeues: int = 0
 
     def __call__(self) -> None:
-        stopped = run_stage(self.stage, self.config)
+        stopped = self.run_stage(self.stage, self.config)
         if not stopped:
             return
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
@@ -40,20 +41,3 @@ class Job:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
-
-
-def run_stage(stage: str, config: dict[str, Any]) -> str:
-    """Runs the stage to its end; returns the signal that stopped it early, "" without one."""
-    module = importlib.import_module("pirig.stages.jobs")
-    action: Callable[[Any], str] = module.action(stage)
-    return action(record.config_of({"config": config}))
-
-
-def main() -> int:
-    """`python -m pirig.sweeps.job FILE`, where FILE holds stage and config as JSON."""
-    asked = json.loads(Path(sys.argv[1]).read_text())
-    return 130 if run_stage(asked["stage"], asked["config"]) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

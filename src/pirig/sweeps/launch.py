@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from pirig.runs import lock
 from pirig.sweeps import local, record, slurm, snapshot, submit, watch
+from pirig.sweeps.job import RunStage
 from pirig.sweeps.plan import LiveJobs, Plan, folder_of, make_plan
 from pirig.sweeps.points import Compose, Point, read_points
 from pirig.sweeps.settings import LocalSettings, SlurmSettings, check, read, resources
@@ -20,12 +21,19 @@ from pirig.sweeps.submit import Submitted
 LAUNCH_S = 600.0  # another launch takes at most so long to submit
 
 
-def launch(verb: str, overrides: Sequence[Sequence[str]], compose: Compose, kind: str, settings: dict[str, Any]) -> int:
+def launch(
+    verb: str,
+    overrides: Sequence[Sequence[str]],
+    compose: Compose,
+    kind: str,
+    settings: dict[str, Any],
+    run_stage: RunStage,
+) -> int:
     """Exit status: 0, or 1 where a job that was waited for failed. `kind` is slurm or local."""
-    return launch_points(verb, read_points(overrides, compose), kind, settings)
+    return launch_points(verb, read_points(overrides, compose), kind, settings, run_stage)
 
 
-def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str, Any]) -> int:
+def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str, Any], run_stage: RunStage) -> int:
     typed = read(SlurmSettings, given) if kind == "slurm" else read(LocalSettings, given)
     sweep, root = points[0].config.sweep, Path(points[0].config.run.root)
     if isinstance(typed, SlurmSettings):
@@ -38,8 +46,9 @@ def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str
         if sweep.dry_run or isinstance(typed, SlurmSettings) or not plan.tasks:
             return 0
         launcher = {"kind": kind, "settings": given}
-        return _ended(len(local.run(plan, typed.workers, launcher, snapshot.take(root))), points)
-    jobs = _submit(verb, points, typed, given, root)
+        failed = local.run(plan, typed.workers, launcher, snapshot.take(root), run_stage)
+        return _ended(len(failed), points)
+    jobs = _submit(verb, points, typed, given, root, run_stage)
     if not jobs or not sweep.wait:
         return 0
     try:
@@ -50,7 +59,12 @@ def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str
 
 
 def _submit(
-    verb: str, points: Sequence[Point], settings: SlurmSettings, given: dict[str, Any], root: Path
+    verb: str,
+    points: Sequence[Point],
+    settings: SlurmSettings,
+    given: dict[str, Any],
+    root: Path,
+    run_stage: RunStage,
 ) -> list[Submitted]:
     """Plans and submits while no other launch into the same root does, or both would start what is missing."""
     experiment = points[0].config.run.experiment
@@ -62,7 +76,7 @@ def _submit(
         if not plan.tasks:
             return []
         code, started_s = snapshot.take(root), time.monotonic()
-        jobs = submit.submit(plan, settings, {"kind": "slurm", "settings": given}, code, folder)
+        jobs = submit.submit(plan, settings, {"kind": "slurm", "settings": given}, code, folder, run_stage)
     arrays = sorted({job.array for job in jobs}, key=int)
     print(f"submitted {len(jobs)} jobs in {time.monotonic() - started_s:.1f} s: {', '.join(arrays)}; logs in {folder}")
     print(f"pirig runs {root / experiment}    shows how they do; `pirig runs cancel` stops them", flush=True)

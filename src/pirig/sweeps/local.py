@@ -14,6 +14,7 @@ from typing import Any
 from pirig.config.schema import as_plain
 from pirig.files.atomic import write_text
 from pirig.sweeps import gpus, record
+from pirig.sweeps.job import RunStage
 from pirig.sweeps.plan import Plan, Task
 from pirig.sweeps.snapshot import python_path
 
@@ -26,6 +27,7 @@ class _Pool:
     workers: int
     launcher: dict[str, Any]
     code: Path
+    run_stage: RunStage
     waiting: list[Task] = field(default_factory=list)
     running: dict[str, tuple[subprocess.Popen, Task, Path]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
@@ -49,7 +51,7 @@ class _Pool:
         write_text(asked, json.dumps({"stage": task.stage, "config": as_plain(task.config)}) + "\n")
         record.add(task, "", log, self.launcher, self.code)
         path = os.pathsep.join([python_path(self.code), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-        command = [sys.executable, "-u", "-m", "pirig.sweeps.job", str(asked)]
+        command = [sys.executable, "-u", "-m", self.run_stage.__module__, str(asked)]
         print(f"{time.strftime('%H:%M:%S')}  start   {task.name}  log: {log}", flush=True)
         with open(log, "w") as file:
             environment = {**os.environ, **self.shares.variables(task.key), "PYTHONPATH": path.rstrip(os.pathsep)}
@@ -84,11 +86,11 @@ class _Pool:
             process.wait()
 
 
-def run(plan: Plan, workers: int, launcher: dict[str, Any], code: Path) -> dict[str, Path]:
+def run(plan: Plan, workers: int, launcher: dict[str, Any], code: Path, run_stage: RunStage) -> dict[str, Path]:
     """Returns the tasks that failed with their logs; on ctrl-C each process saves its checkpoint first."""
     if workers < 1:
         raise ValueError(f"hydra.launcher.workers={workers}: expected at least 1.")
-    pool = _Pool(plan, workers, launcher, code)
+    pool = _Pool(plan, workers, launcher, code, run_stage)
     if workers > 1:  # one process at a time may have them all
         pool.shares = gpus.Shares(gpus.of_this_machine(os.environ))
         pool.shares.check(plan.tasks.values())

@@ -10,7 +10,7 @@ from typing import Any
 
 from pirig.config.schema import as_plain
 from pirig.sweeps import record
-from pirig.sweeps.job import Job
+from pirig.sweeps.job import Job, RunStage
 from pirig.sweeps.plan import SHARED, Plan, Task
 from pirig.sweeps.settings import Resources, SlurmSettings, resources
 from pirig.sweeps.snapshot import python_path
@@ -56,12 +56,14 @@ def _after(task: Task, placed: dict[str, Submitted]) -> str:
     return f"afterok:{waited.job}" if alone else f"aftercorr:{waited.array}"
 
 
-def submit(plan: Plan, settings: SlurmSettings, launcher: dict[str, Any], code: Path, folder: Path) -> list[Submitted]:
+def submit(
+    plan: Plan, settings: SlurmSettings, launcher: dict[str, Any], code: Path, folder: Path, run_stage: RunStage
+) -> list[Submitted]:
     """Submits every task. Raises ValueError where sbatch refuses; what was submitted before stays and is recorded."""
     placed: dict[str, Submitted] = {}
     for stage in dict.fromkeys(task.stage for task in _in_order(plan)):
         for group, tasks in groups(stage, plan.tasks.values(), settings, placed).items():
-            for submitted in _submit_group(group, tasks, settings, code, folder):
+            for submitted in _submit_group(group, tasks, settings, code, folder, run_stage):
                 record.add(submitted.task, submitted.job, submitted.log, launcher, code)
                 placed[submitted.task.key] = submitted
     return list(placed.values())
@@ -76,7 +78,7 @@ def _in_order(plan: Plan) -> list[Task]:
 
 
 def _submit_group(
-    group: Group, tasks: list[Task], settings: SlurmSettings, code: Path, folder: Path
+    group: Group, tasks: list[Task], settings: SlurmSettings, code: Path, folder: Path, run_stage: RunStage
 ) -> list[Submitted]:
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -85,7 +87,10 @@ def _submit_group(
     executor.update_parameters(**_parameters(group, tasks, settings, code))
     try:
         with executor.batch():
-            jobs = [executor.submit(Job(task.stage, as_plain(task.config), settings.max_requeues)) for task in tasks]
+            jobs = [
+                executor.submit(Job(task.stage, as_plain(task.config), run_stage, settings.max_requeues))
+                for task in tasks
+            ]
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         raise ValueError(
             f"sbatch refused {len(tasks)} {group.stage} jobs ({group.resources}): {error}\n"

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from pirig.config.schema import Config, TrainConfig
+from pirig.datasets.lerobot_read import Dataset
 from pirig.models.layout import param_shapes
 from pirig.models.sizes import ModelConfig
 from pirig.runs.progress import newest_checkpoint
@@ -51,6 +52,16 @@ def start_params(config: Config, model: ModelConfig, trainable: Tree | None, fol
     if trainable is not None:
         require_supplied(supplied, trainable)
     return cast_frozen(params, trainable)
+
+
+def require_long_enough(config: Config, dataset: Dataset) -> None:
+    """Raises ValueError where the data set's own shortest episode is shorter than an action chunk."""
+    shortest = min(dataset.lengths)
+    if config.horizon.steps > shortest:
+        raise ValueError(
+            f"horizon={config.horizon.steps}: the shortest episode of {dataset.folder} has {shortest} steps; "
+            f"choose a horizon of at most {shortest}."
+        )
 
 
 def placement_of(config: Config) -> Placement | None:

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pirig.datasets.lerobot_read import Dataset
-from pirig.diagnosis.evidence import MIN_SCALE, Errors
 from pirig.files.progress import Progress
+from pirig.policies.policy import Policy
 from pirig.transforms.relative import absolute, mask_of, relative
 
 Images = Mapping[str, np.ndarray]
-Predict = Callable[[dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]  # evaluation.policy.Policy.predict
+Predict = Callable[[dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]  # policies.policy.Policy.predict
 TINY = 1e-6
+MIN_SCALE = 1e-3  # an action number whose standard deviation is below it never varies
 SEED = 20261  # of the policy's noise and of the frames that are swapped in
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Mean |difference| from the demonstrated actions on the same frames, f64 [chunk steps, action_dim], in the
+    simulator's units: the policy's, of always predicting the mean action, of repeating the last action.
+
+    `scale` [action_dim]: standard deviation of the demonstrated actions; numbers that never vary have 0.
+    `without`: the policy's error over its own when an input is taken from another frame (1: it does not look at it).
+    """
+
+    frames: int
+    episodes: int
+    policy: np.ndarray
+    mean: np.ndarray
+    repeat: np.ndarray
+    scale: np.ndarray
+    without: dict[str, float] = field(default_factory=dict)
+
+    def relative(self, which: str = "policy", steps: slice | None = None) -> float:
+        """An error as a share of the mean action's, each action number weighted by its own spread."""
+        used = self.scale > MIN_SCALE
+        part = steps or slice(None)
+        ours = (getattr(self, which)[part][:, used] / self.scale[used]).mean()
+        return float(ours / (self.mean[part][:, used] / self.scale[used]).mean())
+
+    def relative_by_number(self) -> np.ndarray:
+        """[action_dim]; NaN for numbers that never vary."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.scale > MIN_SCALE, self.policy.mean(0) / self.mean.mean(0), np.nan)
 
 
 class OpenLoop:
@@ -88,6 +120,17 @@ class OpenLoop:
 
     def _noise(self, row: int) -> np.ndarray:
         return np.random.default_rng([SEED, row]).standard_normal(self.noise_shape, np.float32)
+
+
+def loop_of(policy: Policy, dataset: Dataset, images: Images) -> OpenLoop:
+    return OpenLoop(
+        policy.predict,
+        dataset,
+        images,
+        noise_shape=policy.noise_shape,
+        batch_size=policy.batch_size,
+        relative_to_state=policy.pipeline.relative_to_state,
+    )
 
 
 def rows_of(dataset: Dataset, episodes: Sequence[int], count: int) -> np.ndarray:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from pirig.config.places import places_of
 from pirig.config.schema import Config
-from pirig.contract import Contract
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from pirig.datasets.lerobot_read import Dataset
+from pirig.contract import Contract, require_equal
+from pirig.datasets.frame_cache import frame_cache
+from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.make import make_data_set, make_demos
 
 FIRST_SEED = 500_000  # far from the usual demos' and evaluations' seeds
 
@@ -23,18 +23,12 @@ def make(config: Config, contract: Contract, count: int, root: Path) -> tuple[Da
 
     Raises ValueError where the task has no planner, or the config no longer gives the checkpoint's contract.
     """
-    from pirig.config.places import places_of
-    from pirig.contract import require_equal
-    from pirig.datasets.frame_cache import frame_cache
-    from pirig.datasets.lerobot_read import Dataset
-    from pirig.stages import convert, demos
-
     if not config.task.solver:
         raise ValueError(f"task={config.task.name} has no planner; train with train.validation_share=0.05 instead")
     asked = dataclasses.replace(config.demos, path=None, count=count, first_seed=FIRST_SEED)
     here = dataclasses.replace(config, demos=asked, run=dataclasses.replace(config.run, root=str(root)))
     places = places_of(here)
     require_equal(places.contract, contract, our_name="the run's config", their_name="its checkpoint")
-    demos.make(here, places)
-    dataset = Dataset(convert.make(here, places))
+    make_demos(here, places)
+    dataset = Dataset(make_data_set(here, places))
     return dataset, frame_cache(dataset, contract.image_px, places.frame_caches)

@@ -9,8 +9,8 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
-from pirig.diagnosis.on_recording import SUCCESS, lines, measure
-from pirig.evaluation.target import ACTION_ERROR
+from pirig.evaluation.measured import load
+from pirig.evaluation.on_recording import measure
 from tests.datasets.kinova_recordings import data_set_of, write_recording
 
 HORIZON, OFF = 4, 0.25
@@ -41,19 +41,18 @@ def policy_of(dataset, off):
 @pytest.mark.parametrize("off", [0.0, OFF])
 def test_errors_are_the_policys_own_on_each_set(recording, tmp_path, off):
     config, dataset = recording
-    found = measure(policy_of(dataset, off), dataset, [1], config, places_of(config), tmp_path)
-    assert {name: row["episodes"] for name, row in found.items()} == {"held_out": 1, "training": 2}
-    for row in found.values():
-        assert row["error"]["j1"] == pytest.approx(off, abs=1e-5) and row["error"]["gripper"] == pytest.approx(
-            0, abs=1e-5
-        )
-        assert row["error_of_repeating"]["j2"] > 0
-    assert json.loads((tmp_path / ACTION_ERROR).read_text()) == found
+    measured = measure(policy_of(dataset, off), dataset, [1], places_of(config), 256)
+    assert {name: row.episodes for name, row in measured.rows.items()} == {"held_out": 1, "training": 2}
+    for row in measured.rows.values():
+        assert row.error["j1"] == pytest.approx(off, abs=1e-5) and row.error["gripper"] == pytest.approx(0, abs=1e-5)
+        assert row.error_of_repeating["j2"] > 0
+    measured.save(tmp_path)
+    assert json.loads((tmp_path / "action_error.json").read_text()) == measured.plain() and load(tmp_path) == measured
 
 
-def test_without_held_out_episodes_the_report_says_so(recording, tmp_path):
+def test_without_held_out_episodes_the_report_says_so(recording):
     config, dataset = recording
-    found = measure(policy_of(dataset, OFF), dataset, [], config, places_of(config), tmp_path)
-    shown = "\n".join(lines(found))
-    assert list(found) == ["training"] and "train.validation_share=0.1" in shown and shown.endswith(SUCCESS)
-    assert "0.2500" in shown
+    measured = measure(policy_of(dataset, OFF), dataset, [], places_of(config), 256)
+    shown = "\n".join(measured.lines())
+    assert list(measured.rows) == ["training"] and "train.validation_share=0.1" in shown
+    assert shown.endswith("Success is measured on the arm.") and "0.2500" in shown

@@ -1,0 +1,157 @@
+"""From a config to its data set: demos, the LeRobot folder, its statistics; each is made, completed, or found complete.
+
+What was recorded on a real arm has its pictures already: as demos it is only checked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pirig.config.places import META, Places
+from pirig.config.schema import Config
+from pirig.contract import Contract, require_equal
+from pirig.runs.progress import has_data_set
+
+if TYPE_CHECKING:
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.demos.manifest import DemosManifest
+    from pirig.transforms.relative import Relative
+
+
+def make_demos(config: Config, places: Places) -> Path:
+    """The folder of demos that this config asks for."""
+    if not config.robot.simulated:
+        return _recorded(config, places)
+    from pirig.demos.maniskill import generate, trajectory
+    from pirig.sim.maniskill import renderer
+
+    renderer.configure()
+    contract, folder = places.contract, places.demos
+    if config.demos.path:
+        manifest = trajectory.from_file(contract, _file(config), config.demos, folder)
+    else:
+        manifest = generate.generate(contract, config.task, config.demos, folder)
+    print(
+        f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
+    )
+    if note := wandering(manifest, config.eval.step_margin):
+        print(note)
+    return folder
+
+
+def wandering(manifest: DemosManifest, margin: float) -> str | None:
+    """What a few much longer demos mean: they are trained on, but the step limit follows the others."""
+    from pirig.demos.manifest import longest_usual
+
+    if not (longer := manifest.wandering()):
+        return None
+    named = ", ".join(f"seed {seed}: {length}" for seed, length in list(longer.items())[:5])
+    usual = longest_usual(manifest.lengths)
+    return (
+        f"demos: note: {len(longer)} of them are much longer than the others, which end within {usual} steps ({named}). The step "
+        f"limit of the evaluation follows the others, {math.ceil(margin * usual)} steps; eval.max_steps="
+        f"{math.ceil(margin * max(manifest.lengths))} follows the longest."
+    )
+
+
+def _recorded(config: Config, places: Places) -> Path:
+    """The recorded data set, after every check that needs no picture; where it has been taken in, no more."""
+    from pirig.datasets import from_lerobot
+    from pirig.datasets.lerobot_source import LeRobotSource
+
+    contract, folder = places.contract, Path(config.demos.path or "")
+    if has_data_set(places):
+        print(f"demos: {folder}, converted already")
+        return folder
+    recorded = from_lerobot.check(LeRobotSource(folder), contract, config.demos)
+    lengths = [one.episode.length for one in recorded]
+    print(
+        f"demos: {len(lengths)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {contract.prompt!r}"
+    )
+    return folder
+
+
+def _file(config: Config) -> Path:
+    """The trajectory file that demos.path names, downloaded if it says so."""
+    from pirig.demos.maniskill import download
+
+    if config.demos.path == download.WORD:
+        return download.fetch(config.task.env_id, Path(config.run.root) / "data" / "maniskill")
+    return Path(config.demos.path or "")
+
+
+def make_data_set(config: Config, places: Places) -> Path:
+    """The LeRobot folder of this config's demos. Raises ContractError where the one that is there is of another contract."""
+    contract, folder = places.contract, places.data_set
+    if folder.is_dir():
+        require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
+    if config.robot.simulated:
+        _from_demos(places)
+    else:
+        _from_recorded(config, places)
+    return folder
+
+
+def _from_demos(places: Places) -> None:
+    from pirig.datasets import from_maniskill
+
+    if not places.demos.is_dir():
+        raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
+    if not places.data_set.is_dir():
+        from_maniskill.convert(places.demos, places.data_set, places.contract)
+
+
+def _from_recorded(config: Config, places: Places) -> None:
+    from pirig.datasets import from_lerobot
+    from pirig.datasets.lerobot_source import LeRobotSource
+
+    recording = Path(config.demos.path or "")
+    if places.data_set.is_dir():
+        from_lerobot.require_same(places.data_set, recording)
+    else:
+        from_lerobot.convert(LeRobotSource(recording), places.data_set, places.contract, config.demos)
+
+
+def require_data_set(places: Places) -> Path:
+    """Raises ValueError where `pirig convert` has not run."""
+    if not has_data_set(places):
+        raise ValueError(f"{places.data_set}: no data set there; run `pirig convert` with the same settings first.")
+    return places.data_set
+
+
+def make_norm_stats(config: Config, places: Places) -> Path:
+    """The file of the statistics of all episodes; no image is decoded."""
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.norm_stats import compute
+    from pirig.transforms.normalize import save_norm_stats
+
+    folder, path = require_data_set(places), places.norm_stats
+    if not path.is_file():
+        save_norm_stats(path, compute(Dataset(folder), relation=relation_of(config)))
+    return path
+
+
+def own_norm_stats(config: Config, places: Places, dataset: Dataset, held_out: Sequence[int], *, write: bool) -> Path:
+    """The file of the statistics of the episodes that train: the data set's own, or the run's where some are held out.
+
+    `write`: of several processes one does.
+    """
+    from pirig.datasets.norm_stats import compute
+    from pirig.transforms.normalize import save_norm_stats
+
+    if not held_out:
+        return places.norm_stats
+    if write:
+        save_norm_stats(places.own_norm_stats, compute(dataset, held_out, relation_of(config)))
+    return places.own_norm_stats
+
+
+def relation_of(config: Config) -> Relative | None:
+    """What the actions are relative to in training; None: nothing."""
+    from pirig.transforms.relative import Relative
+
+    counts = tuple(config.control.relative_to_state)
+    return Relative(counts, config.horizon.steps) if counts else None

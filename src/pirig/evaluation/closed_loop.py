@@ -1,0 +1,113 @@
+"""Success rates in the simulator: of the policy, and beside it its two baselines, the demos replayed and the untrained model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pirig.config.places import Places
+from pirig.config.schema import Config, SimBackend
+from pirig.datasets.lerobot_read import Dataset
+from pirig.evaluation import lockstep
+from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
+from pirig.evaluation.measured import Measured, SuccessRow
+from pirig.evaluation.results import ResultsFile, sub_goals
+from pirig.evaluation.rollouts import Driver, roll_out
+from pirig.evaluation.seeds import held_out_seeds
+from pirig.evaluation.target import Target
+from pirig.evaluation.videos import film
+from pirig.evaluation.workers import Pool, WorkerPool
+from pirig.policies.policy import Policy, load_pipeline, load_policy
+from pirig.training.loop import initial_params
+
+ROWS = ("oracle", "untrained", "policy")  # in the order in which they are measured
+SHOWN = ("policy", "oracle", "untrained")
+
+
+@dataclass(frozen=True)
+class Row:
+    """`driver` is made where an episode is missing: a policy takes seconds to load."""
+
+    driver: Callable[[], Driver]
+    seeds: list[int]
+    max_steps: int
+
+
+@dataclass
+class ClosedLoop:
+    """Episodes that lie in `target` are not run again. `before` is asked with the pool, ahead of the first episode."""
+
+    config: Config
+    places: Places
+    checkpoint: Path
+    demo_seeds: list[int]
+    demo_lengths: list[int]
+    target: Target
+    before: Callable[[Pool], None] = lambda pool: None
+
+    def measure(self) -> Measured:
+        plan = self._plan()
+        with self._pool() as pool:
+            self.before(pool)
+            rows = {name: self._row(pool, name, plan[name]) for name in ROWS}
+        return Measured({name: rows[name] for name in SHOWN})
+
+    def _plan(self) -> dict[str, Row]:
+        settings = self.config.eval
+        count = max(settings.episodes, settings.untrained_episodes)
+        held_out = held_out_seeds(settings.first_seed, count, self.demo_seeds)
+        return {
+            "oracle": Row(self._oracle, self.demo_seeds[: settings.oracle_episodes], max(self.demo_lengths)),
+            "untrained": Row(self._untrained, held_out[: settings.untrained_episodes], self.target.limit),
+            "policy": Row(self._policy, held_out[: settings.episodes], self.target.limit),
+        }
+
+    def _pool(self) -> WorkerPool | lockstep.LockstepPool:
+        settings, contract = self.config.eval, self.places.contract
+        if settings.sim_backend == SimBackend.gpu:
+            return lockstep.LockstepPool(contract, settings.num_envs, settings.workers)
+        return WorkerPool(contract, settings.workers)
+
+    def _row(self, pool: Pool, name: str, row: Row) -> SuccessRow:
+        results, settings = ResultsFile(self.target.folder / name), self.config.eval
+        if any(seed not in results.done for seed in row.seeds):
+            roll_out(pool, row.driver(), row.seeds, max_steps=row.max_steps, results=results, label=f"eval {name}")
+        videos = film(
+            pool,
+            results,
+            row.seeds,
+            self.target.folder / name / "videos",
+            count=settings.videos,
+            every=settings.video_every,
+            fps=self.places.contract.control_hz,
+        )
+        episodes = results.results(row.seeds)
+        return SuccessRow(
+            **dataclasses.asdict(results.rate(row.seeds)),
+            sub_goals=sub_goals(episodes),
+            mean_steps=sum(episode.steps for episode in episodes) / len(episodes),
+            max_steps=row.max_steps,
+            first_seed=row.seeds[0],
+            gates_skipped=list(self.config.gates.skip),
+            episodes=str(results.path),
+            videos=[str(path) for path in videos],
+        )
+
+    def _policy(self) -> Driver:
+        settings = self.config.eval
+        policy = load_policy(self.checkpoint, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
+        return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
+
+    def _untrained(self) -> Driver:
+        """The parameters that training started from."""
+        pipeline, settings = load_pipeline(self.checkpoint), self.config.eval
+        params = initial_params(self.config.train, pipeline.model_config)
+        policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
+        return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
+
+    def _oracle(self) -> Driver:
+        """The data set's actions, normalised and back as a policy's are, from the seeds that they were recorded on."""
+        dataset, pipeline = Dataset(self.places.data_set), load_pipeline(self.checkpoint)
+        return DemoDriver({seed: demo_actions(dataset, pipeline, one) for one, seed in enumerate(dataset.seeds)})

@@ -1,0 +1,120 @@
+"""What an evaluation found: rows by name. Closed loop each is a success rate, open loop an action error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pirig.config.schema import EvalConfig
+from pirig.files.atomic import write_text
+
+RATES, ACTION_ERROR = "rates.json", "action_error.json"
+NOT_SUCCESS = (
+    "This is not a success rate: open loop, the policy sees recorded frames and never the results of its own actions. Success is "
+    "measured on the arm."
+)
+
+
+@dataclass(frozen=True)
+class SuccessRow:
+    """`k` of `n` episodes succeeded at some step, `k_at_end` at their last, within `max_steps`; Wilson 95 % bounds.
+
+    `sub_goals`: how many episodes reached each. `episodes` and `videos` are files.
+    """
+
+    k: int
+    n: int
+    low: float
+    high: float
+    k_at_end: int
+    sub_goals: dict[str, int] = field(default_factory=dict)
+    mean_steps: float | None = None
+    max_steps: int | None = None
+    first_seed: int | None = None
+    gates_skipped: list[str] = field(default_factory=list)
+    episodes: str = ""
+    videos: list[str] = field(default_factory=list)
+
+    def lines(self, name: str) -> list[str]:
+        return [f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %)"]
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """Mean |difference| from the demonstrated actions, by action number, beside always giving the mean action and repeating
+    the last one; `of_mean_action` and `of_repeating`: as a share of theirs, each number weighted by its own spread."""
+
+    frames: int
+    episodes: int
+    of_mean_action: float
+    of_repeating: float | None
+    error: dict[str, float]
+    error_of_mean_action: dict[str, float]
+    error_of_repeating: dict[str, float]
+
+    def lines(self, name: str) -> list[str]:
+        text = [
+            f"action error on {self.frames} {name.replace('_', '-')} frames of {self.episodes} episodes (rad, gripper 0 to 1)",
+            f"  {'':10} {'policy':>9} {'mean action':>12} {'repeat last':>12}",
+        ]
+        for number, error in self.error.items():
+            mean, repeat = self.error_of_mean_action[number], self.error_of_repeating[number]
+            text.append(f"  {number:10} {error:9.4f} {mean:12.4f} {repeat:12.4f}")
+        share = f"{self.of_mean_action:.0%} of always giving the mean action"
+        repeating = "" if self.of_repeating is None else f", {self.of_repeating:.0%} of repeating the last one"
+        return [*text, f"  all, each by its own spread: {share}{repeating}"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Closed loop the rows are policy, oracle and untrained; open loop held_out (where episodes were) and training."""
+
+    rows: Mapping[str, SuccessRow] | Mapping[str, ErrorRow]
+
+    @property
+    def closed_loop(self) -> bool:
+        return "policy" in self.rows
+
+    @property
+    def rates(self) -> Mapping[str, SuccessRow]:
+        """Closed loop only."""
+        return {name: row for name, row in self.rows.items() if isinstance(row, SuccessRow)}
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        return {name: dataclasses.asdict(row) for name, row in self.rows.items()}
+
+    def save(self, folder: Path) -> None:
+        write_text(folder / (RATES if self.closed_loop else ACTION_ERROR), json.dumps(self.plain(), indent=2) + "\n")
+
+    def lines(self) -> list[str]:
+        text = [line for name, row in self.rows.items() for line in row.lines(name)]
+        if self.closed_loop:
+            return text
+        if "held_out" not in self.rows:
+            text.append(
+                "No episode was held out of training: set train.validation_share=0.1 to see how it does on others."
+            )
+        return [*text, NOT_SUCCESS]
+
+    def covers(self, asked: EvalConfig) -> bool:
+        """Whether every row has at least the episodes that are asked for."""
+        wanted = {"policy": asked.episodes, "untrained": asked.untrained_episodes, "oracle": 1}
+        return not self.closed_loop or all(self.rates[name].n >= count for name, count in wanted.items())
+
+
+def load(folder: Path) -> Measured | None:
+    """The finished result in an evaluation's folder, None where there is none; keys of other versions are passed over."""
+    for name, kind in ((RATES, SuccessRow), (ACTION_ERROR, ErrorRow)):
+        if (folder / name).is_file():
+            plain = json.loads((folder / name).read_text())
+            return Measured({row: _row(kind, values) for row, values in plain.items()})
+    return None
+
+
+def _row(kind: Any, values: dict[str, Any]) -> Any:
+    known = {one.name for one in dataclasses.fields(kind)}
+    return kind(**{key: value for key, value in values.items() if key in known})
