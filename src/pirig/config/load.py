@@ -44,7 +44,7 @@ def typed(composed: DictConfig) -> Config:
 def loaded(saved: Any) -> DictConfig:
     """A config that was saved, by this version or an older one: keys that are younger than it have their defaults."""
     plain = OmegaConf.to_container(saved) if OmegaConf.is_config(saved) else saved
-    merged = OmegaConf.merge(OmegaConf.structured(Config), current(plain))
+    merged = OmegaConf.merge(OmegaConf.structured(Config), current(plain))  # type: ignore[arg-type]
     assert isinstance(merged, DictConfig)
     return merged
 

@@ -26,7 +26,8 @@ from pirig.gates import policy
 from pirig.gates.data import check
 from pirig.gates.finding import Report, run_gates
 from pirig.gates.simulated import available
-from pirig.policies.policy import load_policy, load_policy_record
+from pirig.policies.card import PolicyCard
+from pirig.policies.policy import load_policy
 from pirig.runs.progress import chosen_checkpoint
 
 T = TypeVar("T")
@@ -38,12 +39,12 @@ class Measurement:
     def __init__(self, config: Config):
         self.config, self.notes = config, list[str]()
         self.checkpoint = chosen_checkpoint(config, run_folder(config))
-        self.record = load_policy_record(self.checkpoint)
+        self.card = PolicyCard.load(self.checkpoint)
         self.contract = Contract.load(self.checkpoint / ASSETS)
         self.asked, self.places = places_of(config).contract, places_of(config, self.contract)
         self.dataset = Dataset(self.places.data_set)
         self.images = frame_cache(self.dataset, self.contract.image_px, self.places.frame_caches)
-        self.held_out: list[int] = list(self.record.get("held_out_episodes", []))
+        self.held_out: list[int] = list(self.card.held_out_episodes)
         self.trained = [one for one in range(self.dataset.episode_count) if one not in set(self.held_out)]
         found = outcome.newest_evaluation(self.places.evaluations, self.checkpoint)
         self.outcome: Outcome | None = outcome.read(found) if found else None
@@ -83,7 +84,7 @@ class Measurement:
         if evaluation is not None:
             return json.loads((evaluation / SETTINGS).read_text())
         self.notes.append("no evaluation of this checkpoint: `pirig eval RUN` measures the success rate and the funnel")
-        limit = step_limit(settings.max_steps, settings.step_margin, self.record["demo_lengths"])
+        limit = step_limit(settings.max_steps, settings.step_margin, self.card.demo_lengths)
         return {**dataclasses.asdict(settings), "limit": limit}
 
     def _contract_differences(self) -> list[str]:
@@ -96,7 +97,7 @@ class Measurement:
 
     def _gates(self) -> Report:
         settings, pipeline = self.config.gates, self.policy.pipeline
-        served = run_gates(policy.gates(pipeline, self.record), settings.skip)
+        served = run_gates(policy.gates(pipeline, self.card), settings.skip)
         more = pipeline, self.held_out, pipeline.relative
         data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, *more)
         return Report({**data.found, **served.found}, data.skipped + served.skipped)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from pirig.config.places import ASSETS, CHECKPOINTS, EVALUATIONS, POLICY_FILE
+from pirig.config.places import ASSETS, CHECKPOINTS, EVALUATIONS
 from pirig.contract import Contract
 from pirig.evaluation.measured import load
+from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.progress import read_status, steps_saved
 
 
@@ -17,7 +17,7 @@ def describer(path: Path) -> Callable[[Path], list[str]] | None:
     """None where `path` is neither a run nor a checkpoint."""
     if (path / "config.yaml").is_file() and (path / "contract.json").is_file():
         return run
-    return checkpoint if (path / ASSETS / POLICY_FILE).is_file() else None
+    return checkpoint if has_card(path) else None
 
 
 def run(folder: Path) -> list[str]:
@@ -46,12 +46,12 @@ def run(folder: Path) -> list[str]:
 
 def checkpoint(folder: Path) -> list[str]:
     """What a policy is rebuilt with."""
-    record: dict[str, Any] = json.loads((folder / ASSETS / POLICY_FILE).read_text())
-    model, lengths = record["model_config"], record.get("demo_lengths", [])
-    kind = "pi0.5" if model["pi05"] else "pi0"
+    card = PolicyCard.load(folder)
+    model, lengths = card.model, card.demo_lengths
+    kind = "pi0.5" if model.pi05 else "pi0"
     lines = [
-        f"  {kind}, chunks of {record['horizon']} steps, images {model['image_px']} px, {record['normalization']} "
-        f"normalisation, {record['tokenizer']}",
+        f"  {kind}, chunks of {card.horizon} steps, images {model.image.image_px} px, {card.normalization} "
+        f"normalisation, {card.tokenizer}",
         *_contract(folder / ASSETS),
     ]
     if lengths:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pirig.config.places import ASSETS, POLICY_FILE, Places
+from pirig.config.places import Places
 from pirig.config.schema import Config, Mode, SimBackend
 from pirig.evaluation.measured import load
 from pirig.evaluation.seeds import step_limit
 from pirig.files.atomic import move_aside, write_text
+from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.progress import is_trained, newest_checkpoint
 
 COUNT_KEYS = (
@@ -80,9 +81,8 @@ def is_measured(config: Config, places: Places) -> bool:
     if not config.run.checkpoint and not is_trained(config, places):
         return False
     checkpoint = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(places.run)
-    record = checkpoint / ASSETS / POLICY_FILE if checkpoint else None
-    if checkpoint is None or record is None or not record.is_file():
+    if checkpoint is None or not has_card(checkpoint):
         return False
-    lengths = json.loads(record.read_text())["demo_lengths"]
+    lengths = PolicyCard.load(checkpoint).demo_lengths
     found = load(target_of(config, places, checkpoint, lengths).folder)
     return found is not None and found.covers(config.eval)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pirig.config.checks import goal_is_observable
 from pirig.config.load import of_run
-from pirig.config.places import ASSETS, CHECKPOINTS, META, POLICY_FILE, STATS_FILE, Places, places_of
+from pirig.config.places import ASSETS, CHECKPOINTS, META, STATS_FILE, Places, places_of
 from pirig.config.schema import Config, EvalConfig, GatesConfig
 from pirig.contract import Contract, differences
 from pirig.datasets.inspect import look
@@ -20,7 +20,8 @@ from pirig.gates import policy
 from pirig.gates.acts import acts
 from pirig.gates.data import check
 from pirig.gates.finding import Report, run_gates
-from pirig.policies.policy import Policy, load_pipeline, load_policy, load_policy_record
+from pirig.policies.card import PolicyCard, has_card
+from pirig.policies.policy import Policy, load_pipeline, load_policy
 from pirig.runs.progress import has_data_set, newest_checkpoint
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.relative import Relative
@@ -35,7 +36,7 @@ def reports(path: Path, overrides: Sequence[str] = ()) -> Asked:
     """
     if (path / "config.yaml").is_file():
         yield from _run(path, of_run(path, list(overrides)))
-    elif (path / ASSETS / POLICY_FILE).is_file():
+    elif has_card(path):
         yield _checkpoint_alone(path, overrides)
     else:
         missing = look(path).missing
@@ -60,7 +61,7 @@ def _checkpoint_alone(checkpoint: Path, overrides: Sequence[str]) -> tuple[str, 
     if checkpoint.absolute().parent.name == CHECKPOINTS and (run / "config.yaml").is_file():
         config = of_run(run, list(overrides))
         return _checkpoint(checkpoint, config, places_of(config))
-    gates = policy.gates(load_pipeline(checkpoint), load_policy_record(checkpoint))
+    gates = policy.gates(load_pipeline(checkpoint), PolicyCard.load(checkpoint))
     gates["acts"] = lambda: _acts(_loaded(checkpoint, EvalConfig().flow_steps), None)
     return f"checkpoint {checkpoint}", run_gates(gates, [])
 
@@ -72,7 +73,7 @@ def _checkpoint(checkpoint: Path, config: Config, places: Places) -> tuple[str, 
     gates: policy.Gates = {
         "agreement": lambda: disagreements(config, places, pipeline.relative_to_state, checkpoint, dataset)
     }
-    gates |= policy.gates(pipeline, load_policy_record(checkpoint))
+    gates |= policy.gates(pipeline, PolicyCard.load(checkpoint))
     report = run_gates(gates, config.gates.skip)
     if report.found.get("agreement"):
         why = "run, checkpoint and data set disagree, so an inference would say nothing"

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pirig.config.schema import Config
 from pirig.gates.finding import Report, require_good, run_gates
+from pirig.policies.card import PolicyCard
 from pirig.transforms.pipeline import Pipeline
 
 Gates = dict[str, Callable[[], list[str]]]
 
 
-def gates(pipeline: Pipeline, record: dict[str, Any]) -> Gates:
-    """`record` is the checkpoint's policy.json, `pipeline` what the policy will use."""
+def gates(pipeline: Pipeline, card: PolicyCard) -> Gates:
+    """`card` is the checkpoint's own, `pipeline` what the policy will use."""
     return {
-        "transforms": lambda: transforms(pipeline, record),
+        "transforms": lambda: transforms(pipeline, card),
         "state_reaches_model": lambda: state_reaches_model(pipeline),
-        "chunk": lambda: chunk(pipeline, record),
+        "chunk": lambda: chunk(pipeline, card),
     }
 
 
-def require_served_as_trained(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
+def require_served_as_trained(config: Config, checkpoint: Path, card: PolicyCard) -> Report:
     """What the gates of a checkpoint say. Raises GateError where it would not be served as it was trained, ValueError where
     the config asks for another horizon or other relative numbers than it was trained with."""
     from pirig.policies.policy import load_pipeline
 
-    if record["horizon"] != config.horizon.steps:
+    if card.horizon != config.horizon.steps:
         raise ValueError(
-            f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {record['horizon']}; give that one."
+            f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {card.horizon}; give that one."
         )
     pipeline, asked = load_pipeline(checkpoint), tuple(config.control.relative_to_state)
     if pipeline.relative_to_state != asked:
@@ -39,14 +39,14 @@ def require_served_as_trained(config: Config, checkpoint: Path, record: dict[str
             f"control.relative_to_state={list(asked)}: {checkpoint} was trained with {list(pipeline.relative_to_state)}; give "
             "that one."
         )
-    report = run_gates(gates(pipeline, record), config.gates.skip)
+    report = run_gates(gates(pipeline, card), config.gates.skip)
     require_good(report, "evaluation")
     return report
 
 
-def transforms(pipeline: Pipeline, record: dict[str, Any]) -> list[str]:
+def transforms(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     """The transforms give the numbers that they gave when the checkpoint was trained, on the frame kept for that."""
-    kept = record.get("probe")
+    kept = card.probe
     if kept is None:
         return ["policy.json holds no probe frame: it was made by another version; train again, or skip this gate"]
     now = pipeline.probe(np.array(kept["state_raw"], np.float32), np.array(kept["action_raw"], np.float32))
@@ -78,8 +78,8 @@ def state_reaches_model(pipeline: Pipeline) -> list[str]:
     return []
 
 
-def chunk(pipeline: Pipeline, record: dict[str, Any]) -> list[str]:
+def chunk(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     """The chunk that the model predicts is the one that it was trained on."""
-    if record["horizon"] == pipeline.model_config.action_horizon:
+    if card.horizon == pipeline.model_config.action_horizon:
         return []
-    return [f"the model predicts {pipeline.model_config.action_horizon} steps, it was trained on {record['horizon']}"]
+    return [f"the model predicts {pipeline.model_config.action_horizon} steps, it was trained on {card.horizon}"]

@@ -6,7 +6,7 @@ For an arm that is not simulated: the open-loop action error on recorded episode
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pirig.config.places import ASSETS, Places, places_of
 from pirig.config.schema import Config, SimBackend
@@ -21,6 +21,7 @@ from pirig.runs.record import set_status
 if TYPE_CHECKING:
     from pirig.evaluation.measured import Measured
     from pirig.evaluation.workers import Pool
+    from pirig.policies.card import PolicyCard
 
 
 def run(config: Config) -> int:
@@ -46,27 +47,27 @@ def make(config: Config, places: Places) -> Measured:
     Episodes that are on disk for this checkpoint and these settings are not measured again unless run.mode=overwrite.
     Raises ContractError before anything starts where the checkpoint was trained under another contract.
     """
-    from pirig.policies.policy import load_policy_record
+    from pirig.policies.card import PolicyCard
 
     checkpoint = chosen_checkpoint(config, places.run)
     trained = Contract.load(checkpoint / ASSETS)
     require_equal(places.contract, trained, our_name="this run", their_name=f"checkpoint {checkpoint}")
-    record = load_policy_record(checkpoint)
+    card = PolicyCard.load(checkpoint)
     require_simulator(config)
-    target = target_of(config, places, checkpoint, record["demo_lengths"])
-    report = policy.require_served_as_trained(config, checkpoint, record)
+    target = target_of(config, places, checkpoint, card.demo_lengths)
+    report = policy.require_served_as_trained(config, checkpoint, card)
     target.enter(config.run.mode)
     save(report, target.folder)
     set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
     measure = _closed_loop if config.robot.simulated else _open_loop
-    measured = measure(config, places, checkpoint, record, target, report)
+    measured = measure(config, places, checkpoint, card, target, report)
     measured.save(target.folder)
     set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return measured
 
 
 def _closed_loop(
-    config: Config, places: Places, checkpoint: Path, record: dict[str, Any], target: Target, report: Report
+    config: Config, places: Places, checkpoint: Path, card: PolicyCard, target: Target, report: Report
 ) -> Measured:
     from pirig.evaluation.closed_loop import ClosedLoop
 
@@ -82,17 +83,17 @@ def _closed_loop(
         save(Report(report.found | asked.found, report.skipped + asked.skipped), target.folder)
         require_good(asked, "evaluation on a GPU")
 
-    demos = {"demo_seeds": record["demo_seeds"], "demo_lengths": record["demo_lengths"]}
+    demos = {"demo_seeds": list(card.demo_seeds), "demo_lengths": list(card.demo_lengths)}
     return ClosedLoop(config, places, checkpoint, **demos, target=target, before=same_physics).measure()
 
 
 def _open_loop(
-    config: Config, places: Places, checkpoint: Path, record: dict[str, Any], target: Target, report: Report
+    config: Config, places: Places, checkpoint: Path, card: PolicyCard, target: Target, report: Report
 ) -> Measured:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.evaluation.on_recording import measure
     from pirig.policies.policy import load_policy
 
     served = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
-    held_out = list(record.get("held_out_episodes", []))
+    held_out = list(card.held_out_episodes)
     return measure(served, Dataset(places.data_set), held_out, places, config.train.validation_frames)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config, Mode
-from pirig.contract import Contract, require_equal
+from pirig.contract import require_equal
 from pirig.runs.lock import held
 from pirig.runs.record import open_run, set_status
 from pirig.stages import stats
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pirig.datasets.lerobot_read import Dataset
-    from pirig.models.sizes import ModelConfig
     from pirig.training.loop import TrainResult
     from pirig.training.optimizer import Tree
     from pirig.training.sharding import Placement
@@ -73,6 +70,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.datasets.make import own_norm_stats
     from pirig.gates.data import require_good_data
+    from pirig.policies import build
     from pirig.training import processes, start
     from pirig.training.validation import held_out_episodes
 
@@ -84,7 +82,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
         start.require_long_enough(config, dataset)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
         own_stats = own_norm_stats(config, places, dataset, held_out, write=_is_first())
-        pipeline = pipeline_of(config, dataset.contract, own_stats)
+        pipeline = build.pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config
         trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
         placement = start.placement_of(config)
@@ -162,45 +160,3 @@ def _warn(config: Config) -> None:
             "them",
             file=sys.stderr,
         )
-
-
-def model_of(config: Config, vocab_size: int) -> ModelConfig:
-    """`vocab_size`: the tokenizer's; the size's own vocabulary is kept where it is larger."""
-    from pirig.models.sizes import model_config
-
-    known = {"size": None, "always": True, "never": False}
-    if config.train.remat not in known:
-        raise ValueError(f"train.remat={config.train.remat}: expected one of {', '.join(known)}.")
-    model = model_config(
-        pi05=config.model.pi05,
-        size=config.size.name,
-        lora=config.finetune.lora,
-        action_dim=config.size.action_dim,
-        action_horizon=config.horizon.steps,
-        max_token_len=config.size.max_token_len,
-        image_px=config.size.image_px,
-        patch_px=config.size.patch_px,
-        compute_dtype=config.size.compute_dtype,
-    )
-    model = dataclasses.replace(model, vocab_size=max(model.vocab_size, vocab_size))
-    if not config.finetune.lora_expert:
-        model = dataclasses.replace(model, expert=dataclasses.replace(model.expert, lora=None))
-    remat = known[config.train.remat]
-    return model if remat is None else dataclasses.replace(model, remat=remat)
-
-
-def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipeline:
-    from pirig.policies.assets import load_tokenizer
-    from pirig.transforms.normalize import load_norm_stats
-    from pirig.transforms.pipeline import Pipeline
-
-    tokenizer = load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url)
-    return Pipeline(
-        contract=contract,
-        model_config=model_of(config, tokenizer.vocab_size),
-        normalization=config.model.normalization,
-        state_in_prompt=config.model.state_in_prompt,
-        stats=load_norm_stats(stats_path),
-        tokenizer=tokenizer,
-        relative_to_state=tuple(config.control.relative_to_state),
-    )
