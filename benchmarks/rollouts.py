@@ -29,8 +29,9 @@ from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.policies.policy import load_policy, load_policy_record
 from pirig.runs.progress import newest_checkpoint
+from pirig.sim.door import Observation
 from pirig.sim.maniskill import renderer
-from pirig.sim.maniskill.batches import scene
+from pirig.sim.maniskill.batches import one_scene
 from pirig.sim.maniskill.env import make_env, proprioception, success_of
 
 
@@ -58,19 +59,19 @@ class SerialLoop:
                 if success_of(info) or steps == max_steps:
                     return success_of(info), steps
 
-    def _observation(self, frame: dict[str, Any]) -> dict[str, np.ndarray]:
+    def _observation(self, frame: dict[str, Any]) -> Observation:
         cameras = {
-            f"image/{camera.role}": frame["sensor_data"][camera.sensor]["rgb"][0].cpu().numpy().astype(np.uint8)
+            camera.role: frame["sensor_data"][camera.sensor]["rgb"][0].cpu().numpy().astype(np.uint8)
             for camera in self.contract.cameras
         }
-        return {**scene(proprioception(self.base), 0), **cameras}
+        return Observation(cameras, one_scene(proprioception(self.base), 0))
 
 
 def pooled(pool: Pool, driver: PolicyDriver, seeds: list[int], max_steps: int) -> dict[int, tuple[bool, int]]:
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
         roll_out(pool, driver, seeds, max_steps=max_steps, results=results, label="pool")
-        return {result.seed: (result.success, result.steps) for result in results.results(seeds)}
+        return {result.scene: (result.success, result.steps) for result in results.results(seeds)}
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ def test_results_survive_a_torn_line(tmp_path):
     with open(file.path, "a") as torn:
         torn.write('{"seed": 9, "succ')
     again = ResultsFile(tmp_path)
-    assert [result.seed for result in again.results([5, 7])] == [5, 7]
+    assert [result.scene for result in again.results([5, 7])] == [5, 7]
     again.add(EpisodeResult(9, True, False, 3, 9, 0.1, {"grasped": False}), np.ones((9, 7), np.float32))
     assert [json.loads(line)["seed"] for line in file.path.read_text().splitlines()] == [7, 5, 9]
     found = again.rate([5, 7, 9])

@@ -100,9 +100,9 @@ def swapped(good: Any, pool: Any) -> list[str]:
     ((_, answer),) = pool.next_ready([0])
     wrist = np.rot90(base).copy()
     recorded = {"base_0_rgb": wrist, "left_wrist_0_rgb": base}
-    rendered = {"image/base_0_rgb": base, "image/left_wrist_0_rgb": wrist}
+    rendered = {"base_0_rgb": base, "left_wrist_0_rgb": wrist}
     both = _Frames(dataset, recorded)
-    return simulated.pixels(both, {**answer.observation, **rendered}, 0)
+    return simulated.pixels(both, dataclasses.replace(answer.observation, images=rendered), 0)
 
 
 class _Frames:

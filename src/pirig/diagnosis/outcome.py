@@ -37,7 +37,7 @@ def read(folder: Path) -> Outcome:
         untrained=(rates["untrained"]["k"], rates["untrained"]["n"]),
         sub_goals=sub_goals(results),
         gates_skipped=list(row.get("gates_skipped", [])),
-        failed_seeds=[result.seed for result in results if not result.success],
+        failed_seeds=[result.scene for result in results if not result.success],
     )
 
 

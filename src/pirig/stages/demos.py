@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pirig.config.places import Places, places_of
+from pirig.config.places import DATA, Places, places_of
 from pirig.config.schema import Config
 from pirig.runs.progress import has_data_set
 
@@ -26,15 +26,10 @@ def make(config: Config, places: Places) -> Path:
     """The folder of demos that this config asks for; made, completed, or found complete."""
     if not config.robot.simulated:
         return recorded(config, places)
-    from pirig.demos.maniskill import generate, trajectory
-    from pirig.sim.maniskill import renderer
+    from pirig.demos.door import maker
 
-    renderer.configure()
     contract, folder = places.contract, places.demos
-    if config.demos.path:
-        manifest = trajectory.from_file(contract, _file(config), config.demos, folder)
-    else:
-        manifest = generate.generate(contract, config.task, config.demos, folder)
+    manifest = maker(contract)(contract, config.task, config.demos, folder, Path(config.run.root) / DATA)
     print(
         f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
     )
@@ -71,12 +66,3 @@ def recorded(config: Config, places: Places) -> Path:
     lengths = [one.episode.length for one in found]
     print(f"demos: {len(found)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {contract.prompt!r}")
     return folder
-
-
-def _file(config: Config) -> Path:
-    """The trajectory file that demos.path names, downloaded if it says so."""
-    from pirig.demos.maniskill import download
-
-    if config.demos.path == download.WORD:
-        return download.fetch(config.task.env_id, Path(config.run.root) / "data" / "maniskill")
-    return Path(config.demos.path or "")

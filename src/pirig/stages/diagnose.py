@@ -212,10 +212,10 @@ class _Measurement:
 
     def _closed_loop(self) -> dict[str, Any]:
         from pirig.evaluation.workers import WorkerPool
-        from pirig.gates.simulated import available
+        from pirig.sim.door import unavailable
 
-        if not available(self.dataset):
-            self.notes.append("no simulator for this data set here: no shared episodes, no input parity")
+        if why_not := unavailable(self.dataset.contract):
+            self.notes.append(f"no shared episodes, no input parity: {why_not}")
             return {}
         with WorkerPool(self.contract, self.config.eval.workers) as pool:
             return self._in_simulator(pool)

@@ -44,9 +44,11 @@ def run(config: Config) -> int:
 def require_simulator(config: Config) -> None:
     """Raises ValueError where the evaluation's simulator needs a GPU that is not here."""
     if config.eval.sim_backend == SimBackend.gpu:
-        from pirig.sim.maniskill.vector_env import require_device
+        from pirig.config.agreement import contract_of
+        from pirig.sim.door import implementation
 
-        require_device()
+        if missing := implementation(contract_of(config)).missing_scenes():
+            raise ValueError(missing)
 
 
 def show(config: Config, rates: dict[str, dict[str, Any]]) -> None:
@@ -185,32 +187,32 @@ class _Measurement:
         return Dataset(self.places.data_set)
 
     def _row(
-        self, pool: Pool, name: str, driver: Callable[[], Driver], seeds: list[int], max_steps: int
+        self, pool: Pool, name: str, driver: Callable[[], Driver], scenes: list[int], max_steps: int
     ) -> dict[str, Any]:
         from pirig.evaluation.results import ResultsFile, sub_goals
         from pirig.evaluation.rollouts import roll_out
         from pirig.evaluation.videos import film
 
         results = ResultsFile(self.target / name)
-        if any(seed not in results.done for seed in seeds):
-            roll_out(pool, driver(), seeds, max_steps=max_steps, results=results, label=f"eval {name}")
+        if any(scene not in results.done for scene in scenes):
+            roll_out(pool, driver(), scenes, max_steps=max_steps, results=results, label=f"eval {name}")
         settings = self.config.eval
         videos = film(
             pool,
             results,
-            seeds,
+            scenes,
             self.target / name / "videos",
             count=settings.videos,
             every=settings.video_every,
             fps=self.places.contract.control_hz,
         )
-        found = results.results(seeds)
+        found = results.results(scenes)
         return {
-            **dataclasses.asdict(results.rate(seeds)),
+            **dataclasses.asdict(results.rate(scenes)),
             "sub_goals": sub_goals(found),
             "mean_steps": sum(result.steps for result in found) / len(found),
             "max_steps": max_steps,
-            "first_seed": seeds[0],
+            "first_seed": scenes[0],
             "gates_skipped": list(self.config.gates.skip),
             "episodes": str(results.path),
             "videos": [str(path) for path in videos],
@@ -237,10 +239,10 @@ class _Measurement:
         return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
 
     def _oracle(self) -> Driver:
-        """The data set's actions, normalised and back as a policy's are, from the seeds that they were recorded on."""
+        """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
         from pirig.evaluation.drivers import DemoDriver
         from pirig.gates.simulated import demo_actions
         from pirig.policies.policy import load_pipeline
 
         dataset, pipeline = self._dataset(), load_pipeline(self.checkpoint)
-        return DemoDriver({seed: demo_actions(dataset, pipeline, one) for one, seed in enumerate(dataset.seeds)})
+        return DemoDriver({scene: demo_actions(dataset, pipeline, one) for one, scene in enumerate(dataset.seeds)})

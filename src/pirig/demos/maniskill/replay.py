@@ -16,7 +16,7 @@ def open_simulators(contract: Contract, source_mode: str) -> tuple[Any, SimEnv]:
     """(an environment in the source's control mode that never renders, the contract's own) for this process."""
     renderer.configure()
     renderer.limit_threads()
-    return make_env(contract, control_mode=source_mode, render=False), SimEnv(contract, max_steps=100_000)
+    return make_env(contract, control_mode=source_mode, render=False), SimEnv(contract)
 
 
 class Recorder:
@@ -29,11 +29,17 @@ class Recorder:
         self.success = False
 
     def step(self, action: Any) -> Any:
-        self.frames.append(self.sim.observe() if self.sim.render else self.sim.sense())
+        self.frames.append(self._frame())
         array = np.asarray(action.cpu() if hasattr(action, "cpu") else action, np.float32).reshape(-1)
         self.actions.append(array)
         self.success = self.sim.step(array).success
         return None, 0.0, False, False, {"success": self.success}
+
+    def _frame(self) -> dict[str, np.ndarray]:
+        if not self.sim.render:
+            return self.sim.sense()
+        shown = self.sim.observe()
+        return {**shown.numbers, **{f"image/{role}": image for role, image in shown.images.items()}}
 
     def episode(self, seed: int) -> dict[str, np.ndarray]:
         """Frame t is what was seen before action t."""
