@@ -147,6 +147,7 @@ class DemosConfig:
     angle_unit: str = "rad"  # of its joint angles: rad or deg
     gripper_max: float = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
     leave_out: list[int] = field(default_factory=list)  # its episodes that are not used
+    labels: bool = False  # record where the task's objects are, beside what a policy may see
 
 
 @dataclass

@@ -20,19 +20,19 @@ def make(config: Config, places: Places) -> Path:
     if folder.is_dir():
         require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
     if config.robot.simulated:
-        _from_demos(places)
+        _from_demos(config, places)
     else:
         _from_recorded(config, contract, folder)
     return folder
 
 
-def _from_demos(places: Places) -> None:
-    from pirig.datasets import from_maniskill
+def _from_demos(config: Config, places: Places) -> None:
+    from pirig.datasets import from_demos
 
     if not places.demos.is_dir():
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
     if not places.data_set.is_dir():
-        from_maniskill.convert(places.demos, places.data_set, places.contract)
+        from_demos.convert(places.demos, places.data_set, places.contract, labels=config.demos.labels)
 
 
 def _from_recorded(config: Config, contract: Contract, folder: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pirig.contract import Camera, Contract
+from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
 from pirig.sim.maniskill.batches import batched, one_scene
+from pirig.sim.maniskill.cameras import raise_if_sensor, settings_of, task_with
 from pirig.sim.maniskill.labels import object_poses
 from pirig.sim.maniskill.states import as_maniskill, state_of
 from pirig.sim.maniskill.sub_goals import SubGoals
@@ -45,7 +46,8 @@ def make_env(
         raise ValueError(f"env_id {contract.env_id!r}: ManiSkill registers no such task; see conf/task/")
     if contract.robot_uid == "panda_wristcam":
         strip_wrist_camera_mesh()
-    cameras = {camera.sensor: _camera_settings(camera) for camera in contract.cameras} if render else {}
+    cameras = settings_of(contract.cameras) if render else {}
+    task = task_with(contract.env_id, contract.cameras) if render else contract.env_id
     settings: dict[str, Any] = {
         "obs_mode": "rgb" if render else "none",
         "reward_mode": _cheapest_reward(contract.env_id),
@@ -62,9 +64,9 @@ def make_env(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            env = gymnasium.make(contract.env_id, **settings)
+            env = gymnasium.make(task, **settings)
         except AttributeError as error:
-            _raise_if_camera(contract, error)
+            raise_if_sensor(contract, error)
             raise
     base: Any = env.unwrapped
     base._obs_mode = "none"
@@ -87,27 +89,6 @@ def _cheapest_reward(env_id: str) -> str:
 
     modes = REGISTERED_ENVS[env_id].cls.SUPPORTED_REWARD_MODES
     return "none" if "none" in modes else modes[0]
-
-
-def _camera_settings(camera: Camera) -> dict[str, Any]:
-    from mani_skill.utils import sapien_utils
-
-    settings: dict[str, Any] = {"width": camera.width_px, "height": camera.height_px}
-    if camera.fov_rad is not None:
-        settings["fov"] = camera.fov_rad
-    if camera.eye_m is not None:
-        settings["pose"] = sapien_utils.look_at(list(camera.eye_m), list(camera.target_m or (0.0, 0.0, 0.0)))
-    return settings
-
-
-def _raise_if_camera(contract: Contract, error: AttributeError) -> None:
-    """ManiSkill takes a sensor that it does not know for an attribute of all sensors; say what really is wrong."""
-    for camera in contract.cameras:
-        if str(error).startswith(camera.sensor):
-            raise ValueError(
-                f"camera {camera.role}: {contract.env_id} with robot {contract.robot_uid} has no sensor {camera.sensor!r} "
-                "(base_camera sees the table; hand_camera needs robot panda_wristcam); choose another camera=..."
-            ) from error
 
 
 class SimEnv:

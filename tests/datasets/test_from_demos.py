@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pirig.contract import ContractError
-from pirig.datasets.from_maniskill import convert
+from pirig.datasets.from_demos import convert
 from pirig.datasets.lerobot_read import Dataset
 from pirig.demos.manifest import episode_file, read_episode, write_episode
 from tests.datasets.episodes import make_contract, make_episode
@@ -118,7 +118,7 @@ def test_truncated_missing_and_unfinished_demos(demos, target, contract):
 
 
 def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, monkeypatch):
-    from pirig.datasets import from_maniskill, lerobot_write
+    from pirig.datasets import from_demos, lerobot_write
 
     def full_disk(*arguments):
         raise OSError("No space left on device")
@@ -127,7 +127,7 @@ def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, 
         patch.setattr(lerobot_write.LeRobotWriter, "finish", full_disk)
         with pytest.raises(OSError, match="No space"):
             convert(demos, target, contract)
-    monkeypatch.setattr(from_maniskill, "_images", lambda *a: pytest.fail("read the images of a finished part"))
+    monkeypatch.setattr(from_demos, "_images", lambda *a: pytest.fail("read the images of a finished part"))
     convert(demos, target, contract)
     assert json.loads((target / "meta/info.json").read_text())["total_episodes"] == 4
 
