@@ -47,6 +47,51 @@ def test_demos_become_a_data_set(demos, target, contract):
         convert(demos, target, contract)
 
 
+def label(demos, seeds, **values):
+    for seed in seeds:
+        length = len(make_episode(seed, make_contract())["actions"])
+        labels = {
+            f"labels/{name}": value + np.arange(length, dtype=np.float32)[:, None] for name, value in values.items()
+        }
+        spoil(demos, seed, **labels)
+
+
+def test_labels_become_columns_that_do_not_touch_the_others(demos, target, contract):
+    convert(demos, target.with_name("plain"), contract)
+    label(demos, range(4), cube_position_m=np.ones(3, np.float32), cube_quat_wxyz=np.zeros(4, np.float32))
+    convert(demos, target, contract, labels=True)
+    plain, labelled = Dataset(target.with_name("plain")), Dataset(target)
+    assert plain.labels == {} and list(labelled.labels) == ["cube_position_m", "cube_quat_wxyz"]
+    np.testing.assert_array_equal(labelled.labels["cube_position_m"][5:11, 0], np.arange(1.0, 7.0))
+    np.testing.assert_array_equal(labelled.state, plain.state)
+    assert labelled.image_png("base_0_rgb", 7) == plain.image_png("base_0_rgb", 7)
+    features = labelled.info["features"]
+    assert features["labels.cube_position_m"] == {"dtype": "float32", "shape": [3], "names": ["x_m", "y_m", "z_m"]}
+    assert {key: value for key, value in features.items() if not key.startswith("labels.")} == plain.info["features"]
+    stats = json.loads((target / "meta/stats.json").read_text())
+    assert stats["labels.cube_position_m"]["min"] == [1, 1, 1]
+    convert(demos, target.with_name("unasked"), contract)  # the demos have labels, nobody asked for them
+    assert Dataset(target.with_name("unasked")).content_hash == plain.content_hash
+
+
+def test_labels_that_are_missing_or_differ_are_named(demos, target, contract):
+    with pytest.raises(ValueError, match=r"episode_0\.npz: labels none.*demos\.labels=true"):
+        convert(demos, target, contract, labels=True)
+    label(demos, range(4), cube_position_m=np.ones(3, np.float32))
+    label(demos, [2], sphere_position_m=np.ones(3, np.float32))
+    with pytest.raises(
+        ValueError, match=r"episode_2\.npz: labels cube_position_m, sphere_position_m.*has cube_position_m"
+    ):
+        convert(demos, target, contract, labels=True)
+    spoil(demos, 2, labels__sphere_position_m=None, labels__cube_position_m=np.zeros((3, 3), np.float32))
+    with pytest.raises(ValueError, match=r"episode_2\.npz: label cube_position_m is \[3, 3\]"):
+        convert(demos, target, contract, labels=True)
+    spoil(demos, 2, labels__cube_position_m=np.full((7, 3), np.nan, np.float32))
+    with pytest.raises(ValueError, match=r"episode_2\.npz: label cube_position_m of step 0 are not finite"):
+        convert(demos, target, contract, labels=True)
+    assert not target.exists()
+
+
 def test_an_episode_without_images(demos, target, contract):
     spoil(demos, 2, image__base_0_rgb=None, image__left_wrist_0_rgb=None)
     message = refused(demos, target, contract, "no rgb of camera base_0_rgb .*no images at all.*pirig demos")

@@ -6,6 +6,7 @@ from pirig.config import scenes
 from pirig.config.agreement import TARGETS, contract_of
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
+from pirig.contract import MANISKILL
 
 
 class ConfigError(ValueError):
@@ -35,7 +36,7 @@ def robot_is_simulated(config: Config) -> str | None:
 
 def robot_is_known(config: Config) -> str | None:
     """Of a real arm the data set tells; a simulated one is planned for and read by name."""
-    if not config.robot.simulated:
+    if not config.robot.simulated or config.task.simulator != MANISKILL:
         return None
     uids = {"robot.uid": config.robot.uid, "robot.wrist_uid": config.robot.wrist_uid}
     unknown = [f"{key}={uid}" for key, uid in uids.items() if uid not in ROBOTS]

@@ -81,6 +81,52 @@ def test_steps_are_counted_and_rates_are_the_contracts(env):
     assert (env.base.control_freq, env.base.sim_freq) == (20, 100)
 
 
+def test_labels_are_the_poses_of_the_tasks_objects(env):
+    env.reset(3)
+    labels = env.labels()
+    assert list(labels) == ["cube_position_m", "cube_quat_wxyz", "goal_region_position_m", "goal_region_quat_wxyz"]
+    np.testing.assert_array_equal(labels["cube_position_m"], env.base.obj.pose.p[0])
+    np.testing.assert_array_equal(labels["cube_quat_wxyz"], env.base.obj.pose.q[0])
+    np.testing.assert_array_equal(labels["goal_region_position_m"], env.sense()["goal_pos"])
+
+
+@pytest.mark.parametrize(
+    ("task", "objects"),
+    [
+        ("pick_cube", ["cube", "goal_site"]),
+        ("stack_cube", ["cubeA", "cubeB"]),
+        ("place_sphere", ["bin", "sphere"]),
+        ("peg_insertion_side", ["box_with_hole", "peg"]),
+    ],
+)
+def test_objects_are_found_without_a_table(task, objects):
+    env = SimEnv(contract_of(compose([f"task={task}"])), render=False)
+    env.reset(3)
+    assert list(env.labels()) == [f"{name}_{part}" for name in objects for part in ("position_m", "quat_wxyz")]
+    env.close()
+
+
+def test_a_scene_goes_on_from_a_state_that_was_given_out(env):
+    """From the middle of an episode: the same picture, numbers and labels; what moved is relative to the scene's start."""
+    env.reset(3)
+    for _ in range(4):
+        env.step(np.array([1, 0, -1, 0, 0, 0, -1]))
+    state, shown, labels = env.state(), env.observe(), env.labels()
+    env.reset(4)
+    env.reset(3, state)
+    again = env.observe()
+    for name, values in shown.numbers.items():
+        np.testing.assert_allclose(again.numbers[name], values, atol=1e-5, err_msg=name)
+    for name, values in labels.items():
+        np.testing.assert_allclose(env.labels()[name], values, atol=1e-5, err_msg=name)
+    assert np.abs(again.images["base_0_rgb"].astype(int) - shown.images["base_0_rgb"]).mean() < 0.05
+    assert env.step(np.zeros(7)).steps == 1
+    moved = {name: values.copy() for name, values in state.items()}
+    moved["actors/cube"][0] += 0.1
+    env.reset(3, moved)
+    assert env.step(np.zeros(7)).flags["moved"]
+
+
 @pytest.mark.parametrize("action", [np.zeros(8), np.full(7, np.nan)])
 def test_bad_actions_are_refused(env, action):
     env.reset(0)
