@@ -25,7 +25,7 @@ from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.lockstep import LockstepPool
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import Request, roll_out
-from pirig.evaluation.seeds import held_out_seeds, step_limit
+from pirig.evaluation.seeds import held_out_scenes, step_limit
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.policies.policy import load_policy, load_policy_record
 from pirig.runs.progress import newest_checkpoint
@@ -93,7 +93,7 @@ def main() -> None:
         parser.error(f"{options.run}: expected a run with a checkpoint, found none")
     record = load_policy_record(checkpoint)
     limit = step_limit(0, 1.5, record["demo_lengths"])
-    seeds = held_out_seeds(100_000, options.episodes, record["demo_seeds"])
+    seeds = held_out_scenes(100_000, options.episodes, record["demo_seeds"])
     drivers = {
         size: PolicyDriver(
             load_policy(checkpoint, flow_steps=options.flow_steps, batch_size=size),

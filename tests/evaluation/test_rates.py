@@ -7,7 +7,7 @@ import pytest
 
 from pirig.comparison.statistics import wilson
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
-from pirig.evaluation.seeds import held_out_seeds, step_limit
+from pirig.evaluation.seeds import held_out_scenes, step_limit
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ def test_wilson_refuses_nonsense():
 
 
 def test_seeds_of_demos_are_refused():
-    assert held_out_seeds(100, 3, [1, 2]) == [100, 101, 102]
+    assert held_out_scenes(100, 3, [1, 2]) == [100, 101, 102]
     with pytest.raises(ValueError, match=r"first: 101.*eval\.first_seed above 150"):
-        held_out_seeds(100, 3, [101, 150])
+        held_out_scenes(100, 3, [101, 150])
 
 
 def test_a_limit_below_the_demos_is_refused():

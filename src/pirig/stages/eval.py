@@ -148,10 +148,10 @@ class _Measurement:
     report: Report  # of the gates that were asked without a simulator
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        from pirig.evaluation.seeds import held_out_seeds
+        from pirig.evaluation.seeds import held_out_scenes
 
         settings, demo_seeds = self.config.eval, self.record["demo_seeds"]
-        held_out = held_out_seeds(settings.first_seed, max(settings.episodes, settings.untrained_episodes), demo_seeds)
+        held_out = held_out_scenes(settings.first_seed, max(settings.episodes, settings.untrained_episodes), demo_seeds)
         plan: dict[str, tuple[Callable[[], Driver], list[int], int]] = {
             "oracle": (self._oracle, demo_seeds[: settings.oracle_episodes], max(self.record["demo_lengths"])),
             "untrained": (self._untrained, held_out[: settings.untrained_episodes], self.limit),
