@@ -13,24 +13,21 @@ import numpy as np
 from pirig.contract import Contract
 from pirig.evaluation.scene_group import Answer, Film, Group, Run, Start
 from pirig.evaluation.workers import Progressed, WorkerPool
-from pirig.sim.door import Scenes, State, implementation, place_of
+from pirig.sim.door import Implementation, Scenes, State, place_of
 from pirig.sim.processes import SimulatorProcess
-
-
-def _scenes_of(contract: Contract, num_envs: int) -> Scenes:
-    return implementation(contract).open_scenes(contract, num_envs)
 
 
 class LockstepPool:
     """`num_envs` scenes, asked as a `WorkerPool` is; `workers` processes on the CPU give their initial states.
 
-    Use as a context. `repeatable` is False: a GPU's physics is not bit-equal from run to run. `scenes` opens them.
+    Use as a context. `repeatable` is False: a GPU's physics is not bit-equal from run to run. `scenes` opens them in place of
+    the contract's simulator.
     """
 
     repeatable = False
 
     def __init__(
-        self, contract: Contract, num_envs: int, workers: int, scenes: Callable[[Contract, int], Scenes] = _scenes_of
+        self, contract: Contract, num_envs: int, workers: int, scenes: Callable[[Contract, int], Scenes] | None = None
     ):
         self.count = num_envs
         self.starts: dict[int, tuple[int, bool]] = {}
@@ -84,6 +81,10 @@ class LockstepPool:
 
 
 def _opened(
-    contract: Contract, num_envs: int, scenes: Callable[[Contract, int], Scenes]
+    implementation: Implementation,
+    contract: Contract,
+    num_envs: int,
+    scenes: Callable[[Contract, int], Scenes] | None,
 ) -> Callable[[Start | Run | Film], Answer]:
-    return Group(scenes(contract, num_envs), contract.prompt).answer
+    opened = (scenes or implementation.open_scenes)(contract, num_envs)
+    return Group(opened, contract.prompt).answer

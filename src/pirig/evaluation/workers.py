@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.sim.door import Observation, Simulator, State, StepInfo, open_simulator, place_of
+from pirig.sim.door import Implementation, Observation, Simulator, State, StepInfo, place_of
 from pirig.sim.processes import SimulatorProcess
 
 TAIL_STEPS = 10  # an episode goes on for so many steps after its first success, to see whether it lasts
@@ -107,9 +107,9 @@ class WorkerPool:
         return [found[number] for number in range(len(scenes))]
 
 
-def _opened(contract: Contract) -> Callable[[Any], Progressed | State]:
-    simulator = _Worker(open_simulator(contract))
-    return lambda message: simulator.answer(*message)
+def _opened(implementation: Implementation, contract: Contract) -> Callable[[Any], Progressed | State]:
+    worker = _Worker(implementation.open(contract))
+    return lambda message: worker.answer(*message)
 
 
 class _Worker:

@@ -14,9 +14,9 @@ Answers = Callable[[Any], Any]  # a message -> its answer
 
 
 class SimulatorProcess:
-    """Answers one message at a time with what `opened(*arguments)`, called there, returns.
+    """Answers one message at a time with what `opened(implementation, *arguments)`, called there, returns.
 
-    `place` (`door.place_of`) is the simulator's implementation, prepared first; `opened` and `arguments` are pickled.
+    `place` (`door.place_of`) is where the implementation is, which is prepared first; `opened` and `arguments` are pickled.
     """
 
     def __init__(self, name: str, place: str, opened: Callable[..., Answers], *arguments: Any):
@@ -66,8 +66,9 @@ class _Failure:
 def _serve(pipe: Connection, place: str, opened: Callable[..., Answers], arguments: tuple) -> None:
     """The process's life, until the pipe closes. What fails is answered with its traceback."""
     try:
-        implementation_at(place).prepare()
-        answer = opened(*arguments)
+        implementation = implementation_at(place)
+        implementation.prepare()
+        answer = opened(implementation, *arguments)
         while True:
             try:
                 message = pipe.recv()
