@@ -16,13 +16,13 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import data_folder
 from pirig.contract import ContractError
 from pirig.demos.manifest import DemosManifest, episode_files, longest_usual, read_episode, read_tried
 from pirig.demos.maniskill.generate import generate
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.maniskill.replay import Recorder, open_simulators, replay
 from pirig.demos.maniskill.trajectory import from_file, read_index
-from pirig.runs.record import data_folder
 from pirig.stages import demos as stage
 
 OVERRIDES = ["experiment=quickstart", "demos.count=2", "camera.resolution_px=32"]
