@@ -9,10 +9,26 @@ from pirig.contract import ContractError, require_equal
 from pirig.sim.door import open_simulator
 
 SMALL = ["task=push_cube", "camera.resolution_px=64"]
-SIDE = (
-    "+camera.entries.side={role: right_wrist_0_rgb, sensor: side_camera, width_px: 48, height_px: 32, "
-    "eye_m: [0.0, 0.7, 0.4], target_m: [0.0, 0.0, 0.05], fov_rad: 0.9}"
-)
+YAML = """
+defaults: [nowrist, _self_]
+name: side
+entries:
+  side:
+    role: right_wrist_0_rgb
+    sensor: side_camera
+    width_px: 48
+    height_px: 32
+    eye_m: [0.0, 0.7, 0.4]
+    target_m: [0.0, 0.0, 0.05]
+    fov_rad: 0.9
+"""
+
+
+def side(folder, text=YAML):
+    """Overrides that choose such a camera from a folder of one's own."""
+    (folder / "camera").mkdir(parents=True)
+    (folder / "camera" / "side.yaml").write_text(text)
+    return [f"hydra.searchpath=[{folder.as_uri()}]", "camera=side"]
 
 
 def shown(*overrides):
@@ -37,16 +53,16 @@ def test_a_moved_camera_shows_another_picture_under_another_contract(usual):
         require_equal(contract, usual[0], our_name="moved", their_name="usual")
 
 
-def test_a_new_camera_is_an_entry_with_a_place(usual):
-    contract, images = shown(SIDE)
+def test_a_new_camera_is_an_entry_with_a_place(usual, tmp_path):
+    contract, images = shown(*side(tmp_path / "one"))
     assert [camera.sensor for camera in contract.cameras] == ["base_camera", "side_camera"]
     np.testing.assert_array_equal(images["base_0_rgb"], usual[1]["base_0_rgb"])  # it disturbs nobody
-    side = images["right_wrist_0_rgb"]
-    assert side.shape == (32, 48, 3) and side.std() > 10
-    _, moved = shown(SIDE.replace("0.7, 0.4", "-0.7, 0.4"))
-    assert np.abs(side.astype(int) - moved["right_wrist_0_rgb"]).mean() > 3  # it stands where the entry says
+    left = images["right_wrist_0_rgb"]
+    assert left.shape == (32, 48, 3) and left.std() > 10
+    _, moved = shown(*side(tmp_path / "other", YAML.replace("0.7, 0.4", "-0.7, 0.4")))
+    assert np.abs(left.astype(int) - moved["right_wrist_0_rgb"]).mean() > 3  # it stands where the entry says
 
 
-def test_a_new_camera_without_a_place_is_refused_with_what_it_needs():
+def test_a_new_camera_without_a_place_is_refused_with_what_it_needs(tmp_path):
     with pytest.raises(ValueError, match=r"no sensor 'side_camera'.*eye_m, target_m and fov_rad"):
-        shown(SIDE.replace(", fov_rad: 0.9", ""))
+        shown(*side(tmp_path, YAML.replace("    fov_rad: 0.9\n", "")))
