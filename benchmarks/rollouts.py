@@ -25,13 +25,14 @@ from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.lockstep import LockstepPool
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import Request, roll_out
-from pirig.evaluation.seeds import held_out_seeds, step_limit
+from pirig.evaluation.seeds import held_out_scenes, step_limit
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.policies.card import PolicyCard
 from pirig.policies.policy import load_policy
 from pirig.runs.progress import newest_checkpoint
+from pirig.sim.door import Observation
 from pirig.sim.maniskill import renderer
-from pirig.sim.maniskill.batches import scene
+from pirig.sim.maniskill.batches import one_scene
 from pirig.sim.maniskill.env import make_env, proprioception, success_of
 
 
@@ -59,19 +60,19 @@ class SerialLoop:
                 if success_of(info) or steps == max_steps:
                     return success_of(info), steps
 
-    def _observation(self, frame: dict[str, Any]) -> dict[str, np.ndarray]:
+    def _observation(self, frame: dict[str, Any]) -> Observation:
         cameras = {
-            f"image/{camera.role}": frame["sensor_data"][camera.sensor]["rgb"][0].cpu().numpy().astype(np.uint8)
+            camera.role: frame["sensor_data"][camera.sensor]["rgb"][0].cpu().numpy().astype(np.uint8)
             for camera in self.contract.cameras
         }
-        return {**scene(proprioception(self.base), 0), **cameras}
+        return Observation(cameras, one_scene(proprioception(self.base), 0))
 
 
 def pooled(pool: Pool, driver: PolicyDriver, seeds: list[int], max_steps: int) -> dict[int, tuple[bool, int]]:
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
         roll_out(pool, driver, seeds, max_steps=max_steps, results=results, label="pool")
-        return {result.seed: (result.success, result.steps) for result in results.results(seeds)}
+        return {result.scene: (result.success, result.steps) for result in results.results(seeds)}
 
 
 def main() -> None:
@@ -93,7 +94,7 @@ def main() -> None:
         parser.error(f"{options.run}: expected a run with a checkpoint, found none")
     card = PolicyCard.load(checkpoint)
     limit = step_limit(0, 1.5, card.demo_lengths)
-    seeds = held_out_seeds(100_000, options.episodes, card.demo_seeds)
+    seeds = held_out_scenes(100_000, options.episodes, card.demo_seeds)
     drivers = {
         size: PolicyDriver(
             load_policy(checkpoint, flow_steps=options.flow_steps, batch_size=size),

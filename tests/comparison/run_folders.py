@@ -83,7 +83,7 @@ class RunFolders:
         folder.mkdir(parents=True)
         for outcome, results in (("success", won), ("failure", lost)):
             for result in results:
-                path = folder / f"{outcome}-seed{result.seed}.mp4"
+                path = folder / f"{outcome}-seed{result.scene}.mp4"
                 if outcome not in self.videos:
                     frames = [np.full((64, 64, 3), 12 * one, np.uint8) for one in range(20)]
                     write_video(path, frames, 10)
@@ -142,7 +142,7 @@ def _add(results, seeds, k):
         won = place < k
         flags = {name: won or place % 8 < 6 - 2 * rank for rank, name in enumerate(GOALS)}
         results.done[seed] = EpisodeResult(seed, won, won, 50 if won else -1, 60 if won else 120, 2.0, flags)
-    lines = [json.dumps(dataclasses.asdict(results.done[seed])) + "\n" for seed in seeds]
+    lines = [results.done[seed].to_line() + "\n" for seed in seeds]
     results.path.write_text("".join(lines))
 
 

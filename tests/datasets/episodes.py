@@ -62,7 +62,13 @@ def write_demos(folder: Path, contract: Contract, seeds) -> Path:
     return folder
 
 
-def write_dataset(folder: Path, contract: Contract, seeds) -> Path:
+def make_labels(seed: int, contract: Contract) -> dict[str, np.ndarray]:
+    """Privileged numbers of the episode: where a cube is."""
+    steps = np.arange(len(make_episode(seed, contract)["actions"]), dtype=np.float32)[:, None]
+    return {"cube_position_m": steps * [0.1, 0.2, 0.3], "cube_quat_wxyz": np.tile([1, 0, 0, 0], (len(steps), 1))}
+
+
+def write_dataset(folder: Path, contract: Contract, seeds, labels: bool = False) -> Path:
     """A data set of these episodes, straight through the writer."""
     from pirig.datasets.lerobot_write import LeRobotWriter
 
@@ -70,6 +76,10 @@ def write_dataset(folder: Path, contract: Contract, seeds) -> Path:
         for seed in seeds:
             episode = make_episode(seed, contract)
             images = {camera.role: episode[f"image/{camera.role}"] for camera in contract.cameras}
-            writer.add_episode(images, build_state(contract.state, episode), episode["actions"], seed=seed)
+            known = make_labels(seed, contract) if labels else {}
+            known = {name: values.astype(np.float32) for name, values in known.items()}
+            writer.add_episode(
+                images, build_state(contract.state, episode), episode["actions"], seed=seed, labels=known
+            )
         writer.finish({"kept": len(writer.parts), "tried": len(writer.parts) + 1, "source": "test"})
     return folder

@@ -173,6 +173,6 @@ def test_damaged_data_sets_are_refused(dataset, tmp_path):
 
 
 def test_features_name_every_number():
-    table = lerobot_format.features(make_contract())
+    table = lerobot_format.features(make_contract(), {})
     assert table["observation.state"]["names"][-1] == "goal_pos_2"
     assert table["action"]["names"] == ["dx", "dy", "dz", "drx", "dry", "drz", "gripper"]

@@ -74,6 +74,18 @@ def test_every_frame_is_read_exactly(lerobot, ours):
             index += 1
 
 
+def test_labels_are_ordinary_features(lerobot, tmp_path):
+    contract = make_contract()
+    dataset = lerobot.LeRobotDataset(
+        "test/ours", root=write_dataset(tmp_path / "lerobot", contract, range(2), labels=True)
+    )
+    assert dataset.meta.features["labels.cube_position_m"]["names"] == ["x_m", "y_m", "z_m"]
+    item = dataset[5 + 3]
+    np.testing.assert_allclose(item["labels.cube_position_m"], [0.3, 0.6, 0.9], rtol=1e-6)
+    np.testing.assert_array_equal(item["labels.cube_quat_wxyz"], [1, 0, 0, 0])
+    assert dataset.meta.stats["labels.cube_position_m"]["max"].shape == (3,)
+
+
 def test_action_chunks_stop_at_the_episodes_end(lerobot, ours):
     dataset = lerobot.LeRobotDataset("test/ours", root=ours, delta_timestamps={"action": [i / 20 for i in range(4)]})
     item = dataset[3]

@@ -16,6 +16,7 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import data_folder
 from pirig.contract import ContractError
 from pirig.datasets.make import wandering
 from pirig.demos.manifest import DemosManifest, episode_files, longest_usual, read_episode, read_tried
@@ -41,7 +42,7 @@ def planned(config, tmp_path_factory):
 
 def test_planned_episodes_succeed_and_hold_what_the_contract_says(planned):
     manifest = DemosManifest.load(planned)
-    assert manifest.kept == 2 and manifest.tried >= 2
+    assert manifest.kept == 2 and manifest.tried >= 2 and manifest.scenes == [0, 7]
     for path, length in zip(episode_files(planned), manifest.lengths, strict=True):
         episode = read_episode(path)
         assert episode["success"] and episode["actions"].shape == (length, 7)
@@ -124,6 +125,25 @@ def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monk
     elsewhere = compose(["experiment=quickstart", "demos.count=1", "camera.resolution_px=48"])
     generate(contract_of(elsewhere), elsewhere.task, elsewhere.demos, tmp_path / "third" / "demos")
     assert not list((tmp_path / "third" / "demos").glob("episode_*.npz"))
+
+
+def test_labels_are_recorded_on_request_and_such_demos_do_not_come_from_others(config, planned, tmp_path):
+    asked = compose([*OVERRIDES, "demos.count=1", "demos.labels=true"])
+    contract = contract_of(asked)
+    assert contract == contract_of(config) and data_folder(asked, contract).name.endswith(
+        f"-labels-{contract.hash[:8]}"
+    )
+    shutil.copytree(planned, tmp_path / "plain" / "demos")
+    generate(contract, asked.task, asked.demos, tmp_path / "labelled" / "demos")
+    (file,) = episode_files(tmp_path / "labelled" / "demos")
+    labelled, plain = read_episode(file), read_episode(episode_files(planned)[0])
+    for name, values in plain.items():
+        np.testing.assert_array_equal(labelled[name], values)
+    new = {name: values.shape for name, values in labelled.items() if name not in plain}
+    steps = len(plain["actions"])
+    assert new["labels/cube_position_m"] == (steps, 3) and new["labels/cube_quat_wxyz"] == (steps, 4)
+    np.testing.assert_array_equal(labelled["labels/goal_region_position_m"], plain["goal_pos"])
+    assert np.linalg.norm(np.ptp(labelled["labels/cube_position_m"], axis=0)) > 0.05  # it was pushed
 
 
 def test_a_torn_episode_is_not_taken_over(config, planned, tmp_path, monkeypatch):

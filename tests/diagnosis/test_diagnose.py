@@ -50,11 +50,11 @@ class Constant:
     execute, max_requests = 4, 2
 
     def act(self, requests):
-        return [np.full((self.execute, 1), 100.0 + request.seed) for request in requests]
+        return [np.full((self.execute, 1), 100.0 + request.scene) for request in requests]
 
 
 def played(driver: SharedDriver, seed: int, chunks: int = 4) -> list[float]:
-    found = [driver.act([Request(seed, chunk, {})])[0] for chunk in range(chunks)]
+    found = [driver.act([Request(seed, chunk, None)])[0] for chunk in range(chunks)]
     return [float(value) for chunk in found for value in np.ravel(chunk)]
 
 
@@ -69,7 +69,7 @@ def test_policy_and_demo_share_an_episode_at_the_step_asked_for():
 def test_two_episodes_in_one_call_get_each_their_own():
     demos = {1: np.zeros((8, 1)), 2: np.ones((8, 1))}
     both = SharedDriver(Constant(), demos, {1: 0, 2: 8}, "policy")
-    demo, policy = both.act([Request(1, 0, {}), Request(2, 0, {})])
+    demo, policy = both.act([Request(1, 0, None), Request(2, 0, None)])
     assert (demo == 0).all() and (policy == 102.0).all()
 
 

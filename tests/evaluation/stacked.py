@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from pirig.sim.maniskill.env import SimEnv
+from pirig.sim.door import open_simulator
 
 
 class Stacked:
     def __init__(self, contract, num_envs):
-        self.sims = [SimEnv(contract, max_steps=100_000) for _ in range(num_envs)]
+        self.sims = [open_simulator(contract) for _ in range(num_envs)]
         self.num_envs = num_envs
 
-    def reset(self, seeds, states):
+    def reset(self, scenes, states):
         assert all("articulations/panda" in state for state in states)
-        for sim, seed in zip(self.sims, seeds, strict=True):
-            sim.reset(seed)
+        for sim, scene in zip(self.sims, scenes, strict=True):
+            sim.reset(scene)
 
     def step(self, actions):
         assert actions.dtype == np.float32

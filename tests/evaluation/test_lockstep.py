@@ -20,7 +20,7 @@ from pirig.evaluation.videos import film
 from pirig.evaluation.workers import WorkerPool
 from pirig.gates.finding import GateError
 from pirig.policies.policy import Policy
-from pirig.sim.maniskill.env import StepInfo
+from pirig.sim.door import Observation, StepInfo
 from pirig.stages import eval as stage
 from pirig.stages.eval import require_simulator
 from tests.evaluation.stacked import Stacked, broken
@@ -35,7 +35,7 @@ def pools(contract):
 
 
 def rows(results):
-    return [(one.seed, one.success, one.first_success, one.steps, one.flags) for one in results.results(SEEDS)]
+    return [(one.scene, one.success, one.first_success, one.steps, one.flags) for one in results.results(SEEDS)]
 
 
 def test_a_policys_episodes_are_those_of_single_simulators(pools, pipeline, params, tmp_path):
@@ -78,16 +78,16 @@ class Counted:
 
     num_envs = 2
 
-    def reset(self, seeds, states):
+    def reset(self, scenes, states):
         self.steps, self.stepped = 0, []
 
     def step(self, actions):
         self.steps += 1
         self.stepped.append(actions)
-        return [StepInfo(one == 1 and self.steps >= 2, {}, self.steps, False) for one in range(2)]
+        return [StepInfo(one == 1 and self.steps >= 2, {}, self.steps) for one in range(2)]
 
     def observe(self):
-        return [{"frame": np.array(self.steps)}] * 2
+        return [Observation({}, {"frame": np.array(self.steps)})] * 2
 
 
 def test_an_episode_that_stood_still_is_not_continued():
@@ -96,7 +96,7 @@ def test_an_episode_that_stood_still_is_not_continued():
     answer = group.answer(Run({0: np.ones((2, 1)), 1: np.ones((4, 1))}, max_steps=50, look=True))
     assert (answer[0].steps, answer[1].steps, answer[1].first_success) == (2, 4, 2)
     np.testing.assert_array_equal(group.scenes.stepped[3], [[0], [1]])  # the first scene stands still
-    with pytest.raises(RuntimeError, match=r"scene 0 \(seed 7\) stood still"):
+    with pytest.raises(RuntimeError, match=r"place 0 \(scene 7\) stood still"):
         group.answer(Run({0: np.ones((2, 1)), 1: np.ones((2, 1))}, max_steps=50, look=True))
 
 
@@ -135,7 +135,7 @@ def test_results_of_a_gpu_lie_apart_and_those_of_the_cpu_where_they_were(tmp_pat
 @pytest.fixture
 def as_on_a_gpu(smoke_run, tmp_path, monkeypatch):
     """A config for scenes that are stepped together, and the places of a copy of the run."""
-    monkeypatch.setattr("pirig.sim.maniskill.vector_env.require_device", lambda *given: None)
+    monkeypatch.setattr("pirig.sim.maniskill.vector_env.missing_device", lambda *given: "")
     monkeypatch.setattr("pirig.evaluation.lockstep.LockstepPool", functools.partial(LockstepPool, scenes=Stacked))
     folder = shutil.copytree(smoke_run.folder, tmp_path / "run")
     config = of_run(smoke_run.folder, ["eval.sim_backend=gpu", "eval.num_envs=2"])

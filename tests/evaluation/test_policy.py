@@ -11,6 +11,7 @@ from pirig.config.load import compose
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.rollouts import Request
 from pirig.policies.policy import Policy
+from pirig.sim.door import Observation
 from pirig.training.batches import Batches
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import NormStats
@@ -26,16 +27,16 @@ def observations(contract):
     def one():
         image = random.integers(0, 256, (px, px, 3)).astype(np.uint8)
         qpos = random.uniform(-1, 1, 9).astype(np.float32)
-        return {f"image/{contract.cameras[0].role}": image, "qpos": qpos}
+        return Observation({contract.cameras[0].role: image}, {"qpos": qpos})
 
     return [one() for _ in range(4)]
 
 
 def test_inputs_equal_the_training_batch(contract, pipeline, params, observations):
     role = contract.cameras[0].role
-    state_raw = build_state(contract.state, {"qpos": np.stack([found["qpos"] for found in observations])})
+    state_raw = build_state(contract.state, {"qpos": np.stack([shown.numbers["qpos"] for shown in observations])})
     state, tokens, mask = pipeline.model_inputs(state_raw)
-    images = np.stack([resize_with_pad(found[f"image/{role}"], contract.image_px) for found in observations])
+    images = np.stack([resize_with_pad(shown.images[role], contract.image_px) for shown in observations])
     actions = np.zeros((4, 8), np.float32)
     batches = Batches({role: images}, state, tokens, mask, actions, [4], horizon=8, batch_size=4, seed=0)
     trained = batches.gather(np.arange(4))
@@ -62,7 +63,9 @@ def test_a_state_wider_than_the_actions_fits_pi05_and_reaches_it(pipeline, param
         flow_steps=1,
         batch_size=2,
     )
-    seen = [{**observations[0], "goal_pos": np.full(3, height, np.float32)} for height in (0.1, 0.4)]
+    first = observations[0]
+    goals = [{"goal_pos": np.full(3, height, np.float32)} for height in (0.1, 0.4)]
+    seen = [dataclasses.replace(first, numbers=first.numbers | goal) for goal in goals]
     noise = np.ones((2, *policy.noise_shape), np.float32)
     low, high = policy.infer(seen, noise)
     assert low.shape == (8, 7) and np.abs(low - high).max() > 0
@@ -102,8 +105,8 @@ def test_the_state_is_added_back_to_relative_actions(pipeline, params, observati
 
 def test_an_absent_camera_is_named(pipeline, params, observations):
     policy = Policy(params, pipeline, flow_steps=1, batch_size=1)
-    blind = {name: value for name, value in observations[0].items() if not name.startswith("image/")}
-    with pytest.raises(ValueError, match=r"no image/base_0_rgb.*it has qpos"):
+    blind = dataclasses.replace(observations[0], images={"left_wrist_0_rgb": np.zeros((8, 8, 3), np.uint8)})
+    with pytest.raises(ValueError, match=r"no image of base_0_rgb.*it has left_wrist_0_rgb"):
         policy.infer([blind], np.zeros((1, *policy.noise_shape), np.float32))
 
 

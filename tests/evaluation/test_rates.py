@@ -7,7 +7,7 @@ import pytest
 
 from pirig.comparison.statistics import wilson
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
-from pirig.evaluation.seeds import held_out_seeds, step_limit
+from pirig.evaluation.seeds import held_out_scenes, step_limit
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ def test_wilson_refuses_nonsense():
 
 
 def test_seeds_of_demos_are_refused():
-    assert held_out_seeds(100, 3, [1, 2]) == [100, 101, 102]
+    assert held_out_scenes(100, 3, [1, 2]) == [100, 101, 102]
     with pytest.raises(ValueError, match=r"first: 101.*eval\.first_seed above 150"):
-        held_out_seeds(100, 3, [101, 150])
+        held_out_scenes(100, 3, [101, 150])
 
 
 def test_a_limit_below_the_demos_is_refused():
@@ -44,7 +44,7 @@ def test_results_survive_a_torn_line(tmp_path):
     with open(file.path, "a") as torn:
         torn.write('{"seed": 9, "succ')
     again = ResultsFile(tmp_path)
-    assert [result.seed for result in again.results([5, 7])] == [5, 7]
+    assert [result.scene for result in again.results([5, 7])] == [5, 7]
     again.add(EpisodeResult(9, True, False, 3, 9, 0.1, {"grasped": False}), np.ones((9, 7), np.float32))
     assert [json.loads(line)["seed"] for line in file.path.read_text().splitlines()] == [7, 5, 9]
     found = again.rate([5, 7, 9])

@@ -61,7 +61,7 @@ def test_a_dead_worker_is_named(contract, tmp_path):
     with WorkerPool(contract, 1) as pool:
         pool.start(0, 100, look=False)
         pool.next_ready([0])
-        os.kill(pool.processes[0].pid, signal.SIGKILL)
+        os.kill(pool.processes[0].process.pid, signal.SIGKILL)
         actions = {100: np.zeros((3, contract.action_dim), np.float32)}
         with pytest.raises(RuntimeError, match="simulator-0 died with exit code -9"):
             roll_out(pool, DemoDriver(actions), [100], max_steps=3, results=ResultsFile(tmp_path), label="test")

@@ -17,7 +17,7 @@ from pirig.config.load import compose, of_run
 from pirig.contract import TaskScene, require_equal
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.drivers import PolicyDriver
-from pirig.evaluation.seeds import held_out_seeds, step_limit
+from pirig.evaluation.seeds import held_out_scenes, step_limit
 from pirig.gates import images, numbers, policy, simulated
 from pirig.models.layout import init_params
 from pirig.policies.assets import card_of
@@ -100,9 +100,9 @@ def swapped(good: Any, pool: Any) -> list[str]:
     ((_, answer),) = pool.next_ready([0])
     wrist = np.rot90(base).copy()
     recorded = {"base_0_rgb": wrist, "left_wrist_0_rgb": base}
-    rendered = {"image/base_0_rgb": base, "image/left_wrist_0_rgb": wrist}
+    rendered = {"base_0_rgb": base, "left_wrist_0_rgb": wrist}
     both = _Frames(dataset, recorded)
-    return simulated.pixels(both, {**answer.observation, **rendered}, 0)
+    return simulated.pixels(both, dataclasses.replace(answer.observation, images=rendered), 0)
 
 
 class _Frames:
@@ -279,7 +279,7 @@ def one_seed(good: Any, pool: Any) -> list[str]:
 
 @fault("evaluation on the demos' seeds", "evaluation", "eval", r"demos were recorded from.*eval\.first_seed")
 def training_seeds(good: Any, pool: Any) -> None:
-    held_out_seeds(good.card.demo_seeds[0], 10, good.card.demo_seeds)
+    held_out_scenes(good.card.demo_seeds[0], 10, good.card.demo_seeds)
 
 
 @fault("step limit 50 where demos need 60", "evaluation", "eval", r"eval\.max_steps=50 is shorter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import state_entry
-from pirig.contract import MANISKILL, RECORDED, Camera, Contract, TaskScene
+from pirig.contract import RECORDED, Camera, Contract, TaskScene
 
 HAND_CAMERA = "hand_camera"  # ManiSkill's name of the sensor that a robot with a wrist camera carries
 TARGETS = {
@@ -33,7 +33,7 @@ def contract_of(config: Config) -> Contract:
         fps=control.control_hz,
         goal_shown=config.camera.show_goal,
         angle_center_rad=tuple(config.state.angle_center_rad),
-        simulator=MANISKILL if config.robot.simulated else RECORDED,
+        simulator=config.task.simulator if config.robot.simulated else RECORDED,
     )
 
 

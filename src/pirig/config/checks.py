@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pirig.config import scenes
 from pirig.config.agreement import TARGETS, contract_of
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
+from pirig.contract import MANISKILL
 
 
 class ConfigError(ValueError):
@@ -34,7 +36,7 @@ def robot_is_simulated(config: Config) -> str | None:
 
 def robot_is_known(config: Config) -> str | None:
     """Of a real arm the data set tells; a simulated one is planned for and read by name."""
-    if not config.robot.simulated:
+    if not config.robot.simulated or config.task.simulator != MANISKILL:
         return None
     uids = {"robot.uid": config.robot.uid, "robot.wrist_uid": config.robot.wrist_uid}
     unknown = [f"{key}={uid}" for key, uid in uids.items() if uid not in ROBOTS]
@@ -149,6 +151,12 @@ def recorded_data_is_named(config: Config) -> str | None:
         f"demos.path={config.demos.path} with robot={config.robot.name}: nothing can be planned or downloaded without a "
         "simulator; give demos.path=FOLDER, a LeRobot data set recorded on the arm."
     )
+
+
+def labels_are_simulated(config: Config) -> str | None:
+    if config.demos.labels and not config.robot.simulated:
+        return f"demos.labels=true with robot={config.robot.name}: only a simulator knows where its objects are; leave it out."
+    return None
 
 
 def batch_divides(config: Config) -> str | None:
@@ -312,16 +320,30 @@ def counts_positive(config: Config) -> str | None:
     return "\n".join(wrong) or None
 
 
-def seeds_disjoint(config: Config) -> str | None:
-    tries = config.demos.max_tries or 4 * config.demos.count
-    demos = range(config.demos.first_seed, config.demos.first_seed + tries)
-    held_out = range(config.eval.first_seed, config.eval.first_seed + config.eval.episodes)
-    if demos.start < held_out.stop and held_out.start < demos.stop:
-        return (
-            f"eval.first_seed={held_out.start} lies among the seeds {demos.start} to {demos.stop - 1} that the demos may "
-            f"use, so success would be measured on training scenes; choose eval.first_seed={demos.stop} or more."
+def scenes_are_apart(config: Config) -> str | None:
+    """Of what is simulated. The scenes of a file of demos are compared once they are known (`evaluation/seeds.py`)."""
+    if not config.robot.simulated:
+        return None
+    held_out = scenes.held_out(config)
+    demos = range(0) if config.demos.path else scenes.of_demos(config)
+    wrong = []
+    if scenes.meet(demos, held_out):
+        wrong.append(
+            f"eval.first_seed={held_out.start} with demos.first_seed={demos.start}: the evaluation's scenes {held_out.start} to "
+            f"{held_out.stop - 1} meet {demos.start} to {demos.stop - 1}, which the demos may use, so success would be measured "
+            f"on training scenes; choose eval.first_seed={max(demos.stop, scenes.RANGES[scenes.HELD_OUT].start)}."
         )
-    return None
+    for key, asked, usual in (
+        ("demos.first_seed", demos, scenes.DEMOS),
+        ("eval.first_seed", held_out, scenes.HELD_OUT),
+    ):
+        for use, reserved in scenes.RESERVED.items():
+            if scenes.meet(asked, reserved):
+                wrong.append(
+                    f"{key}={asked.start}: the scenes {asked.start} to {asked.stop - 1} meet {reserved.start} to "
+                    f"{reserved.stop - 1}, which are reserved ({use}); choose {key}={scenes.RANGES[usual].start}, or fewer."
+                )
+    return "\n".join(wrong) or None
 
 
 RULES = (
@@ -336,6 +358,7 @@ RULES = (
     robot_has_what_is_read,
     differences_mean_something,
     recorded_data_is_named,
+    labels_are_simulated,
     batch_divides,
     horizon_fits,
     executed_fits,
@@ -344,5 +367,5 @@ RULES = (
     lora_needs_weights,
     goal_is_observable,
     sizes_fit,
-    seeds_disjoint,
+    scenes_are_apart,
 )

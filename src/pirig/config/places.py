@@ -84,7 +84,7 @@ def data_folder(config: Config, contract: Contract) -> Path:
     """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
     demos = config.demos
     given = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
-    source = given if demos.path else f"n{demos.count}-s{demos.first_seed}"
+    source = (given if demos.path else f"n{demos.count}-s{demos.first_seed}") + ("-labels" if demos.labels else "")
     return Path(config.run.root) / DATA / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
 
 

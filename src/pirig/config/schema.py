@@ -28,8 +28,8 @@ class SimBackend(StrEnum):
 @dataclass
 class RobotConfig:
     name: str = MISSING
-    simulated: bool = MISSING  # ManiSkill has it
-    uid: str = MISSING  # ManiSkill's robot_uids without a wrist camera
+    simulated: bool = MISSING  # a simulator has it
+    uid: str = MISSING  # the simulator's name of it, without a wrist camera
     wrist_uid: str = MISSING  # and with one
 
 
@@ -39,6 +39,9 @@ class TaskConfig:
     env_id: str = MISSING
     prompt: str = MISSING  # "": the recorded data set's own (a robot that is not simulated)
     goal_visible: bool = MISSING  # a camera can see the goal
+    simulator: str = (
+        "maniskill"  # a line of IMPLEMENTATIONS in pirig/sim/door.py; nothing to a robot that is not simulated
+    )
     solver: str = ""  # function in ManiSkill's panda motion-planning solutions; "": demos.path is needed
     hold_steps: int = 0  # steps to hold the last target after the planner stops
     min_episode_steps: int = 0  # the shortest demo seen; 0: not known yet, the data set will tell
@@ -47,12 +50,14 @@ class TaskConfig:
 @dataclass
 class CameraEntry:
     role: str = MISSING  # the model's name: base_0_rgb, left_wrist_0_rgb
-    sensor: str = MISSING  # ManiSkill's name: base_camera, hand_camera; of a recorded data set: the image column
+    sensor: str = (
+        MISSING  # ManiSkill: base_camera, hand_camera, or a new name with a place; recorded data: its image column
+    )
     width_px: int = 256  # 0: as recorded
     height_px: int = 256
-    fov_rad: float | None = None
-    eye_m: list[float] | None = None
-    target_m: list[float] | None = None
+    fov_rad: float | None = None  # vertical
+    eye_m: list[float] | None = None  # world frame
+    target_m: list[float] | None = None  # what it looks at
 
 
 @dataclass
@@ -147,6 +152,7 @@ class DemosConfig:
     angle_unit: str = "rad"  # of its joint angles: rad or deg
     gripper_max: float = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
     leave_out: list[int] = field(default_factory=list)  # its episodes that are not used
+    labels: bool = False  # record where the task's objects are, beside what a policy may see
 
 
 @dataclass

@@ -125,7 +125,7 @@ def _demo_files(path: Path, lines: list[str], missing: list[str]) -> list[Path]:
 
 
 def _bad_episodes(files: list[Path], contract: Contract | None) -> list[str]:
-    from pirig.datasets.from_maniskill import check_episode
+    from pirig.datasets.from_demos import check_episode
 
     found = []
     for file in files:

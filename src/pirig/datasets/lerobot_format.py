@@ -7,6 +7,7 @@ Written from the public LeRobot sources (Apache-2.0, v0.4.4, lerobot/datasets). 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from pirig.contract import Contract
 
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
+LABEL_PREFIX = "labels."
+LABEL_NAMES = {"_position_m": ("x_m", "y_m", "z_m"), "_quat_wxyz": ("w", "x", "y", "z")}
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 _INDEX_FEATURES = {
     "timestamp": "float32",
@@ -33,8 +36,13 @@ def image_key(role: str) -> str:
     return f"observation.images.{role}"
 
 
-def features(contract: Contract) -> dict[str, dict[str, Any]]:
-    """LeRobot's feature table of the contract, as info.json has it."""
+def label_key(name: str) -> str:
+    """The feature that holds a label; LeRobot allows no slash in it."""
+    return f"{LABEL_PREFIX}{name}"
+
+
+def features(contract: Contract, labels: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """LeRobot's feature table of the contract and of labels (name -> width), as info.json has it."""
     names = ["height", "width", "channels"]
     table: dict[str, dict[str, Any]] = {
         image_key(camera.role): {
@@ -46,6 +54,7 @@ def features(contract: Contract) -> dict[str, dict[str, Any]]:
     }
     table[STATE_KEY] = _vector(contract.state_dim, _state_names(contract))
     table[ACTION_KEY] = _vector(contract.action_dim, contract.action_layout.split())
+    table |= {label_key(name): _vector(width, _label_names(name, width)) for name, width in labels.items()}
     for key, dtype in _INDEX_FEATURES.items():
         table[key] = {"dtype": dtype, "shape": [1], "names": None}
     return table
@@ -59,10 +68,18 @@ def _state_names(contract: Contract) -> list[str]:
     return [f"{entry}_{i}" for entry in contract.state for i in range(STATE_ENTRIES[entry].count)]
 
 
-def schema(contract: Contract) -> pa.Schema:
+def _label_names(name: str, width: int) -> list[str]:
+    """What each number of a label is, with its unit."""
+    for ending, names in LABEL_NAMES.items():
+        if name.endswith(ending) and len(names) == width:
+            return list(names)
+    return [f"{name}_{number}" for number in range(width)]
+
+
+def schema(contract: Contract, labels: Mapping[str, int]) -> pa.Schema:
     """Arrow schema of the data files, with the `huggingface` metadata that readers take the feature types from."""
     fields, described = [], {}
-    for key, feature in features(contract).items():
+    for key, feature in features(contract, labels).items():
         arrow, hugging_face = _types(feature)
         fields.append(pa.field(key, arrow))
         described[key] = hugging_face

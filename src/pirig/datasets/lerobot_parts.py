@@ -1,6 +1,6 @@
 """One converted episode per file: what a killed conversion leaves behind and the next one goes on from.
 
-A part holds the columns that do not depend on the other episodes (images, state, actions); its footer holds the seed
+A part holds the columns that do not depend on the other episodes (images, state, actions, labels); its footer holds the seed
 and the image histograms. It appears under its name only when it is whole.
 """
 
@@ -27,25 +27,36 @@ _RECORD = b"pirig"
 
 @dataclass(frozen=True)
 class Part:
-    """One converted episode: its file, seed, length in frames, and per role (frames sampled, histogram [3, 256])."""
+    """One converted episode: its file, seed, length in frames, per role (frames sampled, histogram [3, 256]), and the width of
+    each label."""
 
     file: Path
     seed: int
     length: int
     histograms: dict[str, tuple[int, np.ndarray]]
+    labels: dict[str, int]
 
     def table(self) -> pa.Table:
         return pq.read_table(self.file).replace_schema_metadata(None)
 
 
-def part_file(folder: Path, seed: int, state: np.ndarray, actions: np.ndarray) -> Path:
+def part_file(
+    folder: Path, seed: int, state: np.ndarray, actions: np.ndarray, labels: Mapping[str, np.ndarray]
+) -> Path:
     """The file of this episode: its name follows from the numbers, so a part of other demos is never taken."""
-    digest = hashlib.sha256(state.tobytes() + actions.tobytes()).hexdigest()[:16]
+    named = b"".join(name.encode() + values.tobytes() for name, values in labels.items())
+    digest = hashlib.sha256(state.tobytes() + actions.tobytes() + named).hexdigest()[:16]
     return folder / f"{seed:010d}-{digest}.parquet"
 
 
 def write(
-    file: Path, seed: int, frames: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, pool: Executor
+    file: Path,
+    seed: int,
+    frames: Mapping[str, np.ndarray],
+    state: np.ndarray,
+    actions: np.ndarray,
+    pool: Executor,
+    labels: Mapping[str, np.ndarray],
 ) -> Part:
     """Encodes {role: u8 [T, H, W, 3]} with the pool and writes the part."""
     columns: dict[str, pa.Array] = {}
@@ -54,15 +65,18 @@ def write(
         columns[fmt.image_key(role)] = fmt.images(list(pool.map(png.encode, images)))
         histograms[role] = fmt.image_histogram(images)
     columns[fmt.STATE_KEY], columns[fmt.ACTION_KEY] = fmt.vectors(state), fmt.vectors(actions)
+    columns |= {fmt.label_key(name): fmt.vectors(values) for name, values in labels.items()}
+    widths = {name: values.shape[1] for name, values in labels.items()}
     record = {
         "seed": seed,
         "histograms": {role: [count, histogram.tolist()] for role, (count, histogram) in histograms.items()},
+        **({"labels": widths} if widths else {}),  # without them a part is what it always was, byte by byte
     }
     table = pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(record)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
     write_bytes(file, buffer.getvalue())
-    return Part(file, seed, len(actions), histograms)
+    return Part(file, seed, len(actions), histograms, widths)
 
 
 def read(file: Path) -> Part:
@@ -75,4 +89,4 @@ def read(file: Path) -> Part:
             f"{file}: not a finished part of a conversion ({error}); remove it and convert again"
         ) from error
     histograms = {role: (count, np.asarray(rows)) for role, (count, rows) in record["histograms"].items()}
-    return Part(file, record["seed"], footer.num_rows, histograms)
+    return Part(file, record["seed"], footer.num_rows, histograms, record.get("labels", {}))

@@ -14,12 +14,14 @@ import pyarrow.parquet as pq
 from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import lerobot_v30, png
-from pirig.datasets.lerobot_format import ACTION_KEY, STATE_KEY, image_key
+from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, image_key
 from pirig.datasets.lerobot_write import PROVENANCE
 
 
 class Dataset:
     """`state` f32 [N, S] and `actions` f32 [N, A] of all frames in order; `lengths` and `offsets` per episode.
+
+    `labels` f32 [N, k] by name: privileged numbers of the simulator, which no policy sees; {} where none were recorded.
 
     `seeds` are the episodes' reset seeds, `provenance` is what the converter noted. Raises ValueError where the folder
     is no such data set, is of another version, or is damaged.
@@ -32,6 +34,7 @@ class Dataset:
     seeds: list[int]
     state: np.ndarray
     actions: np.ndarray
+    labels: dict[str, np.ndarray]
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -47,7 +50,8 @@ class Dataset:
         self._read_numbers()
 
     def _read_numbers(self) -> None:
-        tables = [file.read(columns=[STATE_KEY, ACTION_KEY]) for file in self._files]
+        labels = [key for key in self.info["features"] if key.startswith(LABEL_PREFIX)]
+        tables = [file.read(columns=[STATE_KEY, ACTION_KEY, *labels]) for file in self._files]
         rows = sum(table.num_rows for table in tables)
         told = {"meta/info.json": self.info["total_frames"], "provenance": sum(self.lengths)}
         wrong = [f"{name} says {count}" for name, count in told.items() if count != rows]
@@ -55,6 +59,7 @@ class Dataset:
             raise ValueError(f"{self.folder}: the data files hold {rows} frames, {' and '.join(wrong)}; convert again")
         whole = pa.concat_tables(tables)
         self.state, self.actions = (lerobot_v30.as_matrix(whole[key]) for key in (STATE_KEY, ACTION_KEY))
+        self.labels = {key.removeprefix(LABEL_PREFIX): lerobot_v30.as_matrix(whole[key]) for key in labels}
 
     @property
     def frame_count(self) -> int:

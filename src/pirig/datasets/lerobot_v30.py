@@ -40,11 +40,12 @@ def _write_data(
     folder: Path, contract: Contract, parts: Sequence[Part]
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray], str]:
     """Data files, plus one metadata row per episode, every column of numbers, and the digest."""
-    schema = fmt.schema(contract)
+    schema = fmt.schema(contract, _labels(parts))
     rows: list[dict[str, Any]] = []
     numbers: dict[str, list[np.ndarray]] = {}
     digest = hashlib.sha256()
     files = _DataFiles(folder, schema)
+    vectors = [fmt.STATE_KEY, fmt.ACTION_KEY, *map(fmt.label_key, _labels(parts))]
     offset = 0
     for index, part in enumerate(parts):
         table = part.table()
@@ -53,7 +54,7 @@ def _write_data(
         for key, values in index_columns.items():
             table = table.append_column(key, pa.array(values))
         chunk_index, file_index = files.add(table.select(schema.names).cast(schema))
-        columns = index_columns | {key: as_matrix(table[key]) for key in (fmt.STATE_KEY, fmt.ACTION_KEY)}
+        columns = index_columns | {key: as_matrix(table[key]) for key in vectors}
         for key, values in columns.items():
             numbers.setdefault(key, []).append(values)
         rows.append(
@@ -73,6 +74,14 @@ def _write_data(
         offset += part.length
     files.close()
     return rows, {key: np.concatenate(values) for key, values in numbers.items()}, digest.hexdigest()
+
+
+def _labels(parts: Sequence[Part]) -> dict[str, int]:
+    """Raises ValueError where the episodes have different ones."""
+    for part in parts:
+        if part.labels != parts[0].labels:
+            raise ValueError(f"episode of seed {part.seed}: labels {part.labels}, the first has {parts[0].labels}")
+    return parts[0].labels
 
 
 class _DataFiles:
@@ -169,7 +178,7 @@ def _info(contract: Contract, parts: Sequence[Part]) -> dict[str, Any]:
         "splits": {"train": f"0:{len(parts)}"},
         "data_path": DATA_PATH,
         "video_path": None,
-        "features": fmt.features(contract),
+        "features": fmt.features(contract, _labels(parts)),
     }
 
 

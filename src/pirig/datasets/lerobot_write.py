@@ -25,6 +25,7 @@ from pirig.files.space import require_space
 
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write}
 PROVENANCE = "provenance.json"
+NO_LABELS: Mapping[str, np.ndarray] = {}
 PNG_SHARE = 0.8  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
 
 
@@ -60,30 +61,50 @@ class LeRobotWriter:
         needed = 2 * PNG_SHARE * 3 * pixels * frames - there
         require_space(self.folder, needed, "frames without loss, while they are written, need about")
 
-    def reuse_episode(self, state: np.ndarray, actions: np.ndarray, *, seed: int) -> bool:
+    def reuse_episode(
+        self, state: np.ndarray, actions: np.ndarray, *, seed: int, labels: Mapping[str, np.ndarray] = NO_LABELS
+    ) -> bool:
         """Takes the part that an earlier run finished, if there is one; so the caller need not read its images."""
-        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions))
+        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels)
         if file.is_file():
             self.parts.append(lerobot_parts.read(file))
         return file.is_file()
 
     def add_episode(
-        self, images: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, *, seed: int
+        self,
+        images: Mapping[str, np.ndarray],
+        state: np.ndarray,
+        actions: np.ndarray,
+        *,
+        seed: int,
+        labels: Mapping[str, np.ndarray] = NO_LABELS,
     ) -> None:
-        """{role: u8 [T, H, W, 3]}, state f32 [T, S], actions f32 [T, A]; raises ValueError where they break the contract."""
-        state, actions = _numbers(state, actions)
-        if self.reuse_episode(state, actions, seed=seed):
-            return
-        self._check(images, state, actions, seed)
-        frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
-        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions)
-        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool))
+        """{role: u8 [T, H, W, 3]}, state f32 [T, S], actions f32 [T, A], {label: f32 [T, k]}.
 
-    def _check(self, images: Mapping[str, np.ndarray], state: np.ndarray, actions: np.ndarray, seed: int) -> None:
+        Raises ValueError where they break the contract.
+        """
+        state, actions = _numbers(state, actions)
+        if self.reuse_episode(state, actions, seed=seed, labels=labels):
+            return
+        self._check(images, state, actions, seed, labels)
+        frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
+        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels)
+        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool, labels))
+
+    def _check(
+        self,
+        images: Mapping[str, np.ndarray],
+        state: np.ndarray,
+        actions: np.ndarray,
+        seed: int,
+        labels: Mapping[str, np.ndarray],
+    ) -> None:
         length, contract = len(actions), self.contract
         wanted: dict[str, tuple[int, ...]] = {"state": (length, contract.state_dim)}
         wanted["actions"] = (length, contract.action_dim)
         found: dict[str, tuple[int, ...]] = {"state": state.shape, "actions": actions.shape}
+        for name, values in labels.items():
+            wanted[name], found[name] = (length, values.shape[-1]), values.shape
         for camera in contract.cameras:
             if camera.role not in images:
                 raise ValueError(f"episode of seed {seed}: no images of camera {camera.role}")

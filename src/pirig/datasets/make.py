@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pirig.config.places import META, Places
+from pirig.config.places import DATA, META, Places
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
 from pirig.runs.progress import has_data_set
@@ -25,15 +25,10 @@ def make_demos(config: Config, places: Places) -> Path:
     """The folder of demos that this config asks for."""
     if not config.robot.simulated:
         return _recorded(config, places)
-    from pirig.demos.maniskill import generate, trajectory
-    from pirig.sim.maniskill import renderer
+    from pirig.demos.door import maker
 
-    renderer.configure()
     contract, folder = places.contract, places.demos
-    if config.demos.path:
-        manifest = trajectory.from_file(contract, _file(config), config.demos, folder)
-    else:
-        manifest = generate.generate(contract, config.task, config.demos, folder)
+    manifest = maker(contract)(contract, config.task, config.demos, folder, Path(config.run.root) / DATA)
     print(
         f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
     )
@@ -74,34 +69,25 @@ def _recorded(config: Config, places: Places) -> Path:
     return folder
 
 
-def _file(config: Config) -> Path:
-    """The trajectory file that demos.path names, downloaded if it says so."""
-    from pirig.demos.maniskill import download
-
-    if config.demos.path == download.WORD:
-        return download.fetch(config.task.env_id, Path(config.run.root) / "data" / "maniskill")
-    return Path(config.demos.path or "")
-
-
 def make_data_set(config: Config, places: Places) -> Path:
     """The LeRobot folder of this config's demos. Raises ContractError where the one that is there is of another contract."""
     contract, folder = places.contract, places.data_set
     if folder.is_dir():
         require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
     if config.robot.simulated:
-        _from_demos(places)
+        _from_demos(config, places)
     else:
         _from_recorded(config, places)
     return folder
 
 
-def _from_demos(places: Places) -> None:
-    from pirig.datasets import from_maniskill
+def _from_demos(config: Config, places: Places) -> None:
+    from pirig.datasets import from_demos
 
     if not places.demos.is_dir():
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
     if not places.data_set.is_dir():
-        from_maniskill.convert(places.demos, places.data_set, places.contract)
+        from_demos.convert(places.demos, places.data_set, places.contract, labels=config.demos.labels)
 
 
 def _from_recorded(config: Config, places: Places) -> None:

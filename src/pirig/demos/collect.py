@@ -135,6 +135,7 @@ def _finish(folder: Path, source: Source, count: int, seeds: list[int], lengths:
         )
     for extra in set(lengths) - set(kept):  # tried ahead by another worker
         episode_file(folder, extra).unlink(missing_ok=True)
-    manifest = DemosManifest(len(kept), tried, kept, [lengths[seed] for seed in kept], source.name)
+    asked = [min(seeds), max(seeds)]
+    manifest = DemosManifest(len(kept), tried, kept, [lengths[seed] for seed in kept], source.name, asked)
     manifest.save(folder)
     return manifest

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from pirig.files.atomic import write_text
 
 FILE_NAME = "manifest.json"
 TRIED = "tried.jsonl"
+IMAGE, LABEL = "image/", "labels/"  # arrays of an episode file: u8 [T, H, W, 3] by role, f32 [T, k] by label
 WANDERED = 2.5  # times the median length: planners vary by less than 1.9, unless they lost their way
 FEW = 0.05  # of the demos: where more are that long, long demos are what this task has
 
@@ -28,13 +29,17 @@ def longest_usual(lengths: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class DemosManifest:
-    """`seeds` and `lengths` (steps) of the kept episodes, in order; `tried` counts the seeds that were looked at."""
+    """`seeds` and `lengths` (steps) of the kept episodes, in order; `tried` counts the seeds that were looked at.
+
+    `scenes`: first and last that might have been tried; [] in a manifest from before this was noted.
+    """
 
     kept: int
     tried: int
     seeds: list[int]
     lengths: list[int]
     source: str
+    scenes: list[int] = field(default_factory=list)
 
     def save(self, folder: Path) -> None:
         write_text(folder / FILE_NAME, json.dumps(dataclasses.asdict(self), indent=2) + "\n")

@@ -9,16 +9,19 @@ from pathlib import Path
 
 from pirig.config.state_entries import state_entry
 from pirig.contract import FILE_NAME, Contract
-from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_episode, read_tried
+from pirig.demos.manifest import LABEL, DemosManifest, append_tried, episode_file, read_episode, read_tried
 
 NOT_IN_A_DEMO = ("state", "state_dim", "scenes")  # state and prompt are chosen or added when demos are converted
 
 
-def take_over(contract: Contract, source: str, seeds: list[int], count: int, folder: Path) -> int:
+def take_over(
+    contract: Contract, source: str, seeds: list[int], count: int, folder: Path, *, labels: bool = False
+) -> int:
     """Links into `folder` what other data sets of the same root know of `seeds`: up to `count` episodes, and seeds that failed.
 
     A data set serves where it is complete and from the same `source`, where its contract differs in nothing that a demo records,
-    and where its episodes hold what the state is made of. Returns the number of episodes that were taken over.
+    and where its episodes hold what the state is made of and, if asked for, labels. Returns the number of episodes that were
+    taken over.
     """
     lengths, others = read_tried(folder), _others(contract, source, folder)
     taken = 0
@@ -28,7 +31,7 @@ def take_over(contract: Contract, source: str, seeds: list[int], count: int, fol
         for other, tried in others.items():
             if seed in lengths or seed not in tried:
                 continue
-            if tried[seed] and not _link(contract, episode_file(other, seed), episode_file(folder, seed)):
+            if tried[seed] and not _link(contract, episode_file(other, seed), episode_file(folder, seed), labels):
                 continue
             lengths[seed] = tried[seed]
             append_tried(folder, seed, lengths[seed])
@@ -54,12 +57,13 @@ def _same_scenes(contract: Contract, source: str, other: Path) -> bool:
     )
 
 
-def _link(contract: Contract, source: Path, target: Path) -> bool:
+def _link(contract: Contract, source: Path, target: Path, labels: bool) -> bool:
     """False where the episode is gone, torn, or lacks an entry. A hard link, or a copy where the file system has none."""
     needed = {state_entry(entry).array for entry in contract.state}
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        if not needed <= set(read_episode(source)):
+        names = set(read_episode(source))
+        if not needed <= names or (labels and not any(name.startswith(LABEL) for name in names)):
             return False
     except ValueError:
         return False

@@ -25,10 +25,10 @@ from pirig.evaluation.workers import WorkerPool
 from pirig.gates import policy
 from pirig.gates.data import check
 from pirig.gates.finding import Report, run_gates
-from pirig.gates.simulated import available
 from pirig.policies.card import PolicyCard
 from pirig.policies.policy import load_policy
 from pirig.runs.progress import chosen_checkpoint
+from pirig.sim.door import unavailable
 
 T = TypeVar("T")
 
@@ -129,8 +129,8 @@ class Measurement:
         return loop.errors(episodes, rows, count, inputs=True, label="held-out frames")
 
     def _closed_loop(self) -> dict[str, Any]:
-        if not available(self.dataset):
-            self.notes.append("no simulator for this data set here: no shared episodes, no input parity")
+        if why_not := unavailable(self.dataset.contract):
+            self.notes.append(f"no shared episodes, no input parity: {why_not}")
             return {}
         with WorkerPool(self.contract, self.config.eval.workers) as pool:
             return self._in_simulator(pool)

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pirig.config import scenes
 from pirig.config.places import places_of
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.make import make_data_set, make_demos
-
-FIRST_SEED = 500_000  # far from the usual demos' and evaluations' seeds
 
 
 def make(config: Config, contract: Contract, count: int, root: Path) -> tuple[Dataset, Mapping[str, np.ndarray]]:
@@ -25,7 +24,7 @@ def make(config: Config, contract: Contract, count: int, root: Path) -> tuple[Da
     """
     if not config.task.solver:
         raise ValueError(f"task={config.task.name} has no planner; train with train.validation_share=0.05 instead")
-    asked = dataclasses.replace(config.demos, path=None, count=count, first_seed=FIRST_SEED)
+    asked = dataclasses.replace(config.demos, path=None, count=count, first_seed=scenes.RANGES[scenes.DIAGNOSIS].start)
     here = dataclasses.replace(config, demos=asked, run=dataclasses.replace(config.run, root=str(root)))
     places = places_of(here)
     require_equal(places.contract, contract, our_name="the run's config", their_name="its checkpoint")

@@ -41,7 +41,7 @@ def read(folder: Path) -> Outcome:
         untrained=(untrained.k, untrained.n),
         sub_goals=sub_goals(results),
         gates_skipped=row.gates_skipped,
-        failed_seeds=[result.seed for result in results if not result.success],
+        failed_seeds=[result.scene for result in results if not result.success],
     )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis.evidence import Parity
-from pirig.evaluation.workers import Observation, Pool
+from pirig.evaluation.workers import Pool
 from pirig.policies.policy import Policy
+from pirig.sim.door import Observation
 
 
 def measure(

@@ -19,7 +19,7 @@ LATE_FACTOR = 2  # times the evaluation's limit
 
 
 class SharedDriver:
-    """`first` acts up to step `switch[seed]`, the other from there on. A demo that has ended ends the episode."""
+    """`first` acts up to step `switch[scene]`, the other from there on. A demo that has ended ends the episode."""
 
     looks = True
 
@@ -31,28 +31,28 @@ class SharedDriver:
 
     def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
         asked = [request for request in requests if self._is_policys(request)]
-        answers = dict(zip((one.seed for one in asked), self.policy.act(asked) if asked else [], strict=True))
-        return [answers[one.seed] if one.seed in answers else self._demo(one) for one in requests]
+        answers = dict(zip((one.scene for one in asked), self.policy.act(asked) if asked else [], strict=True))
+        return [answers[one.scene] if one.scene in answers else self._demo(one) for one in requests]
 
     def _is_policys(self, request: Request) -> bool:
-        switch = self.switch[request.seed]
+        switch = self.switch[request.scene]
         if self.first == "demo":
             return request.chunk > 0 or switch == 0
         return request.chunk * self.policy.execute < switch
 
     def _demo(self, request: Request) -> np.ndarray:
-        demo, switch = self.demos[request.seed], self.switch[request.seed]
+        demo, switch = self.demos[request.scene], self.switch[request.scene]
         if self.first == "demo":
             return demo[:switch]
         return demo[switch:] if request.chunk * self.policy.execute == switch else demo[:0]
 
 
 def hand_overs(pool: Pool, policy: PolicyDriver, demos: Mapping[int, np.ndarray], *, max_steps: int) -> list[HandOver]:
-    """Each share of SHARES, both ways, on the demos' own seeds. Share 0 is the other one alone."""
+    """Each share of SHARES, both ways, on the demos' own scenes. Share 0 is the other one alone."""
     found = []
     for first in ("policy", "demo"):
         for share in SHARES:
-            switch = {seed: _rounded(share * len(demo), policy.execute) for seed, demo in demos.items()}
+            switch = {scene: _rounded(share * len(demo), policy.execute) for scene, demo in demos.items()}
             driver = SharedDriver(policy, demos, switch, first)
             label = f"{first} for {share:.0%}"
             results = _run(pool, driver, list(demos), max_steps=max_steps, label=label)
@@ -61,18 +61,18 @@ def hand_overs(pool: Pool, policy: PolicyDriver, demos: Mapping[int, np.ndarray]
     return found
 
 
-def late(pool: Pool, driver: Driver, failed_seeds: Sequence[int], limit: int) -> Late:
+def late(pool: Pool, driver: Driver, failed_scenes: Sequence[int], limit: int) -> Late:
     """Failed episodes again, with LATE_FACTOR times the steps."""
     longer = LATE_FACTOR * limit
-    results = _run(pool, driver, failed_seeds, max_steps=longer, label="failures, twice as long")
+    results = _run(pool, driver, failed_scenes, max_steps=longer, label="failures, twice as long")
     return Late(sum(result.success for result in results), len(results), longer)
 
 
-def _run(pool: Pool, driver: Driver, seeds: Sequence[int], *, max_steps: int, label: str) -> list[EpisodeResult]:
+def _run(pool: Pool, driver: Driver, scenes: Sequence[int], *, max_steps: int, label: str) -> list[EpisodeResult]:
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
-        roll_out(pool, driver, seeds, max_steps=max_steps, results=results, label=label)
-        return results.results(list(seeds))
+        roll_out(pool, driver, scenes, max_steps=max_steps, results=results, label=label)
+        return results.results(list(scenes))
 
 
 def _rounded(steps: float, multiple: int) -> int:

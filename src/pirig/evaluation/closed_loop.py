@@ -15,7 +15,7 @@ from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
 from pirig.evaluation.measured import Measured, SuccessRow
 from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
-from pirig.evaluation.seeds import held_out_seeds
+from pirig.evaluation.seeds import held_out_scenes
 from pirig.evaluation.target import Target
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import Pool, WorkerPool
@@ -31,7 +31,7 @@ class Row:
     """`driver` is made where an episode is missing: a policy takes seconds to load."""
 
     driver: Callable[[], Driver]
-    seeds: list[int]
+    scenes: list[int]
     max_steps: int
 
 
@@ -57,7 +57,7 @@ class ClosedLoop:
     def _plan(self) -> dict[str, Row]:
         settings = self.config.eval
         count = max(settings.episodes, settings.untrained_episodes)
-        held_out = held_out_seeds(settings.first_seed, count, self.demo_seeds)
+        held_out = held_out_scenes(settings.first_seed, count, self.demo_seeds)
         return {
             "oracle": Row(self._oracle, self.demo_seeds[: settings.oracle_episodes], max(self.demo_lengths)),
             "untrained": Row(self._untrained, held_out[: settings.untrained_episodes], self.target.limit),
@@ -72,24 +72,24 @@ class ClosedLoop:
 
     def _row(self, pool: Pool, name: str, row: Row) -> SuccessRow:
         results, settings = ResultsFile(self.target.folder / name), self.config.eval
-        if any(seed not in results.done for seed in row.seeds):
-            roll_out(pool, row.driver(), row.seeds, max_steps=row.max_steps, results=results, label=f"eval {name}")
+        if any(scene not in results.done for scene in row.scenes):
+            roll_out(pool, row.driver(), row.scenes, max_steps=row.max_steps, results=results, label=f"eval {name}")
         videos = film(
             pool,
             results,
-            row.seeds,
+            row.scenes,
             self.target.folder / name / "videos",
             count=settings.videos,
             every=settings.video_every,
             fps=self.places.contract.control_hz,
         )
-        episodes = results.results(row.seeds)
+        episodes = results.results(row.scenes)
         return SuccessRow(
-            **dataclasses.asdict(results.rate(row.seeds)),
+            **dataclasses.asdict(results.rate(row.scenes)),
             sub_goals=sub_goals(episodes),
             mean_steps=sum(episode.steps for episode in episodes) / len(episodes),
             max_steps=row.max_steps,
-            first_seed=row.seeds[0],
+            first_seed=row.scenes[0],
             gates_skipped=list(self.config.gates.skip),
             episodes=str(results.path),
             videos=[str(path) for path in videos],
@@ -108,6 +108,6 @@ class ClosedLoop:
         return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
 
     def _oracle(self) -> Driver:
-        """The data set's actions, normalised and back as a policy's are, from the seeds that they were recorded on."""
+        """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
         dataset, pipeline = Dataset(self.places.data_set), load_pipeline(self.checkpoint)
-        return DemoDriver({seed: demo_actions(dataset, pipeline, one) for one, seed in enumerate(dataset.seeds)})
+        return DemoDriver({scene: demo_actions(dataset, pipeline, one) for one, scene in enumerate(dataset.seeds)})

@@ -15,7 +15,7 @@ from pirig.transforms.pipeline import Pipeline
 class PolicyDriver:
     """Executes the first `execute` actions of every chunk, then looks again.
 
-    The noise of a chunk depends on (noise_seed, episode seed, number of the chunk) and on nothing else.
+    The noise of a chunk depends on (noise_seed, scene, number of the chunk) and on nothing else.
     """
 
     looks = True
@@ -34,12 +34,12 @@ class PolicyDriver:
         return list(self.policy.infer(observations, noise)[:, : self.execute])
 
     def _noise(self, request: Request) -> np.ndarray:
-        random = np.random.default_rng([self.noise_seed, request.seed, request.chunk])
+        random = np.random.default_rng([self.noise_seed, request.scene, request.chunk])
         return random.standard_normal(self.policy.noise_shape, np.float32)
 
 
 class DemoDriver:
-    """The demo-replay oracle: the data set's own actions through the policy's output path, seed by seed."""
+    """The demo-replay oracle: the data set's own actions through the policy's output path, scene by scene."""
 
     looks = False
 
@@ -48,7 +48,7 @@ class DemoDriver:
         self.max_requests = len(actions) or 1
 
     def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        return [self.actions[request.seed] if request.chunk == 0 else np.empty((0, 0)) for request in requests]
+        return [self.actions[request.scene] if request.chunk == 0 else np.empty((0, 0)) for request in requests]
 
 
 def demo_actions(dataset: Dataset, pipeline: Pipeline | None, episode: int) -> np.ndarray:

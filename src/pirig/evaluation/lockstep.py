@@ -6,64 +6,58 @@ own, so that a simulator's crash has a reason and the policy keeps its device.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.evaluation.scene_group import Film, Group, Run, Scenes, Start
-from pirig.evaluation.workers import Progressed, WorkerPool, dead, serve
-from pirig.sim.maniskill.vector_env import State, VectorEnv
+from pirig.evaluation.scene_group import Answer, Film, Group, Run, Start
+from pirig.evaluation.workers import Progressed, WorkerPool
+from pirig.sim.door import Implementation, Scenes, State, place_of
+from pirig.sim.processes import SimulatorProcess
 
 
 class LockstepPool:
     """`num_envs` scenes, asked as a `WorkerPool` is; `workers` processes on the CPU give their initial states.
 
-    Use as a context. `repeatable` is False: a GPU's physics is not bit-equal from run to run.
+    Use as a context. `repeatable` is False: a GPU's physics is not bit-equal from run to run. `scenes` opens them in place of
+    the contract's simulator.
     """
 
     repeatable = False
 
     def __init__(
-        self, contract: Contract, num_envs: int, workers: int, scenes: Callable[[Contract, int], Scenes] = VectorEnv
+        self, contract: Contract, num_envs: int, workers: int, scenes: Callable[[Contract, int], Scenes] | None = None
     ):
         self.count = num_envs
         self.starts: dict[int, tuple[int, bool]] = {}
         self.runs: dict[int, tuple[np.ndarray, int, bool]] = {}
         self.films: dict[int, tuple[int, np.ndarray, int]] = {}
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=_serve, args=(theirs, contract, num_envs, scenes), name="scenes", daemon=True
-        )
-        self.process.start()
-        theirs.close()
+        name = f"the simulator of {num_envs} scenes"
+        self.together = SimulatorProcess(name, place_of(contract), _opened, contract, num_envs, scenes)
         self.cpu = WorkerPool(contract, workers)
 
     def __enter__(self) -> LockstepPool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.pipe.close()
+        self.together.pipe.close()
         self.cpu.__exit__(*error)
-        self.process.join(timeout=10)
-        if self.process.is_alive():
-            self.process.kill()
+        self.together.close()
 
-    def start(self, worker: int, seed: int, *, look: bool) -> None:
-        self.starts[worker] = (seed, look)
+    def start(self, worker: int, scene: int, *, look: bool) -> None:
+        self.starts[worker] = (scene, look)
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
         self.runs[worker] = (actions, max_steps, look)
 
-    def film(self, worker: int, seed: int, actions: np.ndarray, every: int) -> None:
-        self.films[worker] = (seed, actions, every)
+    def film(self, worker: int, scene: int, actions: np.ndarray, every: int) -> None:
+        self.films[worker] = (scene, actions, every)
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
         """Whoever runs goes first: who wants to start, or a film, waits until nobody runs."""
-        return sorted(self._ask(self._next()).items())
+        self.together.send(self._next())
+        return sorted(self.together.receive().items())
 
     def _next(self) -> Start | Run | Film:
         if self.runs:
@@ -72,38 +66,25 @@ class LockstepPool:
             return Run({one: actions for one, (actions, _, _) in runs.items()}, max_steps, look)
         if self.starts:
             starts, self.starts = self.starts, {}
-            seeds = {one: seed for one, (seed, _) in starts.items()}
-            return Start(seeds, self._states(seeds), any(look for _, look in starts.values()))
+            scenes = {one: scene for one, (scene, _) in starts.items()}
+            return Start(scenes, self._states(scenes), any(look for _, look in starts.values()))
         films, self.films = self.films, {}
-        seeds = {one: seed for one, (seed, _, _) in films.items()}
+        scenes = {one: scene for one, (scene, _, _) in films.items()}
         every = next(every for _, _, every in films.values())
-        return Film(Start(seeds, self._states(seeds)), {one: actions for one, (_, actions, _) in films.items()}, every)
+        return Film(
+            Start(scenes, self._states(scenes)), {one: actions for one, (_, actions, _) in films.items()}, every
+        )
 
-    def _states(self, seeds: dict[int, int]) -> dict[int, State]:
-        """What the CPU's simulator begins with for these seeds."""
-        todo, running, states = list(seeds.items()), dict[int, int](), dict[int, State]()
-        idle = list(range(self.cpu.count))
-        while todo or running:
-            while todo and idle:
-                worker, (one, seed) = idle.pop(), todo.pop()
-                self.cpu.state(worker, seed)
-                running[worker] = one
-            for worker, answer in self.cpu.next_ready(list(running)):
-                assert answer.observation is not None
-                states[running.pop(worker)] = answer.observation
-                idle.append(worker)
-        return states
-
-    def _ask(self, message: Start | Run | Film) -> dict[int, Progressed]:
-        try:
-            self.pipe.send(message)
-            answer = self.pipe.recv()
-        except (BrokenPipeError, EOFError, ConnectionResetError) as error:
-            raise dead(self.process) from error
-        if isinstance(answer, str):
-            raise RuntimeError(f"the simulator of {self.count} scenes failed:\n{answer}")
-        return answer
+    def _states(self, scenes: dict[int, int]) -> dict[int, State]:
+        """What the CPU's simulator begins with in these scenes."""
+        return dict(zip(scenes, self.cpu.states(list(scenes.values())), strict=True))
 
 
-def _serve(pipe: Connection, contract: Contract, num_envs: int, scenes: Callable[[Contract, int], Scenes]) -> None:
-    serve(pipe, lambda: Group(scenes(contract, num_envs)).answer)
+def _opened(
+    implementation: Implementation,
+    contract: Contract,
+    num_envs: int,
+    scenes: Callable[[Contract, int], Scenes] | None,
+) -> Callable[[Start | Run | Film], Answer]:
+    opened = (scenes or implementation.open_scenes)(contract, num_envs)
+    return Group(opened, contract.prompt).answer

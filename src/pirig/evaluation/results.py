@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from pirig.comparison.statistics import Rate, rate
-from pirig.sim.maniskill.sub_goals import ordered
+from pirig.sim.sub_goals import ordered
 
 
 @dataclass(frozen=True)
 class EpisodeResult:
     """`flags`: the sub-goals that were true at some step; `first_success`: its step, -1 if there was none."""
 
-    seed: int
+    scene: int  # "seed" in the file
     success: bool
     success_at_end: bool
     first_success: int
@@ -25,15 +25,24 @@ class EpisodeResult:
     seconds: float
     flags: dict[str, bool] = field(default_factory=dict)
 
+    def to_line(self) -> str:
+        """JSON; a scene was called a seed when the first of these files were written."""
+        return json.dumps({"seed" if key == "scene" else key: value for key, value in dataclasses.asdict(self).items()})
+
+    @staticmethod
+    def from_line(line: str) -> EpisodeResult:
+        values = json.loads(line)
+        return EpisodeResult(scene=values.pop("seed"), **values)
+
 
 class ResultsFile:
-    """`<folder>/episodes.jsonl` and the executed actions f32 [steps, action_dim] in `<folder>/actions/<seed>.npy`."""
+    """`<folder>/episodes.jsonl` and the executed actions f32 [steps, action_dim] in `<folder>/actions/<scene>.npy`."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.path = folder / "episodes.jsonl"
         (folder / "actions").mkdir(parents=True, exist_ok=True)
-        self.done = {result.seed: result for result in self._read()}
+        self.done = {result.scene: result for result in self._read()}
 
     def _read(self) -> list[EpisodeResult]:
         """A torn last line (a kill) is left out and cut off."""
@@ -42,23 +51,23 @@ class ResultsFile:
         whole, _, torn = self.path.read_text().rpartition("\n")
         if torn:
             self.path.write_text(whole + "\n" if whole else "")
-        return [EpisodeResult(**json.loads(line)) for line in whole.splitlines()]
+        return [EpisodeResult.from_line(line) for line in whole.splitlines()]
 
     def add(self, result: EpisodeResult, actions: np.ndarray) -> None:
-        np.save(self.folder / "actions" / f"{result.seed}.npy", actions)
+        np.save(self.folder / "actions" / f"{result.scene}.npy", actions)
         with open(self.path, "a") as file:
-            file.write(json.dumps(dataclasses.asdict(result)) + "\n")
-        self.done[result.seed] = result
+            file.write(result.to_line() + "\n")
+        self.done[result.scene] = result
 
-    def actions(self, seed: int) -> np.ndarray:
-        return np.load(self.folder / "actions" / f"{seed}.npy")
+    def actions(self, scene: int) -> np.ndarray:
+        return np.load(self.folder / "actions" / f"{scene}.npy")
 
-    def results(self, seeds: list[int]) -> list[EpisodeResult]:
-        """In the order of `seeds`, whatever the order in which they finished."""
-        return [self.done[seed] for seed in seeds]
+    def results(self, scenes: list[int]) -> list[EpisodeResult]:
+        """In the order of `scenes`, whatever the order in which they finished."""
+        return [self.done[scene] for scene in scenes]
 
-    def rate(self, seeds: list[int]) -> Rate:
-        found = self.results(seeds)
+    def rate(self, scenes: list[int]) -> Rate:
+        found = self.results(scenes)
         return rate([result.success for result in found], [result.success_at_end for result in found])
 
 

@@ -10,17 +10,22 @@ from typing import Protocol
 import numpy as np
 
 from pirig.evaluation.results import EpisodeResult, ResultsFile
-from pirig.evaluation.workers import Observation, Pool, Progressed
+from pirig.evaluation.workers import Pool, Progressed
 from pirig.files.progress import Progress
+from pirig.sim.door import Observation
 
 
 @dataclass(frozen=True)
 class Request:
-    """One simulator that waits for its next action chunk. `observation` is None for drivers that do not look."""
+    """One simulator that waits for its next action chunk. `observation` is None for drivers that do not look.
 
-    seed: int
+    `prompt` is the scene's.
+    """
+
+    scene: int
     chunk: int
     observation: Observation | None
+    prompt: str = ""
 
 
 class Driver(Protocol):
@@ -36,22 +41,22 @@ class Driver(Protocol):
 
 @dataclass
 class _Running:
-    seed: int
+    scene: int
     started_s: float
     executed: list[np.ndarray]
     steps: int = 0
 
 
 def roll_out(
-    pool: Pool, driver: Driver, seeds: Sequence[int], *, max_steps: int, results: ResultsFile, label: str
+    pool: Pool, driver: Driver, scenes: Sequence[int], *, max_steps: int, results: ResultsFile, label: str
 ) -> None:
     """Runs the episodes that `results` lacks. Which simulator runs which, and when, does not change any result."""
-    todo = iter([seed for seed in seeds if seed not in results.done])
-    left = sum(seed not in results.done for seed in seeds)
+    todo = iter([scene for scene in scenes if scene not in results.done])
+    left = sum(scene not in results.done for scene in scenes)
     if not left:
         return
     running: dict[int, _Running] = {}
-    with Progress(label, len(seeds), done=len(seeds) - left) as progress:
+    with Progress(label, len(scenes), done=len(scenes) - left) as progress:
         for worker in range(pool.count):
             _start_next(pool, worker, todo, running, driver.looks)
         while running:
@@ -66,10 +71,10 @@ def roll_out(
 
 
 def _start_next(pool: Pool, worker: int, todo: Iterator[int], running: dict[int, _Running], looks: bool) -> None:
-    seed = next(todo, None)
-    if seed is not None:
-        pool.start(worker, seed, look=looks)
-        running[worker] = _Running(seed, time.monotonic(), [])
+    scene = next(todo, None)
+    if scene is not None:
+        pool.start(worker, scene, look=looks)
+        running[worker] = _Running(scene, time.monotonic(), [])
 
 
 def _split(answers: list[tuple[int, Progressed]], size: int) -> Iterator[list[tuple[int, Progressed]]]:
@@ -87,7 +92,8 @@ def _serve(
     """One driver call for the episodes that go on; an episode without further actions is marked done."""
     waiting = [(worker, episode) for worker, episode in batch if not episode.done]
     requests = [
-        Request(episode.seed, len(running[worker].executed), episode.observation) for worker, episode in waiting
+        Request(episode.scene, len(running[worker].executed), episode.observation, episode.prompt)
+        for worker, episode in waiting
     ]
     for (worker, episode), actions in zip(waiting, driver.act(requests) if requests else [], strict=True):
         if len(actions) == 0:
@@ -99,7 +105,7 @@ def _serve(
 
 def _finish(running: _Running, episode: Progressed) -> tuple[EpisodeResult, np.ndarray]:
     result = EpisodeResult(
-        seed=running.seed,
+        scene=running.scene,
         success=episode.first_success >= 0,
         success_at_end=episode.success_now,
         first_success=episode.first_success,

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
-from pirig.evaluation.workers import Observation, Progressed, side_by_side
-from pirig.sim.maniskill.env import StepInfo
-from pirig.sim.maniskill.vector_env import State
-
-
-class Scenes(Protocol):
-    """What is stepped together: `sim.vector_env.VectorEnv`."""
-
-    num_envs: int
-
-    def reset(self, seeds: Sequence[int], states: Sequence[State]) -> None: ...
-
-    def step(self, actions: np.ndarray) -> list[StepInfo]: ...
-
-    def observe(self) -> list[Observation]: ...
+from pirig.evaluation.workers import Progressed, side_by_side
+from pirig.sim.door import Observation, Scenes, State
 
 
 @dataclass(frozen=True)
 class Start:
-    """The scenes of `seeds` begin in their `states`."""
+    """These places begin their `scenes` in their `states`."""
 
-    seeds: Mapping[int, int]
+    scenes: Mapping[int, int]
     states: Mapping[int, State]
     look: bool = False
 
 
 @dataclass(frozen=True)
 class Run:
-    """These scenes execute their actions [k, action_dim]; the others stand still."""
+    """These places execute their actions [k, action_dim]; the others stand still."""
 
     actions: Mapping[int, np.ndarray]
     max_steps: int
@@ -45,37 +31,41 @@ class Run:
 
 @dataclass(frozen=True)
 class Film:
-    """These scenes begin, execute a whole episode [T, action_dim], and keep every n-th view and the last."""
+    """These places begin, execute a whole episode [T, action_dim], and keep every n-th view and the last."""
 
     begin: Start
     actions: Mapping[int, np.ndarray]
     every: int
 
 
+Answer = dict[int, Progressed]  # by place
+
+
 @dataclass
 class Group:
-    """An episode a scene, which goes no further than it is asked to, whatever the other scenes do meanwhile."""
+    """An episode a place, which goes no further than it is asked to, whatever the other places do meanwhile."""
 
     scenes: Scenes
+    prompt: str = ""
     episodes: dict[int, Progressed] = field(default_factory=dict)
     stood_still: set[int] = field(default_factory=set)
 
-    def answer(self, message: Start | Run | Film) -> dict[int, Progressed]:
-        """By scene: where the episodes stand that the message is about."""
+    def answer(self, message: Start | Run | Film) -> Answer:
+        """Where the episodes stand that the message is about."""
         if isinstance(message, Start):
             return self._start(message)
         return self._run(message) if isinstance(message, Run) else self._film(message)
 
-    def _start(self, message: Start) -> dict[int, Progressed]:
-        """Scenes that have nothing to begin repeat another's seed; nobody reads them."""
-        spare = next(iter(message.seeds))
-        numbers = [one if one in message.seeds else spare for one in range(self.scenes.num_envs)]
-        self.scenes.reset([message.seeds[one] for one in numbers], [message.states[one] for one in numbers])
-        self.episodes = {one: Progressed(seed) for one, seed in message.seeds.items()}
+    def _start(self, message: Start) -> Answer:
+        """Places that have nothing to begin repeat another's scene; nobody reads them."""
+        spare = next(iter(message.scenes))
+        numbers = [one if one in message.scenes else spare for one in range(self.scenes.num_envs)]
+        self.scenes.reset([message.scenes[one] for one in numbers], [message.states[one] for one in numbers])
+        self.episodes = {one: Progressed(scene, self.prompt) for one, scene in message.scenes.items()}
         self.stood_still = set()
-        return self._seen(list(message.seeds), message.look)
+        return self._seen(list(message.scenes), message.look)
 
-    def _run(self, message: Run) -> dict[int, Progressed]:
+    def _run(self, message: Run) -> Answer:
         self._require_fresh(message.actions)
         for step in range(_longest(message.actions)):
             todo = {
@@ -88,7 +78,7 @@ class Group:
             self._step(todo, message.max_steps)
         return self._seen(list(message.actions), message.look)
 
-    def _film(self, message: Film) -> dict[int, Progressed]:
+    def _film(self, message: Film) -> Answer:
         self._start(message.begin)
         longest = _longest(message.actions)
         for step in range(longest + 1):
@@ -114,11 +104,11 @@ class Group:
         for one in numbers:
             if one in self.stood_still:
                 raise RuntimeError(
-                    f"scene {one} (seed {self.episodes[one].seed}) stood still while others executed longer chunks, so it "
+                    f"place {one} (scene {self.episodes[one].scene}) stood still while others executed longer chunks, so it "
                     "cannot go on; a driver of many scenes gives all of them chunks of one length."
                 )
 
-    def _seen(self, numbers: list[int], look: bool) -> dict[int, Progressed]:
+    def _seen(self, numbers: list[int], look: bool) -> Answer:
         views = self._views([one for one in numbers if look and not self.episodes[one].done])
         for one in numbers:
             self.episodes[one].observation = views.get(one)

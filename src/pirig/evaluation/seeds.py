@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pirig.demos.manifest import longest_usual
 
 
-def held_out_seeds(first_seed: int, count: int, demo_seeds: Sequence[int]) -> list[int]:
-    """`count` seeds from `first_seed` on. Raises ValueError where a demo was recorded from one of them."""
-    seeds = list(range(first_seed, first_seed + count))
-    shared = sorted(set(seeds) & set(demo_seeds))
+def held_out_scenes(first: int, count: int, demo_scenes: Sequence[int]) -> list[int]:
+    """`count` scenes from `first` on. Raises ValueError where a demo was recorded in one of them."""
+    scenes = list(range(first, first + count))
+    shared = sorted(set(scenes) & set(demo_scenes))
     if shared:
         raise ValueError(
-            f"evaluation seeds {seeds[0]} to {seeds[-1]} hold {len(shared)} seeds that demos were recorded from "
-            f"(first: {shared[0]}); set eval.first_seed above {max(demo_seeds)}."
+            f"the evaluation's scenes {scenes[0]} to {scenes[-1]} hold {len(shared)} that demos were recorded from "
+            f"(first: {shared[0]}); set eval.first_seed above {max(demo_scenes)}."
         )
-    return seeds
+    return scenes
 
 
 def step_limit(max_steps: int, step_margin: float, demo_lengths: Sequence[int]) -> int:

@@ -16,7 +16,7 @@ SHEET_COLUMNS = 8
 
 
 def film(
-    pool: Pool, results: ResultsFile, seeds: list[int], folder: Path, *, count: int, every: int, fps: int
+    pool: Pool, results: ResultsFile, scenes: list[int], folder: Path, *, count: int, every: int, fps: int
 ) -> list[Path]:
     """Videos of the first `count` successes and failures, replayed from their recorded actions, and sheet.png.
 
@@ -24,7 +24,7 @@ def film(
     not made again. Where physics does not repeat itself (a GPU's), a film may end otherwise than its name says.
     `fps` is the control rate: a video plays at the speed of the episode.
     """
-    found = results.results(seeds)
+    found = results.results(scenes)
     chosen = [result for wanted in (True, False) for result in [r for r in found if r.success is wanted][:count]]
     paths = [folder / _name(result) for result in chosen]
     if not chosen or all(path.is_file() for path in [*paths, folder / "sheet.png"]):
@@ -37,7 +37,7 @@ def film(
 
 
 def _name(result: EpisodeResult) -> str:
-    return f"{'success' if result.success else 'failure'}-seed{result.seed}.mp4"
+    return f"{'success' if result.success else 'failure'}-seed{result.scene}.mp4"
 
 
 def _replay(pool: Pool, results: ResultsFile, chosen: list[EpisodeResult], every: int) -> list[list[np.ndarray]]:
@@ -48,18 +48,18 @@ def _replay(pool: Pool, results: ResultsFile, chosen: list[EpisodeResult], every
     while todo or running:
         while todo and idle:
             worker, result = idle.pop(), todo.pop(0)
-            pool.film(worker, result.seed, results.actions(result.seed), every)
+            pool.film(worker, result.scene, results.actions(result.scene), every)
             running[worker] = result
         for worker, episode in pool.next_ready(list(running)):
             result = running.pop(worker)
-            clips[result.seed] = episode.frames
+            clips[result.scene] = episode.frames
             idle.append(worker)
             if pool.repeatable and (episode.first_success >= 0) != result.success:
                 raise RuntimeError(
-                    f"seed {result.seed}: success was {result.success} and is {episode.first_success >= 0} when the same "
+                    f"scene {result.scene}: success was {result.success} and is {episode.first_success >= 0} when the same "
                     "actions are replayed; the simulator is not deterministic here, so its numbers cannot be trusted"
                 )
-    return [clips[result.seed] for result in chosen]
+    return [clips[result.scene] for result in chosen]
 
 
 def write_video(path: Path, frames: list[np.ndarray], fps: float) -> None:

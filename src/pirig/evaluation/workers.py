@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from typing import Any, Protocol
 
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.sim.maniskill import renderer
-from pirig.sim.maniskill.env import SimEnv, StepInfo
-from pirig.sim.maniskill.vector_env import state_of
+from pirig.sim.door import Implementation, Observation, Simulator, State, StepInfo, place_of
+from pirig.sim.processes import SimulatorProcess
 
 TAIL_STEPS = 10  # an episode goes on for so many steps after its first success, to see whether it lasts
-Observation = dict[str, np.ndarray]
 
 
 @dataclass
 class Progressed:
-    """Where an episode stands. `observation` is the newest frame, None when nobody asked for one."""
+    """Where an episode stands. `observation` is the newest frame, None when nobody asked for one; `prompt` its scene's."""
 
-    seed: int
+    scene: int
+    prompt: str = ""
     steps: int = 0
     first_success: int = -1
     success_now: bool = False
@@ -49,15 +45,15 @@ class Pool(Protocol):
     """Simulators that run an episode each. What a worker is told to do is answered by `next_ready`."""
 
     count: int
-    repeatable: bool  # the same actions from the same seed give the same episode, bit by bit
+    repeatable: bool  # the same actions in the same scene give the same episode, bit by bit
 
-    def start(self, worker: int, seed: int, *, look: bool) -> None:
+    def start(self, worker: int, scene: int, *, look: bool) -> None:
         """Resets; with `look` the answer brings the first observation."""
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
         """Executes actions [k, action_dim] in the running episode, stopping where it ends."""
 
-    def film(self, worker: int, seed: int, actions: np.ndarray, every: int) -> None:
+    def film(self, worker: int, scene: int, actions: np.ndarray, every: int) -> None:
         """Replays an episode from its actions; the answer's `frames` hold every n-th view, cameras side by side."""
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
@@ -71,107 +67,58 @@ class WorkerPool:
     repeatable = True
 
     def __init__(self, contract: Contract, count: int):
-        self.count = count
-        context = multiprocessing.get_context("spawn")
-        self.pipes: list[Connection] = []
-        self.processes = []
-        for number in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, contract), name=f"simulator-{number}", daemon=True)
-            process.start()
-            theirs.close()
-            self.pipes.append(ours)
-            self.processes.append(process)
+        self.count, place = count, place_of(contract)
+        self.processes = [SimulatorProcess(f"simulator-{number}", place, _opened, contract) for number in range(count)]
 
     def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for pipe in self.pipes:
-            pipe.close()
         for process in self.processes:
-            process.join(timeout=10)
-            if process.is_alive():
-                process.kill()
+            process.pipe.close()
+        for process in self.processes:
+            process.close()
 
-    def start(self, worker: int, seed: int, *, look: bool) -> None:
-        self._send(worker, ("start", seed, look))
+    def start(self, worker: int, scene: int, *, look: bool) -> None:
+        self.processes[worker].send(("start", scene, look))
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
-        self._send(worker, ("run", actions, max_steps, look))
+        self.processes[worker].send(("run", actions, max_steps, look))
 
-    def film(self, worker: int, seed: int, actions: np.ndarray, every: int) -> None:
-        self._send(worker, ("film", seed, actions, every))
-
-    def state(self, worker: int, seed: int) -> None:
-        """The answer's `observation` is the simulator's whole state after a reset."""
-        self._send(worker, ("state", seed))
-
-    def _send(self, worker: int, message: tuple) -> None:
-        try:
-            self.pipes[worker].send(message)
-        except (BrokenPipeError, OSError) as error:
-            raise dead(self.processes[worker]) from error
+    def film(self, worker: int, scene: int, actions: np.ndarray, every: int) -> None:
+        self.processes[worker].send(("film", scene, actions, every))
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
-        wait([self.pipes[worker] for worker in busy])
+        wait([self.processes[worker].pipe for worker in busy])
         time.sleep(0.0005)  # lets a neighbour that is about to answer join the batch
-        answers = []
-        for worker in busy:
-            if not self.pipes[worker].poll():
-                continue
-            try:
-                answer = self.pipes[worker].recv()
-            except (EOFError, ConnectionResetError) as error:
-                raise dead(self.processes[worker]) from error
-            if isinstance(answer, str):
-                raise RuntimeError(f"simulator {worker} failed:\n{answer}")
-            answers.append((worker, answer))
-        return answers
+        return [(worker, self.processes[worker].receive()) for worker in busy if self.processes[worker].pipe.poll()]
+
+    def states(self, scenes: list[int]) -> list[State]:
+        """The whole state that each scene begins with. Only while no episode runs."""
+        found: dict[int, State] = {}
+        todo, running = list(range(len(scenes))), dict[int, int]()
+        while todo or running:
+            for worker in set(range(self.count)) - set(running):
+                if todo:
+                    running[worker] = todo.pop()
+                    self.processes[worker].send(("state", scenes[running[worker]]))
+            for worker, state in self.next_ready(list(running)):
+                found[running.pop(worker)] = state  # type: ignore[assignment]
+        return [found[number] for number in range(len(scenes))]
 
 
-def dead(process: BaseProcess) -> RuntimeError:
-    """Says how a simulator's process ended, and how to go on."""
-    process.join(timeout=5)
-    return RuntimeError(
-        f"the process {process.name} died with exit code {process.exitcode} (negative: killed by that signal); "
-        "finished episodes are saved, run the same command with run.mode=resume to go on"
-    )
+def _opened(implementation: Implementation, contract: Contract) -> Callable[[Any], Progressed | State]:
+    worker = _Worker(implementation.open(contract))
+    return lambda message: worker.answer(*message)
 
 
-def serve(pipe: Connection, opened: Callable[[], Callable[[Any], Any]]) -> None:
-    """A simulator process's life: one message at a time until the pipe closes. What fails is answered with its traceback."""
-    try:
-        renderer.configure()
-        answer = opened()
-        while True:
-            try:
-                message = pipe.recv()
-            except (EOFError, ConnectionResetError):
-                return
-            pipe.send(answer(message))
-    except KeyboardInterrupt:
-        return
-    except Exception:
-        pipe.send(traceback.format_exc())
-
-
-def _serve(pipe: Connection, contract: Contract) -> None:
-    def opened() -> Callable[[Any], Progressed]:
-        renderer.limit_threads()
-        simulator = _Simulator(contract)
-        return lambda message: simulator.answer(*message)
-
-    serve(pipe, opened)
-
-
-class _Simulator:
-    def __init__(self, contract: Contract):
-        self.sim = SimEnv(contract, max_steps=100_000)
+class _Worker:
+    def __init__(self, sim: Simulator):
+        self.sim = sim
         self.episode = Progressed(-1)
 
-    def answer(self, verb: str, *arguments: Any) -> Progressed:
-        verbs: dict[str, Callable[..., Progressed]] = {
+    def answer(self, verb: str, *arguments: Any) -> Progressed | State:
+        verbs: dict[str, Callable[..., Progressed | State]] = {
             "start": self._start,
             "run": self._run,
             "film": self._film,
@@ -179,9 +126,9 @@ class _Simulator:
         }
         return verbs[verb](*arguments)
 
-    def _start(self, seed: int, look: bool) -> Progressed:
-        self.sim.reset(seed)
-        self.episode = Progressed(seed, observation=self.sim.observe() if look else None)
+    def _start(self, scene: int, look: bool) -> Progressed:
+        self.sim.reset(scene)
+        self.episode = Progressed(scene, self.sim.prompt(), observation=self.sim.observe() if look else None)
         return self.episode
 
     def _run(self, actions: np.ndarray, max_steps: int, look: bool) -> Progressed:
@@ -193,13 +140,13 @@ class _Simulator:
         self.episode.observation = self.sim.observe() if wanted else None
         return self.episode
 
-    def _state(self, seed: int) -> Progressed:
-        self.sim.reset(seed)
-        return Progressed(seed, observation=state_of(self.sim.base))
+    def _state(self, scene: int) -> State:
+        self.sim.reset(scene)
+        return self.sim.state()
 
-    def _film(self, seed: int, actions: np.ndarray, every: int) -> Progressed:
-        self.sim.reset(seed)
-        episode = Progressed(seed)
+    def _film(self, scene: int, actions: np.ndarray, every: int) -> Progressed:
+        self.sim.reset(scene)
+        episode = Progressed(scene, self.sim.prompt())
         for step, action in enumerate(actions):
             if step % every == 0:
                 episode.frames.append(side_by_side(self.sim.observe()))
@@ -209,4 +156,4 @@ class _Simulator:
 
 
 def side_by_side(observation: Observation) -> np.ndarray:
-    return np.concatenate([value for name, value in observation.items() if name.startswith("image/")], axis=1)
+    return np.concatenate(list(observation.images.values()), axis=1)

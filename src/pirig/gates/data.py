@@ -12,6 +12,7 @@ from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.gates import arm, images, numbers, simulated
 from pirig.gates.finding import Report, load, require_good, run_gates, save
 from pirig.runs.progress import newest_checkpoint
+from pirig.sim.door import unavailable
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.relative import Relative
@@ -42,12 +43,6 @@ def cheap(
     }
 
 
-def _why_not(dataset: Dataset) -> str:
-    if not dataset.contract.env_id:
-        return "recorded on a real arm, there is no simulator to ask"
-    return "ManiSkill is not installed here"
-
-
 def check(
     dataset: Dataset,
     stats: dict[str, NormStats],
@@ -60,12 +55,12 @@ def check(
     """Every gate of a data set whose `stats` leave out the episodes `held_out` and are of actions with that `relation`
     to the state.
 
-    Those that ask the simulator run where ManiSkill is installed and has the task.
+    Those that ask the simulator run where the contract's simulator is installed.
     """
     gates = cheap(dataset, stats, normalization, held_out, relation)
     report = run_gates(gates, settings.skip)
-    if not simulated.available(dataset):
-        return replace(report, impossible=dict.fromkeys(SIMULATED, _why_not(dataset)))
+    if why_not := unavailable(dataset.contract):
+        return replace(report, impossible=dict.fromkeys(SIMULATED, why_not))
     if set(SIMULATED) <= set(settings.skip):
         return Report(report.found, [*report.skipped, *SIMULATED])
     if not report.good:

@@ -34,8 +34,7 @@ def _jax() -> tuple[bool, str]:
 
 
 def _renderer() -> tuple[bool, str]:
-    from pirig.sim.maniskill import renderer
+    from pirig.contract import MANISKILL
+    from pirig.sim.door import IMPLEMENTATIONS, implementation_at
 
-    renderer.configure()
-    report = renderer.probe()
-    return report.ok, f"renderer {report.name}" + ("" if report.ok else f": {report.error}")
+    return implementation_at(IMPLEMENTATIONS[MANISKILL]).probe()

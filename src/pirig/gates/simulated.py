@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.drivers import DemoDriver, demo_actions
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import roll_out
-from pirig.evaluation.workers import Observation, Pool
+from pirig.evaluation.workers import Pool
+from pirig.sim.door import Observation
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.state import build_state
 
@@ -20,12 +20,8 @@ PIXELS = 3.0  # mean absolute difference of 0..255 between the recorded and the 
 STATE = 1e-2  # rad, m
 
 
-def available(dataset: Dataset) -> bool:
-    return bool(dataset.contract.env_id) and importlib.util.find_spec("mani_skill") is not None
-
-
 def first_frame(dataset: Dataset, pool: Pool, episode: int = 0) -> list[str]:
-    """The first frame of an episode is what the contract's simulator shows after a reset with that seed."""
+    """The first frame of an episode is what the contract's simulator shows after a reset to its scene."""
     pool.start(0, dataset.seeds[episode], look=True)
     ((_, answer),) = pool.next_ready([0])
     assert answer.observation is not None
@@ -36,7 +32,7 @@ def first_frame(dataset: Dataset, pool: Pool, episode: int = 0) -> list[str]:
 def pixels(dataset: Dataset, observation: Observation, row: int) -> list[str]:
     """Compares the frame `row` of every camera with an observation, and guesses the reason where they differ."""
     recorded = {role: dataset.image(role, row).astype(np.float32) for role in dataset.roles}
-    rendered = {role: observation[f"image/{role}"].astype(np.float32) for role in dataset.roles}
+    rendered = {role: observation.images[role].astype(np.float32) for role in dataset.roles}
     found = []
     for role, image in recorded.items():
         if image.shape != rendered[role].shape:
@@ -61,7 +57,7 @@ def _guess(role: str, image: np.ndarray, rendered: dict[str, np.ndarray]) -> str
 
 
 def _state(dataset: Dataset, observation: Observation, row: int) -> list[str]:
-    now = build_state(dataset.contract.state, observation)
+    now = build_state(dataset.contract.state, observation.numbers)
     apart = np.abs(now - dataset.state[row])
     if apart.max() <= STATE:
         return []
@@ -73,14 +69,16 @@ def _state(dataset: Dataset, observation: Observation, row: int) -> list[str]:
 
 
 def replay(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) -> list[str]:
-    """The data set's own actions, through the evaluation's path, succeed from the seeds that they were recorded on."""
+    """The data set's own actions, through the evaluation's path, succeed in the scenes that they were recorded in."""
     chosen = np.unique(np.linspace(0, len(dataset.seeds) - 1, count).astype(int)).tolist()
-    seeds = [dataset.seeds[episode] for episode in chosen]
+    scenes = [dataset.seeds[episode] for episode in chosen]
     actions = {dataset.seeds[episode]: demo_actions(dataset, pipeline, episode) for episode in chosen}
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
-        roll_out(pool, DemoDriver(actions), seeds, max_steps=max(dataset.lengths), results=results, label="demo replay")
-        rate = results.rate(seeds)
+        roll_out(
+            pool, DemoDriver(actions), scenes, max_steps=max(dataset.lengths), results=results, label="demo replay"
+        )
+        rate = results.rate(scenes)
     if rate.k >= 0.9 * rate.n:
         return []
     return [

@@ -15,6 +15,7 @@ from pirig.contract import Contract
 from pirig.models.pi0 import Observation, sample_actions
 from pirig.policies.card import PolicyCard
 from pirig.policies.tokenizers import saved_tokenizer
+from pirig.sim.door import Observation as Shown
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
@@ -43,9 +44,9 @@ class Policy:
         )
 
     def infer(
-        self, observations: Sequence[dict[str, np.ndarray]], noise: np.ndarray, prompts: Sequence[str] | None = None
+        self, observations: Sequence[Shown], noise: np.ndarray, prompts: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Observations as `SimEnv.observe` gives them, noise [n, A, J] -> actions f32 [n, A, action_dim].
+        """What a simulator or a robot shows, noise [n, A, J] -> actions f32 [n, A, action_dim].
 
         Raises ValueError where a camera of the contract is not in the observation.
         """
@@ -87,21 +88,19 @@ class Policy:
         )
         return np.asarray(self._sample(self._params, inputs, _padded(noise.astype(np.float32), missing)))[:count]
 
-    def raw_inputs(self, observations: Sequence[dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def raw_inputs(self, observations: Sequence[Shown]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim]."""
         contract = self.pipeline.contract
         images = {}
         for camera in contract.cameras:
-            name = f"image/{camera.role}"
-            missing = next((found for found in observations if name not in found), None)
+            role = camera.role
+            missing = next((shown for shown in observations if role not in shown.images), None)
             if missing is not None:
-                raise ValueError(f"the observation has no {name}, the policy looks at it; it has {', '.join(missing)}")
-            images[camera.role] = np.stack([found[name] for found in observations])
-        stacked = {
-            name: np.stack([found[name] for found in observations])
-            for name in observations[0]
-            if not name.startswith("image/")
-        }
+                has = ", ".join(missing.images) or "no image"
+                raise ValueError(f"the observation has no image of {role}, the policy looks at it; it has {has}")
+            images[role] = np.stack([shown.images[role] for shown in observations])
+        names = observations[0].numbers
+        stacked = {name: np.stack([shown.numbers[name] for shown in observations]) for name in names}
         return images, build_state(contract.state, stacked, contract.angle_center_rad)
 
     def model_inputs(

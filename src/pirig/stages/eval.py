@@ -36,9 +36,11 @@ def run(config: Config) -> int:
 def require_simulator(config: Config) -> None:
     """Raises ValueError where the evaluation's simulator needs a GPU that is not here."""
     if config.robot.simulated and config.eval.sim_backend == SimBackend.gpu:
-        from pirig.sim.maniskill.vector_env import require_device
+        from pirig.config.agreement import contract_of
+        from pirig.sim.door import implementation
 
-        require_device()
+        if missing := implementation(contract_of(config)).missing_scenes():
+            raise ValueError(missing)
 
 
 def make(config: Config, places: Places) -> Measured:

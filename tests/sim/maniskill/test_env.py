@@ -27,14 +27,14 @@ def contract():
 
 @pytest.fixture(scope="module")
 def env(contract):
-    env = SimEnv(contract, max_steps=5)
+    env = SimEnv(contract)
     yield env
     env.close()
 
 
 def test_frames_have_the_contracts_size_and_are_not_empty(env):
     env.reset(3)
-    frame = env.observe()["image/base_0_rgb"]
+    frame = env.observe().images["base_0_rgb"]
     assert frame.shape == (128, 128, 3) and frame.dtype == np.uint8
     assert frame.std() > 10
 
@@ -44,7 +44,7 @@ def test_a_picture_is_what_maniskill_observes_and_costs_no_evaluation(env, monke
     env.reset(3)
     asked = []
     monkeypatch.setattr(env.base, "evaluate", lambda: asked.append(1) or {})
-    ours = env.observe()["image/base_0_rgb"]
+    ours = env.observe().images["base_0_rgb"]
     assert not asked
     monkeypatch.setattr(env.base, "_obs_mode", "rgb")
     theirs = env.base.get_obs(unflattened=True)["sensor_data"]["base_camera"]["rgb"][0].numpy()
@@ -59,8 +59,8 @@ def test_equal_seeds_give_equal_scenes_and_others_differ(env):
     other = env.observe()
     env.reset(3)
     again = env.observe()
-    np.testing.assert_array_equal(first["image/base_0_rgb"], again["image/base_0_rgb"])
-    assert np.abs(first["goal_pos"] - other["goal_pos"]).max() > 1e-3
+    np.testing.assert_array_equal(first.images["base_0_rgb"], again.images["base_0_rgb"])
+    assert np.abs(first.numbers["goal_pos"] - other.numbers["goal_pos"]).max() > 1e-3
 
 
 def test_a_reset_frees_the_scene_and_does_not_search_all_that_was_imported(env):
@@ -73,12 +73,58 @@ def test_a_reset_frees_the_scene_and_does_not_search_all_that_was_imported(env):
     assert not any(found is vars(torch) for found in gc.get_objects())  # the frozen ones are not among them
 
 
-def test_steps_are_counted_to_the_limit_and_rates_are_the_contracts(env):
+def test_steps_are_counted_and_rates_are_the_contracts(env):
     env.reset(0)
     infos = [env.step(np.zeros(7)) for _ in range(5)]
-    assert [info.truncated for info in infos] == [False] * 4 + [True]
+    assert [info.steps for info in infos] == [1, 2, 3, 4, 5]
     assert not infos[-1].success
     assert (env.base.control_freq, env.base.sim_freq) == (20, 100)
+
+
+def test_labels_are_the_poses_of_the_tasks_objects(env):
+    env.reset(3)
+    labels = env.labels()
+    assert list(labels) == ["cube_position_m", "cube_quat_wxyz", "goal_region_position_m", "goal_region_quat_wxyz"]
+    np.testing.assert_array_equal(labels["cube_position_m"], env.base.obj.pose.p[0])
+    np.testing.assert_array_equal(labels["cube_quat_wxyz"], env.base.obj.pose.q[0])
+    np.testing.assert_array_equal(labels["goal_region_position_m"], env.sense()["goal_pos"])
+
+
+@pytest.mark.parametrize(
+    ("task", "objects"),
+    [
+        ("pick_cube", ["cube", "goal_site"]),
+        ("stack_cube", ["cubeA", "cubeB"]),
+        ("place_sphere", ["bin", "sphere"]),
+        ("peg_insertion_side", ["box_with_hole", "peg"]),
+    ],
+)
+def test_objects_are_found_without_a_table(task, objects):
+    env = SimEnv(contract_of(compose([f"task={task}"])), render=False)
+    env.reset(3)
+    assert list(env.labels()) == [f"{name}_{part}" for name in objects for part in ("position_m", "quat_wxyz")]
+    env.close()
+
+
+def test_a_scene_goes_on_from_a_state_that_was_given_out(env):
+    """From the middle of an episode: the same picture, numbers and labels; what moved is relative to the scene's start."""
+    env.reset(3)
+    for _ in range(4):
+        env.step(np.array([1, 0, -1, 0, 0, 0, -1]))
+    state, shown, labels = env.state(), env.observe(), env.labels()
+    env.reset(4)
+    env.reset(3, state)
+    again = env.observe()
+    for name, values in shown.numbers.items():
+        np.testing.assert_allclose(again.numbers[name], values, atol=1e-5, err_msg=name)
+    for name, values in labels.items():
+        np.testing.assert_allclose(env.labels()[name], values, atol=1e-5, err_msg=name)
+    assert np.abs(again.images["base_0_rgb"].astype(int) - shown.images["base_0_rgb"]).mean() < 0.05
+    assert env.step(np.zeros(7)).steps == 1
+    moved = {name: values.copy() for name, values in state.items()}
+    moved["actors/cube"][0] += 0.1
+    env.reset(3, moved)
+    assert env.step(np.zeros(7)).flags["moved"]
 
 
 @pytest.mark.parametrize("action", [np.zeros(8), np.full(7, np.nan)])
@@ -91,12 +137,12 @@ def test_bad_actions_are_refused(env, action):
 def test_a_camera_that_the_robot_lacks_is_named(contract):
     wrist = dataclasses.replace(contract.cameras[0], role="left_wrist_0_rgb", sensor="hand_camera")
     with pytest.raises(ValueError, match=r"hand_camera.*base_camera"):
-        SimEnv(dataclasses.replace(contract, cameras=(wrist,)), max_steps=5)
+        SimEnv(dataclasses.replace(contract, cameras=(wrist,)))
 
 
 def test_an_unknown_task_is_named(contract):
     with pytest.raises(ValueError, match="NoSuch-v1"):
-        SimEnv(dataclasses.replace(contract, scenes=(TaskScene("NoSuch-v1", ""),)), max_steps=5)
+        SimEnv(dataclasses.replace(contract, scenes=(TaskScene("NoSuch-v1", ""),)))
 
 
 def test_the_renderer_probe_sees_an_edge():
@@ -107,10 +153,10 @@ def test_the_renderer_probe_sees_an_edge():
 
 def test_the_wrist_camera_sees_and_its_mesh_is_gone():
     contract = contract_of(compose(["camera=wrist", "camera.resolution_px=64"]))
-    env = SimEnv(contract, max_steps=5)
+    env = SimEnv(contract)
     env.reset(0)
-    frames = env.observe()
-    assert frames["image/left_wrist_0_rgb"].std() > 5
+    frames = env.observe().images
+    assert frames["left_wrist_0_rgb"].std() > 5
     assert "d415" not in Path(env.base.agent.urdf_path).read_text()
     env.close()
 
@@ -118,10 +164,10 @@ def test_the_wrist_camera_sees_and_its_mesh_is_gone():
 def test_pick_cubes_goal_is_hidden_unless_it_is_shown():
     def frame(*overrides):
         contract = contract_of(compose(["task=pick_cube", "camera=close", *overrides]))
-        env = SimEnv(contract, max_steps=5)
+        env = SimEnv(contract)
         env.reset(1)
         env.observe()
-        seen = env.observe()["image/base_0_rgb"].astype(int)
+        seen = env.observe().images["base_0_rgb"].astype(int)
         env.close()
         return contract, seen
 

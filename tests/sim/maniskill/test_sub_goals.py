@@ -9,7 +9,8 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.maniskill.replay import open_simulators
-from pirig.sim.maniskill.sub_goals import PARTS, ordered
+from pirig.sim.maniskill.sub_goals import PARTS
+from pirig.sim.sub_goals import ordered
 
 
 def test_the_demos_of_a_run_pass_the_whole_funnel_and_the_results_say_so(smoke_run):

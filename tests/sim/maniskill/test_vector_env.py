@@ -14,25 +14,26 @@ renderer.configure()
 renderer.limit_threads()
 
 from pirig.sim.maniskill.env import SimEnv  # noqa: E402
-from pirig.sim.maniskill.vector_env import VectorEnv, state_of  # noqa: E402
+from pirig.sim.maniskill.vector_env import VectorEnv  # noqa: E402
 
 TASKS = ["pick_cube", "stack_cube", "push_cube", "pull_cube", "place_sphere", "peg_insertion_side"]
 
 
 def opened(task):
     contract = contract_of(compose([f"task={task}", "camera=close"]))
-    return SimEnv(contract, max_steps=5), VectorEnv(contract, 1, backend="physx_cpu")
+    return SimEnv(contract), VectorEnv(contract, 1, backend="physx_cpu")
 
 
 @pytest.mark.parametrize("task", ["pick_cube", "stack_cube", "peg_insertion_side"])  # a hidden goal, two objects, sizes
 def test_a_scene_starts_as_the_single_simulators(task):
     sim, scenes = opened(task)
     sim.reset(7)
-    scenes.reset([7], [state_of(sim.base)])
+    scenes.reset([7], [sim.state()])
     (found,), seen = scenes.observe(), sim.observe()
-    assert set(found) == set(seen)
-    for name, value in seen.items():
-        np.testing.assert_allclose(found[name].astype(float), value.astype(float), atol=1e-4, err_msg=name)
+    for ours, theirs in ((found.images, seen.images), (found.numbers, seen.numbers)):
+        assert set(ours) == set(theirs)
+        for name, value in theirs.items():
+            np.testing.assert_allclose(ours[name].astype(float), value.astype(float), atol=1e-4, err_msg=name)
     still = np.zeros(sim.contract.action_dim)
     (info,), expected = scenes.step(still[None]), sim.step(still)
     assert (info.success, info.flags, info.steps) == (expected.success, expected.flags, 1)
@@ -45,10 +46,10 @@ def test_a_scene_takes_the_state_that_it_is_given_not_its_seeds():
     sim.reset(8)
     for _ in range(3):
         sim.step(np.full(7, 0.5))
-    scenes.reset([7], [state_of(sim.base)])
+    scenes.reset([7], [sim.state()])
     (found,), seen = scenes.observe(), sim.observe()
-    np.testing.assert_allclose(found["qpos"], seen["qpos"], atol=1e-5)
-    assert np.abs(found["image/base_0_rgb"].astype(int) - seen["image/base_0_rgb"]).mean() < 0.01
+    np.testing.assert_allclose(found.numbers["qpos"], seen.numbers["qpos"], atol=1e-5)
+    assert np.abs(found.images["base_0_rgb"].astype(int) - seen.images["base_0_rgb"]).mean() < 0.01
     sim.close()
     scenes.close()
 
@@ -56,7 +57,7 @@ def test_a_scene_takes_the_state_that_it_is_given_not_its_seeds():
 def test_a_scene_that_does_not_take_its_state_is_refused(monkeypatch):
     sim, scenes = opened("push_cube")
     sim.reset(7)
-    state = state_of(sim.base)
+    state = sim.state()
     monkeypatch.setattr(scenes.base, "set_state_dict", lambda *given: None)
     with pytest.raises(RuntimeError, match=r"scene 0 of 1: cube stands.*eval\.sim_backend=cpu"):
         scenes.reset([9], [state])
@@ -73,13 +74,13 @@ def test_a_gpus_scenes_start_as_the_cpus_and_answer_scene_by_scene():
         for worker in range(4):
             pool.start(worker, 100 + worker, look=True)
         answers = dict(pool.next_ready([0, 1, 2, 3]))
-    sim = SimEnv(contract, max_steps=5)
+    sim = SimEnv(contract)
     for worker, answer in answers.items():
         sim.reset(100 + worker)
         seen = sim.observe()
-        np.testing.assert_allclose(answer.observation["qpos"], seen["qpos"], atol=1e-3)
-        np.testing.assert_allclose(answer.observation["goal_pos"], seen["goal_pos"], atol=1e-3)
-        apart = np.abs(answer.observation["image/base_0_rgb"].astype(int) - seen["image/base_0_rgb"])
+        np.testing.assert_allclose(answer.observation.numbers["qpos"], seen.numbers["qpos"], atol=1e-3)
+        np.testing.assert_allclose(answer.observation.numbers["goal_pos"], seen.numbers["goal_pos"], atol=1e-3)
+        apart = np.abs(answer.observation.images["base_0_rgb"].astype(int) - seen.images["base_0_rgb"])
         assert apart.mean() < 3
     sim.close()
 

@@ -26,15 +26,18 @@ def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: P
     find_solver(task)
     limit = demos.max_tries or 4 * demos.count
     seeds = list(range(demos.first_seed, demos.first_seed + limit))
-    source = PlannerSource(contract, task)
-    if not claim(contract, folder) and (taken := take_over(contract, source.name, seeds, demos.count, folder)):
+    source = PlannerSource(contract, task, demos.labels)
+    taken = 0
+    if not claim(contract, folder):
+        taken = take_over(contract, source.name, seeds, demos.count, folder, labels=demos.labels)
+    if taken:
         print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes")
     return collect(contract, source, seeds, demos.count, demos.workers, folder)
 
 
 class PlannerSource:
-    def __init__(self, contract: Contract, task: TaskConfig):
-        self.contract, self.task = contract, task
+    def __init__(self, contract: Contract, task: TaskConfig, labels: bool = False):
+        self.contract, self.task, self.labels = contract, task, labels
         self.name = f"motion planner {task.solver}, last pose held for {task.hold_steps} steps"
         self.planning: Any = None
 
@@ -44,4 +47,6 @@ class PlannerSource:
 
     def episode(self, seed: int) -> dict[str, np.ndarray] | None:
         targets = plan(self.solver, RecordingEnv(self.planning), seed, self.task.hold_steps)
-        return None if targets is None else replay(self.contract, self.planning, self.sim, targets, seed)
+        if targets is None:
+            return None
+        return replay(self.contract, self.planning, self.sim, targets, seed, labels=self.labels)

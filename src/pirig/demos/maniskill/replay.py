@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Contract
+from pirig.demos.manifest import IMAGE, LABEL
 from pirig.demos.maniskill.planner import PLANNING_MODE
 from pirig.sim.maniskill import renderer
 from pirig.sim.maniskill.env import SimEnv, make_env
@@ -16,24 +17,31 @@ def open_simulators(contract: Contract, source_mode: str) -> tuple[Any, SimEnv]:
     """(an environment in the source's control mode that never renders, the contract's own) for this process."""
     renderer.configure()
     renderer.limit_threads()
-    return make_env(contract, control_mode=source_mode, render=False), SimEnv(contract, max_steps=100_000)
+    return make_env(contract, control_mode=source_mode, render=False), SimEnv(contract)
 
 
 class Recorder:
     """Stands for the target environment in ManiSkill's action converter: looks, then steps, and keeps both."""
 
-    def __init__(self, sim: SimEnv):
-        self.sim, self.unwrapped = sim, sim.base
+    def __init__(self, sim: SimEnv, labels: bool = False):
+        self.sim, self.unwrapped, self.labels = sim, sim.base, labels
         self.frames: list[dict[str, np.ndarray]] = []
         self.actions: list[np.ndarray] = []
         self.success = False
 
     def step(self, action: Any) -> Any:
-        self.frames.append(self.sim.observe() if self.sim.render else self.sim.sense())
+        self.frames.append(self._frame())
         array = np.asarray(action.cpu() if hasattr(action, "cpu") else action, np.float32).reshape(-1)
         self.actions.append(array)
         self.success = self.sim.step(array).success
         return None, 0.0, False, False, {"success": self.success}
+
+    def _frame(self) -> dict[str, np.ndarray]:
+        labels = {f"{LABEL}{name}": value for name, value in self.sim.labels().items()} if self.labels else {}
+        if not self.sim.render:
+            return self.sim.sense() | labels
+        shown = self.sim.observe()
+        return {**shown.numbers, **{f"{IMAGE}{role}": image for role, image in shown.images.items()}, **labels}
 
     def episode(self, seed: int) -> dict[str, np.ndarray]:
         """Frame t is what was seen before action t."""
@@ -63,13 +71,20 @@ def _normalised(sim: SimEnv) -> bool:
 
 
 def replay(
-    contract: Contract, source_env: Any, sim: SimEnv, actions: np.ndarray, seed: int, source_mode: str = PLANNING_MODE
+    contract: Contract,
+    source_env: Any,
+    sim: SimEnv,
+    actions: np.ndarray,
+    seed: int,
+    source_mode: str = PLANNING_MODE,
+    *,
+    labels: bool = False,
 ) -> dict[str, np.ndarray] | None:
     """The episode of these actions in the contract's control mode, or None where the replay does not end in success.
 
     `actions` [T, A] are in `source_mode`; the controller of `source_env` (that mode, same robot) says what they aim at.
     """
-    recorder = Recorder(sim)
+    recorder = Recorder(sim, labels)
     sim.reset(seed)
     if contract.control_mode == source_mode:
         for action in actions:

@@ -29,7 +29,7 @@ def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) 
             f"{path}: {len(seeds) - len(set(seeds))} episodes share a seed with another; remove the duplicates"
         )
     wanted = min(demos.count, len(seeds))
-    return collect(contract, FileSource(contract, path, episodes), seeds, wanted, demos.workers, folder)
+    return collect(contract, FileSource(contract, path, episodes, demos.labels), seeds, wanted, demos.workers, folder)
 
 
 def read_index(contract: Contract, path: Path) -> list[dict[str, Any]]:
@@ -86,8 +86,8 @@ def _require_actions(path: Path, episodes: list[dict[str, Any]]) -> None:
 class FileSource:
     name = "trajectory file"
 
-    def __init__(self, contract: Contract, path: Path, episodes: list[dict[str, Any]]):
-        self.contract, self.path = contract, path
+    def __init__(self, contract: Contract, path: Path, episodes: list[dict[str, Any]], labels: bool = False):
+        self.contract, self.path, self.labels = contract, path, labels
         self.episodes = {episode["episode_seed"]: episode for episode in episodes}
 
     def open(self) -> None:
@@ -101,4 +101,5 @@ class FileSource:
         episode = self.episodes[seed]
         with h5py.File(self.path) as file:
             actions = np.asarray(file[f"traj_{episode['episode_id']}/actions"], np.float32)
-        return replay(self.contract, self.source_env, self.sim, actions, seed, episode["control_mode"])
+        mode = episode["control_mode"]
+        return replay(self.contract, self.source_env, self.sim, actions, seed, mode, labels=self.labels)

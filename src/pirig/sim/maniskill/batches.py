@@ -13,6 +13,6 @@ def batched(value: Any) -> np.ndarray:
     return np.array(value.cpu() if hasattr(value, "cpu") else value)
 
 
-def scene(values: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+def one_scene(values: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
     """One scene's part of batched values."""
     return {name: array[number] for name, array in values.items()}

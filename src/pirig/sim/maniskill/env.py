@@ -6,26 +6,20 @@ import functools
 import gc
 import logging
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pirig.contract import Camera, Contract
-from pirig.sim.maniskill.batches import batched, scene
+from pirig.contract import Contract
+from pirig.sim.door import Labels, Observation, State, StepInfo
+from pirig.sim.maniskill.batches import batched, one_scene
+from pirig.sim.maniskill.cameras import raise_if_sensor, settings_of, task_with
+from pirig.sim.maniskill.labels import object_poses
+from pirig.sim.maniskill.states import as_maniskill, state_of
 from pirig.sim.maniskill.sub_goals import SubGoals
 
 PLAIN_FLAGS = ("elapsed_steps", "success", "fail", "reconfigure")
-
-
-@dataclass(frozen=True)
-class StepInfo:
-    """`flags`: the funnel's sub-goals and the task's own (bool); `truncated`: the step limit is reached."""
-
-    success: bool
-    flags: dict[str, bool]
-    steps: int
-    truncated: bool
+MAX_STEPS = 100_000  # who drives an episode ends it
 
 
 def make_env(
@@ -33,7 +27,6 @@ def make_env(
     *,
     control_mode: str | None = None,
     render: bool = True,
-    max_steps: int = 100_000,
     backend: str | None = None,
     num_envs: int = 1,
 ) -> Any:
@@ -53,7 +46,8 @@ def make_env(
         raise ValueError(f"env_id {contract.env_id!r}: ManiSkill registers no such task; see conf/task/")
     if contract.robot_uid == "panda_wristcam":
         strip_wrist_camera_mesh()
-    cameras = {camera.sensor: _camera_settings(camera) for camera in contract.cameras} if render else {}
+    cameras = settings_of(contract.cameras) if render else {}
+    task = task_with(contract.env_id, contract.cameras) if render else contract.env_id
     settings: dict[str, Any] = {
         "obs_mode": "rgb" if render else "none",
         "reward_mode": _cheapest_reward(contract.env_id),
@@ -61,7 +55,7 @@ def make_env(
         "robot_uids": contract.robot_uid,
         "sim_backend": backend or contract.sim_backend,
         "num_envs": num_envs,
-        "max_episode_steps": max_steps,
+        "max_episode_steps": MAX_STEPS,
         "reconfiguration_freq": 1,
         "sim_config": {"sim_freq": contract.sim_hz, "control_freq": contract.control_hz},
         "sensor_configs": {"shader_pack": contract.shader, **cameras},
@@ -70,9 +64,9 @@ def make_env(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            env = gymnasium.make(contract.env_id, **settings)
+            env = gymnasium.make(task, **settings)
         except AttributeError as error:
-            _raise_if_camera(contract, error)
+            raise_if_sensor(contract, error)
             raise
     base: Any = env.unwrapped
     base._obs_mode = "none"
@@ -97,44 +91,25 @@ def _cheapest_reward(env_id: str) -> str:
     return "none" if "none" in modes else modes[0]
 
 
-def _camera_settings(camera: Camera) -> dict[str, Any]:
-    from mani_skill.utils import sapien_utils
-
-    settings: dict[str, Any] = {"width": camera.width_px, "height": camera.height_px}
-    if camera.fov_rad is not None:
-        settings["fov"] = camera.fov_rad
-    if camera.eye_m is not None:
-        settings["pose"] = sapien_utils.look_at(list(camera.eye_m), list(camera.target_m or (0.0, 0.0, 0.0)))
-    return settings
-
-
-def _raise_if_camera(contract: Contract, error: AttributeError) -> None:
-    """ManiSkill takes a sensor that it does not know for an attribute of all sensors; say what really is wrong."""
-    for camera in contract.cameras:
-        if str(error).startswith(camera.sensor):
-            raise ValueError(
-                f"camera {camera.role}: {contract.env_id} with robot {contract.robot_uid} has no sensor {camera.sensor!r} "
-                "(base_camera sees the table; hand_camera needs robot panda_wristcam); choose another camera=..."
-            ) from error
-
-
 class SimEnv:
-    """Reset by seed, step, and look when somebody wants to see."""
+    """ManiSkill's `Simulator`: a scene is the seed of a reset. `render=False` opens it without cameras."""
 
-    def __init__(self, contract: Contract, *, max_steps: int, render: bool = True):
-        self.contract, self.max_steps, self.render = contract, max_steps, render
-        self.env = make_env(contract, render=render, max_steps=max_steps)
-        self.base = self.env.unwrapped
+    def __init__(self, contract: Contract, *, render: bool = True):
+        self.contract, self.render = contract, render
+        self.env = make_env(contract, render=render)
+        self.base: Any = self.env.unwrapped
+        self.base.reconfiguration_freq = 0  # `reset` says when
         self.steps = 0
 
-    def reset(self, seed: int) -> None:
+    def reset(self, scene: int, state: State | None = None) -> None:
         """Rebuilds the scene, as recording does: a reused scene is not bit-equal to a fresh one."""
-        self.env.reset(seed=seed, options={"reconfigure": True})
+        self.env.reset(seed=scene, options={"reconfigure": True})
         self.sub_goals = SubGoals(self.contract.env_id, self.base)
         self.steps = 0
+        if state is not None:
+            self.env.reset(seed=scene, options={"reset_to_env_states": {"env_states": as_maniskill([state])}})
 
     def step(self, action: np.ndarray) -> StepInfo:
-        """`action` f32 [action_dim] in the contract's control mode. Raises ValueError on NaN or a wrong size."""
         action = np.asarray(action, np.float32)
         if action.shape != (self.contract.action_dim,) or not np.isfinite(action).all():
             raise ValueError(f"action {action}: expected {self.contract.action_dim} finite numbers")
@@ -142,15 +117,24 @@ class SimEnv:
         self.steps += 1
         flags = {**flags_of(info), **self.sub_goals.flags(info)}
         scalars = {name: bool(values[0]) for name, values in flags.items()}
-        return StepInfo(success_of(info), scalars, self.steps, self.steps >= self.max_steps)
+        return StepInfo(success_of(info), scalars, self.steps)
 
-    def observe(self) -> dict[str, np.ndarray]:
-        """Proprioception and one freshly rendered u8 [H, W, 3] per camera under "image/<role>"."""
-        return {**self.sense(), **scene(render_cameras(self.base, self.contract), 0)}
+    def observe(self) -> Observation:
+        numbers = self.sense()
+        return Observation(one_scene(render_cameras(self.base, self.contract), 0), numbers)
 
     def sense(self) -> dict[str, np.ndarray]:
         """qpos f32 [9] (rad, m), tcp_pose f32 [7] (m, quat_wxyz), goal_pos f32 [3] (m) where the task has one."""
-        return scene(proprioception(self.base), 0)
+        return one_scene(proprioception(self.base), 0)
+
+    def labels(self) -> Labels:
+        return one_scene(object_poses(self.base), 0)
+
+    def state(self) -> State:
+        return state_of(self.base)
+
+    def prompt(self) -> str:
+        return self.contract.prompt
 
     def close(self) -> None:
         self.env.close()
@@ -189,7 +173,7 @@ def _goal_position(base: Any) -> np.ndarray | None:
 
 
 def render_cameras(base: Any, contract: Contract) -> dict[str, np.ndarray]:
-    """Renders now: "image/<role>" -> u8 [num_envs, H, W, 3]. Hidden goal sites stay hidden unless contract.goal_shown.
+    """Renders now: u8 [num_envs, H, W, 3] by role. Hidden goal sites stay hidden unless contract.goal_shown.
 
     `get_obs` would evaluate the task and read the robot once more.
     """
@@ -202,6 +186,4 @@ def render_cameras(base: Any, contract: Contract) -> dict[str, np.ndarray]:
         images = base._get_obs_sensor_data()
     finally:
         base._hidden_objects = hidden
-    return {
-        f"image/{camera.role}": batched(images[camera.sensor]["rgb"]).astype(np.uint8) for camera in contract.cameras
-    }
+    return {camera.role: batched(images[camera.sensor]["rgb"]).astype(np.uint8) for camera in contract.cameras}

@@ -1,4 +1,4 @@
-"""The funnel of an episode: how far did it get? One table for the six tasks; another task has ManiSkill's own flags."""
+"""The sub-goals of `sim/sub_goals.py` in ManiSkill. One table for the six tasks; another task has ManiSkill's own flags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from pirig.sim.maniskill.batches import batched
 
-FUNNEL = ("reached", "grasped", "lifted", "moved", "aligned", "placed")  # in the order of an episode
 REACHED_M = 0.05  # from the tool centre point to the object's centre (a peg: to its axis)
 LIFTED_M = 0.02
 MOVED_M = 0.02
@@ -77,11 +76,6 @@ class SubGoals:
             axis, half_m = _x_axis(thing[:, 3:]), batched(self.base.peg_half_sizes)[:, 0]
             offset -= np.clip((offset * axis).sum(1), -half_m, half_m)[:, None] * axis
         return np.linalg.norm(offset, axis=1)
-
-
-def ordered(names: set[str]) -> list[str]:
-    """The funnel's steps first, in their order, then ManiSkill's own flags by name."""
-    return [name for name in FUNNEL if name in names] + sorted(names - set(FUNNEL))
 
 
 def _aligned(base: Any, info: dict[str, Any]) -> np.ndarray:

@@ -13,23 +13,14 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.sim.maniskill.batches import batched, scene
-from pirig.sim.maniskill.env import StepInfo, flags_of, make_env, proprioception, render_cameras
+from pirig.sim.door import Observation, State, StepInfo
+from pirig.sim.maniskill.batches import batched, one_scene
+from pirig.sim.maniskill.env import flags_of, make_env, proprioception, render_cameras
+from pirig.sim.maniskill.states import as_maniskill
 from pirig.sim.maniskill.sub_goals import SubGoals
 
-State = dict[str, np.ndarray]  # "actors/<name>" f32 [13], "articulations/<name>" f32 [13 + 2 dof]
 BACKEND = "physx_cuda"
 APART = 1e-3  # m, rad, or a unit of a quaternion: what a scene may differ from the state that it was set to
-
-
-def state_of(base: Any) -> State:
-    """The first scene's state, ManiSkill's own numbers."""
-    found = base.get_state_dict()
-    return {
-        f"{kind}/{name}": batched(value)[0]
-        for kind in ("actors", "articulations")
-        for name, value in found.get(kind, {}).items()
-    }
 
 
 class VectorEnv:
@@ -37,18 +28,19 @@ class VectorEnv:
 
     def __init__(self, contract: Contract, num_envs: int, backend: str = BACKEND):
         """Raises ValueError where there is no such GPU."""
-        require_device(backend)
+        if missing := missing_device(backend):
+            raise ValueError(missing)
         self.contract, self.num_envs = contract, num_envs
         self.env = make_env(contract, backend=backend, num_envs=num_envs)
         self.base: Any = self.env.unwrapped
         self.base.reconfiguration_freq = 0  # `reset` says when
         self.steps = 0
 
-    def reset(self, seeds: Sequence[int], states: Sequence[State]) -> None:
-        """Builds all scenes anew from `seeds` (sizes of objects) and sets their `states`; one of each for a scene."""
-        self.env.reset(seed=list(seeds), options={"reconfigure": True})
-        wanted = _as_maniskill(states)
-        self.env.reset(seed=list(seeds), options={"reset_to_env_states": {"env_states": wanted}})
+    def reset(self, scenes: Sequence[int], states: Sequence[State]) -> None:
+        """Builds all `scenes` anew (sizes of objects) and sets their `states`."""
+        self.env.reset(seed=list(scenes), options={"reconfigure": True})
+        wanted = as_maniskill(states)
+        self.env.reset(seed=list(scenes), options={"reset_to_env_states": {"env_states": wanted}})
         self._require_equal(wanted)
         self.sub_goals = SubGoals(self.contract.env_id, self.base)
         self.steps = 0
@@ -78,38 +70,28 @@ class VectorEnv:
         success = batched(info["success"])
         flags = {**flags_of(info), **self.sub_goals.flags(info)}
         return [
-            StepInfo(bool(success[one]), {name: bool(values[one]) for name, values in flags.items()}, self.steps, False)
+            StepInfo(bool(success[one]), {name: bool(values[one]) for name, values in flags.items()}, self.steps)
             for one in range(self.num_envs)
         ]
 
-    def observe(self) -> list[dict[str, np.ndarray]]:
-        """What `SimEnv.observe` gives, of every scene."""
-        found = {**proprioception(self.base), **render_cameras(self.base, self.contract)}
-        return [scene(found, one) for one in range(self.num_envs)]
+    def observe(self) -> list[Observation]:
+        numbers, images = proprioception(self.base), render_cameras(self.base, self.contract)
+        return [Observation(one_scene(images, one), one_scene(numbers, one)) for one in range(self.num_envs)]
 
     def close(self) -> None:
         self.env.close()
 
 
-def require_device(backend: str = BACKEND) -> None:
-    """Raises ValueError where the backend needs a GPU and torch sees none."""
+def missing_device(backend: str = BACKEND) -> str:
+    """What to do where the backend needs a GPU and torch sees none; "" where it has what it needs."""
     import torch
 
-    if backend == BACKEND and not torch.cuda.is_available():
-        raise ValueError(
-            f"eval.sim_backend=gpu: torch {torch.__version__} sees no CUDA device, which ManiSkill's {BACKEND} needs; use "
-            "eval.sim_backend=cpu, or run where `python -c 'import torch; print(torch.cuda.is_available())'` says True."
-        )
-
-
-def _as_maniskill(states: Sequence[State]) -> dict[str, dict[str, Any]]:
-    import torch
-
-    found: dict[str, dict[str, Any]] = {}
-    for key in states[0]:
-        kind, name = key.split("/", 1)
-        found.setdefault(kind, {})[name] = torch.as_tensor(np.stack([state[key] for state in states]))
-    return found
+    if backend != BACKEND or torch.cuda.is_available():
+        return ""
+    return (
+        f"eval.sim_backend=gpu: torch {torch.__version__} sees no CUDA device, which ManiSkill's {BACKEND} needs; use "
+        "eval.sim_backend=cpu, or run where `python -c 'import torch; print(torch.cuda.is_available())'` says True."
+    )
 
 
 def _signless(kind: str, states: np.ndarray) -> np.ndarray:

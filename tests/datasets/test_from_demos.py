@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pirig.contract import ContractError
-from pirig.datasets.from_maniskill import convert
+from pirig.datasets.from_demos import convert
 from pirig.datasets.lerobot_read import Dataset
 from pirig.demos.manifest import episode_file, read_episode, write_episode
 from tests.datasets.episodes import make_contract, make_episode
@@ -45,6 +45,51 @@ def test_demos_become_a_data_set(demos, target, contract):
     np.testing.assert_array_equal(dataset.actions[5:11], make_episode(1, contract)["actions"])
     with pytest.raises(FileExistsError):
         convert(demos, target, contract)
+
+
+def label(demos, seeds, **values):
+    for seed in seeds:
+        length = len(make_episode(seed, make_contract())["actions"])
+        labels = {
+            f"labels/{name}": value + np.arange(length, dtype=np.float32)[:, None] for name, value in values.items()
+        }
+        spoil(demos, seed, **labels)
+
+
+def test_labels_become_columns_that_do_not_touch_the_others(demos, target, contract):
+    convert(demos, target.with_name("plain"), contract)
+    label(demos, range(4), cube_position_m=np.ones(3, np.float32), cube_quat_wxyz=np.zeros(4, np.float32))
+    convert(demos, target, contract, labels=True)
+    plain, labelled = Dataset(target.with_name("plain")), Dataset(target)
+    assert plain.labels == {} and list(labelled.labels) == ["cube_position_m", "cube_quat_wxyz"]
+    np.testing.assert_array_equal(labelled.labels["cube_position_m"][5:11, 0], np.arange(1.0, 7.0))
+    np.testing.assert_array_equal(labelled.state, plain.state)
+    assert labelled.image_png("base_0_rgb", 7) == plain.image_png("base_0_rgb", 7)
+    features = labelled.info["features"]
+    assert features["labels.cube_position_m"] == {"dtype": "float32", "shape": [3], "names": ["x_m", "y_m", "z_m"]}
+    assert {key: value for key, value in features.items() if not key.startswith("labels.")} == plain.info["features"]
+    stats = json.loads((target / "meta/stats.json").read_text())
+    assert stats["labels.cube_position_m"]["min"] == [1, 1, 1]
+    convert(demos, target.with_name("unasked"), contract)  # the demos have labels, nobody asked for them
+    assert Dataset(target.with_name("unasked")).content_hash == plain.content_hash
+
+
+def test_labels_that_are_missing_or_differ_are_named(demos, target, contract):
+    with pytest.raises(ValueError, match=r"episode_0\.npz: labels none.*demos\.labels=true"):
+        convert(demos, target, contract, labels=True)
+    label(demos, range(4), cube_position_m=np.ones(3, np.float32))
+    label(demos, [2], sphere_position_m=np.ones(3, np.float32))
+    with pytest.raises(
+        ValueError, match=r"episode_2\.npz: labels cube_position_m, sphere_position_m.*has cube_position_m"
+    ):
+        convert(demos, target, contract, labels=True)
+    spoil(demos, 2, labels__sphere_position_m=None, labels__cube_position_m=np.zeros((3, 3), np.float32))
+    with pytest.raises(ValueError, match=r"episode_2\.npz: label cube_position_m is \[3, 3\]"):
+        convert(demos, target, contract, labels=True)
+    spoil(demos, 2, labels__cube_position_m=np.full((7, 3), np.nan, np.float32))
+    with pytest.raises(ValueError, match=r"episode_2\.npz: label cube_position_m of step 0 are not finite"):
+        convert(demos, target, contract, labels=True)
+    assert not target.exists()
 
 
 def test_an_episode_without_images(demos, target, contract):
@@ -118,7 +163,7 @@ def test_truncated_missing_and_unfinished_demos(demos, target, contract):
 
 
 def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, monkeypatch):
-    from pirig.datasets import from_maniskill, lerobot_write
+    from pirig.datasets import from_demos, lerobot_write
 
     def full_disk(*arguments):
         raise OSError("No space left on device")
@@ -127,7 +172,7 @@ def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, 
         patch.setattr(lerobot_write.LeRobotWriter, "finish", full_disk)
         with pytest.raises(OSError, match="No space"):
             convert(demos, target, contract)
-    monkeypatch.setattr(from_maniskill, "_images", lambda *a: pytest.fail("read the images of a finished part"))
+    monkeypatch.setattr(from_demos, "_images", lambda *a: pytest.fail("read the images of a finished part"))
     convert(demos, target, contract)
     assert json.loads((target / "meta/info.json").read_text())["total_episodes"] == 4
 

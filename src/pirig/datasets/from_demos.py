@@ -1,4 +1,4 @@
-"""Demos of ManiSkill (`pirig demos`) into a LeRobot data set. Everything is checked before anything is written."""
+"""Demos of a simulator (`pirig demos`) into a LeRobot data set. Everything is checked before anything is written."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 from pirig.contract import Camera, Contract, require_equal
 from pirig.datasets.lerobot_write import LeRobotWriter
 from pirig.datasets.npz import Header, headers
-from pirig.demos.manifest import DemosManifest, episode_files
+from pirig.demos.manifest import IMAGE, LABEL, DemosManifest, episode_files
 from pirig.files.progress import Progress
 from pirig.transforms.state import build_state
 
 DELTA_LIMIT = 1.0 + 1e-4
 
 
-def convert(demos_folder: Path, dataset_folder: Path, contract: Contract) -> None:
+def convert(demos_folder: Path, dataset_folder: Path, contract: Contract, *, labels: bool = False) -> None:
     """Writes the data set, going on where a killed run stopped. Failed tries are left out and counted in provenance.
+
+    With `labels` the demos' privileged numbers become columns too.
 
     Raises ValueError (ContractError) before anything is written: the demos' contract differs, an episode has no images
     of a camera, has NaN or infinite numbers, arrays of different lengths, actions outside the control mode's range, or
@@ -30,17 +32,20 @@ def convert(demos_folder: Path, dataset_folder: Path, contract: Contract) -> Non
     manifest = DemosManifest.load(demos_folder)
     files = _files(demos_folder)
     numbers = [check_episode(file, contract) for file in files]
+    named = _check_labels(files) if labels else []
     with (
         LeRobotWriter(dataset_folder, contract) as writer,
         Progress("convert", len(files)) as progress,
     ):
         writer.require_space(sum(len(actions) for _, actions in numbers))
         for seed, file, (state, actions) in zip(manifest.seeds, files, numbers, strict=True):
-            if not writer.reuse_episode(state, actions, seed=seed):
-                writer.add_episode(_images(file, contract), state, actions, seed=seed)
+            known = _labels(file, named)
+            if not writer.reuse_episode(state, actions, seed=seed, labels=known):
+                writer.add_episode(_images(file, contract), state, actions, seed=seed, labels=known)
             progress.advance()
         left_out = manifest.tried - manifest.kept
-        writer.finish({"kept": manifest.kept, "tried": manifest.tried, "left_out": left_out, "source": manifest.source})
+        counts = {"kept": manifest.kept, "tried": manifest.tried, "left_out": left_out}
+        writer.finish({**counts, "source": manifest.source, **({"scenes": manifest.scenes} if manifest.scenes else {})})
 
 
 def _files(folder: Path) -> list[Path]:
@@ -77,10 +82,39 @@ def check_episode(file: Path, contract: Contract) -> tuple[np.ndarray, np.ndarra
     return state, actions
 
 
+def _check_labels(files: list[Path]) -> list[str]:
+    """The labels' names, the same ones in every episode. Raises ValueError where they are not, or are not finite [T, k]."""
+    named = [name.removeprefix(LABEL) for name in headers(files[0]) if name.startswith(LABEL)]
+    shapes: dict[str, int] = {}
+    for file in files:
+        found = headers(file)
+        here = [name.removeprefix(LABEL) for name in found if name.startswith(LABEL)]
+        if not here or here != named:
+            raise ValueError(
+                f"{file}: labels {', '.join(here) or 'none'}, {files[0].name} has {', '.join(named) or 'none'}; expected the "
+                "same in every episode: run `pirig demos ... demos.labels=true`, or leave demos.labels out"
+            )
+        for name, values in _labels(file, named).items():
+            if values.ndim != 2 or values.shape != (
+                found["actions"].shape[0],
+                shapes.setdefault(name, values.shape[-1]),
+            ):
+                raise ValueError(
+                    f"{file}: label {name} is {list(values.shape)}, expected [T, k]; run `pirig demos` again"
+                )
+            _require_finite(file, f"label {name}", values)
+    return named
+
+
+def _labels(file: Path, named: list[str]) -> dict[str, np.ndarray]:
+    with np.load(file) as arrays:
+        return {name: np.asarray(arrays[f"{LABEL}{name}"], np.float32) for name in named}
+
+
 def _require_images(file: Path, found: dict[str, Header], camera: Camera, length: int) -> None:
-    key = f"image/{camera.role}"
+    key = f"{IMAGE}{camera.role}"
     if key not in found:
-        others = ", ".join(name for name in found if name.startswith("image/")) or "no images at all"
+        others = ", ".join(name for name in found if name.startswith(IMAGE)) or "no images at all"
         raise ValueError(
             f"{file}: no rgb of camera {camera.role} (it has {others}): run `pirig demos ...` with the same settings"
         )
@@ -116,4 +150,4 @@ def _require_in_range(file: Path, actions: np.ndarray, contract: Contract) -> No
 
 def _images(file: Path, contract: Contract) -> dict[str, np.ndarray]:
     with np.load(file) as arrays:
-        return {camera.role: arrays[f"image/{camera.role}"] for camera in contract.cameras}
+        return {camera.role: arrays[f"{IMAGE}{camera.role}"] for camera in contract.cameras}

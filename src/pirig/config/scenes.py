@@ -1,0 +1,38 @@
+"""Which scenes are for what. A scene is a whole number that the simulator owns: for ManiSkill the seed of a reset.
+
+What is measured on a scene says something only where nothing was learned or chosen on it; so every use has a range of its
+own. Demos and held-out scenes begin where `demos.first_seed` and `eval.first_seed` say, usually at their range's start; the
+others are reserved.
+"""
+
+from __future__ import annotations
+
+from pirig.config.schema import Config
+
+DEMOS, HELD_OUT, DIAGNOSIS = "demos", "held out", "diagnosis"
+RANGES = {
+    DEMOS: range(0, 100_000),
+    HELD_OUT: range(100_000, 500_000),
+    DIAGNOSIS: range(500_000, 600_000),
+    "corrections": range(600_000, 700_000),
+    "roll-outs": range(700_000, 800_000),
+    "labelled scenes": range(800_000, 900_000),
+    "choice of a checkpoint": range(900_000, 1_000_000),
+}
+RESERVED = {use: scenes for use, scenes in RANGES.items() if use not in (DEMOS, HELD_OUT)}
+
+
+def of_demos(config: Config) -> range:
+    """What planned demos may try."""
+    first = config.demos.first_seed
+    return range(first, first + (config.demos.max_tries or 4 * config.demos.count))
+
+
+def held_out(config: Config) -> range:
+    """What the policy and the untrained model are measured on."""
+    first = config.eval.first_seed
+    return range(first, first + max(config.eval.episodes, config.eval.untrained_episodes))
+
+
+def meet(one: range, other: range) -> bool:
+    return one.start < other.stop and other.start < one.stop

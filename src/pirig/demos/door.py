@@ -1,0 +1,45 @@
+"""The door to whoever makes demos in a simulator: a planner, a scripted expert, files that other people recorded.
+
+One line in `MAKERS` for each simulator that has one; `collect.py` is what they share.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol
+
+from pirig.config.schema import DemosConfig, TaskConfig
+from pirig.contract import MANISKILL, Contract
+from pirig.demos.manifest import DemosManifest
+
+
+class Maker(Protocol):
+    def __call__(
+        self, contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path
+    ) -> DemosManifest:
+        """Fills `folder` with the successful episodes that `demos` asks for; resumes where a killed call stopped.
+
+        What has to be fetched is kept in `downloads`. Raises ValueError where the task or `demos.path` cannot be had.
+        """
+        ...
+
+
+MAKERS = {MANISKILL: "pirig.demos.maniskill.make:make"}
+
+
+def register(name: str, place: str) -> None:
+    """Adds a simulator's maker of demos: `name` is what a contract calls the simulator, `place` is "module:function"."""
+    if MAKERS.setdefault(name, place) != place:
+        raise ValueError(f"demos of simulator {name!r} are made by {MAKERS[name]} already; choose another name")
+
+
+def maker(contract: Contract) -> Maker:
+    """Raises ValueError where nothing makes demos in the contract's simulator."""
+    if contract.simulator not in MAKERS:
+        raise ValueError(
+            f"simulator {contract.simulator!r}: nothing makes demos there (demos are made in {', '.join(MAKERS)}); record a "
+            "LeRobot data set and give demos.path=FOLDER"
+        )
+    module, name = MAKERS[contract.simulator].split(":")
+    return getattr(importlib.import_module(module), name)

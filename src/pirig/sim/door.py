@@ -1,0 +1,161 @@
+"""The door to a simulator: what demos, evaluation and gates may ask, whichever simulator a contract names.
+
+An implementation is a folder of this room with one `Implementation` in it, and one line in `IMPLEMENTATIONS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pirig.contract import MANISKILL, Contract
+
+State = dict[str, np.ndarray]  # everything that a scene consists of, under the simulator's own names
+Labels = dict[
+    str, np.ndarray
+]  # "<object>_position_m" f32 [3], "<object>_quat_wxyz" f32 [4], in the world; units in the names
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a simulator or a robot shows: u8 [H, W, 3] by the contract's role, f32 [n] by name (see transforms/state.py)."""
+
+    images: dict[str, np.ndarray]
+    numbers: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """`flags`: the funnel's sub-goals (`sim/sub_goals.py`) and the task's own, as they are after this step."""
+
+    success: bool
+    flags: dict[str, bool]
+    steps: int
+
+
+class Simulator(Protocol):
+    """One scene of a contract of one task. A scene is a whole number that the simulator owns: the same one is the same scene."""
+
+    contract: Contract
+
+    def reset(self, scene: int, state: State | None = None) -> None:
+        """Begins `scene`, any waiting for things to settle included; with `state` it goes on from what `state()` gave there."""
+        ...
+
+    def step(self, action: np.ndarray) -> StepInfo:
+        """`action` f32 [action_dim] in the contract's control mode. Renders nothing. Raises ValueError on NaN or a wrong size."""
+        ...
+
+    def observe(self) -> Observation:
+        """Renders now."""
+        ...
+
+    def sense(self) -> dict[str, np.ndarray]:
+        """The numbers of `observe` alone; renders nothing."""
+        ...
+
+    def labels(self) -> Labels:
+        """Privileged: where the task's objects are. No policy sees it."""
+        ...
+
+    def state(self) -> State: ...
+
+    def prompt(self) -> str:
+        """What the policy is told in this scene."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Scenes(Protocol):
+    """`num_envs` scenes of one contract that are reset together, stepped together and rendered together."""
+
+    num_envs: int
+
+    def reset(self, scenes: Sequence[int], states: Sequence[State]) -> None:
+        """One scene and the state of its `Simulator` after a reset for each; raises RuntimeError where it cannot be taken."""
+        ...
+
+    def step(self, actions: np.ndarray) -> list[StepInfo]:
+        """`actions` f32 [num_envs, action_dim]."""
+        ...
+
+    def observe(self) -> list[Observation]: ...
+
+    def close(self) -> None: ...
+
+
+class Implementation(Protocol):
+    """What a simulator's folder offers. It is made without arguments in every process that asks, and imports nothing heavy."""
+
+    def missing(self) -> str:
+        """What is not installed here, "" where nothing is."""
+        ...
+
+    def missing_scenes(self) -> str:
+        """Why `open_scenes` cannot work here, with what to do; "" where it can."""
+        ...
+
+    def probe(self) -> tuple[bool, str]:
+        """Whether it renders here, and a sentence for `pirig doctor` that says with what, or what to do."""
+        ...
+
+    def prepare(self) -> None:
+        """Drivers and threads of this process; called before anything is opened in it, and once."""
+        ...
+
+    def open(self, contract: Contract) -> Simulator:
+        """Raises ValueError naming a task, robot or sensor that it does not have."""
+        ...
+
+    def open_scenes(self, contract: Contract, num_envs: int) -> Scenes: ...
+
+
+IMPLEMENTATIONS = {MANISKILL: "pirig.sim.maniskill.implementation:ManiSkill"}
+
+
+def register(name: str, place: str) -> None:
+    """Adds a simulator: `name` is what a contract calls it, `place` is "module:class" of its `Implementation`.
+
+    Raises ValueError where another one has the name.
+    """
+    if IMPLEMENTATIONS.setdefault(name, place) != place:
+        raise ValueError(f"simulator {name!r} is {IMPLEMENTATIONS[name]} already; choose another name")
+
+
+def place_of(contract: Contract) -> str:
+    """Of its implementation; a process that is started anew needs no more. Raises ValueError on an unknown name."""
+    if contract.simulator not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"simulator {contract.simulator!r}: expected one of {', '.join(IMPLEMENTATIONS)}; what was recorded on a real "
+            "arm has none"
+        )
+    return IMPLEMENTATIONS[contract.simulator]
+
+
+def implementation_at(place: str) -> Implementation:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)()
+
+
+def implementation(contract: Contract) -> Implementation:
+    """Of the contract's simulator. Raises ValueError where nobody knows it."""
+    return implementation_at(place_of(contract))
+
+
+def unavailable(contract: Contract) -> str:
+    """Why no scene of this contract can be opened here, "" where one can."""
+    if contract.simulator not in IMPLEMENTATIONS:
+        return "recorded on a real arm, there is no simulator to ask"
+    return implementation(contract).missing()
+
+
+def open_simulator(contract: Contract) -> Simulator:
+    """The contract's simulator in this process. Raises ValueError where nobody knows it."""
+    chosen = implementation(contract)
+    chosen.prepare()
+    return chosen.open(contract)

@@ -1,0 +1,52 @@
+"""Where a task's objects are, found from its scene: no table, so that a task of one's own has labels too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pirig.sim.door import Labels
+from pirig.sim.maniskill.batches import batched
+
+
+def object_poses(base: Any) -> Labels:
+    """Of every actor and articulation that ManiSkill keeps in a scene's state, but for furniture and robots: world frame.
+
+    "<name>_position_m" f32 [num_envs, 3] and "<name>_quat_wxyz" f32 [num_envs, 4], sorted by name. Goal sites are objects; of
+    an articulation (a drawer, a tap) it is the root.
+    """
+    found: Labels = {}
+    for name, thing in _objects(base):
+        pose = batched(thing.pose.raw_pose).astype(np.float32)
+        found[f"{name}_position_m"], found[f"{name}_quat_wxyz"] = pose[:, :3], pose[:, 3:]
+    return dict(sorted(found.items()))
+
+
+def _objects(base: Any) -> Iterator[tuple[str, Any]]:
+    kept, other = base.scene.state_dict_registry, _furniture(base) | _robots(base)
+    for things in (kept.actors, kept.articulations):
+        for name, thing in things.items():
+            if name not in other:
+                yield name.replace("/", "_"), thing
+
+
+def _furniture(base: Any) -> set[str]:
+    """What the scene builders put there that no task moves: a table, a kitchen."""
+    from mani_skill.utils.scene_builder import SceneBuilder
+
+    found: set[str] = set()
+    for builder in vars(base).values():
+        if isinstance(builder, SceneBuilder):
+            found |= _names(builder.scene_objects) - _names(builder.movable_objects)
+    return found
+
+
+def _names(things: Any) -> set[str]:
+    """Of what a builder holds by name or in a list, or None."""
+    return {thing.name for thing in (things.values() if isinstance(things, dict) else things or [])}
+
+
+def _robots(base: Any) -> set[str]:
+    return {agent.robot.name for agent in getattr(base.agent, "agents", [base.agent])}
