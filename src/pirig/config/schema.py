@@ -110,11 +110,17 @@ class SizeConfig:
 
 
 @dataclass
+class TowerConfig:
+    name: str = "siglip"  # what looks at the images: a file of pirig/models/towers
+    settings: dict[str, Any] = field(default_factory=dict)  # numbers of its own
+
+
+@dataclass
 class FinetuneConfig:
     name: str = MISSING
     lora: bool = MISSING
     lora_expert: bool = True  # with lora: low-rank branches in the action expert too; false: all of the expert trains
-    freeze_vision: bool = False  # SigLIP too; openpi's LoRA trains all of it (412 M of 468 M parameters)
+    freeze_vision: bool = False  # the tower too; openpi's LoRA trains all of it (412 M of 468 M parameters)
 
 
 @dataclass
@@ -234,6 +240,7 @@ class Config:
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
     model: ModelKindConfig = field(default_factory=ModelKindConfig)
     size: SizeConfig = field(default_factory=SizeConfig)
+    tower: TowerConfig = field(default_factory=TowerConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     fsdp: FsdpConfig = field(default_factory=FsdpConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)

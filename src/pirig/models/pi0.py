@@ -12,32 +12,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from pirig.models.flow import ModelInputs
 from pirig.models.gemma import Cache, embed_tokens, run_stack
 from pirig.models.layout import init_params, param_shapes
 from pirig.models.sizes import ModelConfig
-from pirig.models.towers.siglip import encode_images
+from pirig.models.towers.door import tower_named
 
-__all__ = ["Observation", "compute_loss", "draw_noise_and_time", "init_params", "param_shapes", "sample_actions"]
+__all__ = [
+    "ModelInputs", "compute_loss", "draw_noise_and_time", "encode_images", "init_params", "param_shapes", "sample_actions",
+]  # fmt: skip
 
 Tree = dict[str, Any]
 MIN_PERIOD, MAX_PERIOD = 4e-3, 4.0
 
 
-class Observation(NamedTuple):
-    """What the policy sees. `images` are uint8, or float32 in [-1, 1], [B, H, W, 3]; absent cameras are not encoded.
-
-    `image_masks` bool [B] per camera; `state` f32 [B, J]; `tokens` i32 [B, L]; `token_mask` bool [B, L].
-    """
-
-    images: dict[str, jax.Array]
-    image_masks: dict[str, jax.Array]
-    state: jax.Array
-    tokens: jax.Array
-    token_mask: jax.Array
-
-
 class Prefix(NamedTuple):
-    """The encoded observation: the VLM's cache, its valid tokens bool [B, P] and its output [B, P, D]."""
+    """The encoded inputs: the VLM's cache, its valid tokens bool [B, P] and its output [B, P, D]."""
 
     cache: Cache
     mask: jax.Array
@@ -54,15 +44,17 @@ def draw_noise_and_time(key: jax.Array, action_shape: tuple[int, ...]) -> tuple[
 def compute_loss(
     params: Tree,
     config: ModelConfig,
-    observation: Observation,
+    inputs: ModelInputs,
     actions: jax.Array,
     *,
     noise: jax.Array,
     flow_time: jax.Array,
+    features: jax.Array | None = None,
 ) -> jax.Array:
     """Flow-matching error, the mean over J: actions and noise [B, A, J], flow_time [B] -> [B, A].
 
     With noise [K, B, A, J] and flow_time [K, B] (actions [B, A, J] or [K, B, A, J]) -> [K, B, A]; the prefix runs once.
+    `features`: the images' tokens where `encode_images` was called already.
     """
     single = noise.ndim == 3
     if single:
@@ -71,50 +63,59 @@ def compute_loss(
     actions = actions[:, None] if actions.ndim == 3 else actions.swapaxes(0, 1)
     time = flow_time[..., None, None]
     noisy = time * noise + (1 - time) * actions
-    prefix = encode_prefix(params, config, observation)
-    velocity = predict_velocity(params, config, observation.state, prefix, noisy, flow_time)
+    prefix = encode_prefix(params, config, inputs, features)
+    velocity = predict_velocity(params, config, inputs.state, prefix, noisy, flow_time)
     loss = jnp.square(velocity - (noise - actions)).mean(axis=-1)
     return loss[:, 0] if single else loss.swapaxes(0, 1)
 
 
 def sample_actions(
-    params: Tree, config: ModelConfig, observation: Observation, *, noise: jax.Array, steps: int
+    params: Tree, config: ModelConfig, inputs: ModelInputs, *, noise: jax.Array, steps: int
 ) -> jax.Array:
     """Euler steps from noise [B, A, J] at time 1 to actions [B, A, J] at time 0."""
-    prefix = encode_prefix(params, config, observation)
+    prefix = encode_prefix(params, config, inputs)
     delta = -1.0 / steps
 
     def step(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         x, time = carry
         times = jnp.broadcast_to(time, (x.shape[0], 1))
-        velocity = predict_velocity(params, config, observation.state, prefix, x[:, None], times)
+        velocity = predict_velocity(params, config, inputs.state, prefix, x[:, None], times)
         return x + delta * velocity[:, 0], time + delta
 
     return jax.lax.fori_loop(0, steps, step, (jnp.asarray(noise), jnp.ones((), jnp.float32)))[0]
 
 
-def embed_prefix(params: Tree, config: ModelConfig, observation: Observation) -> tuple[jax.Array, jax.Array]:
-    """Image tokens, cameras in the order of their names, then text: [B, P, D] and which are valid, bool [B, P]."""
-    dtype = jnp.dtype(config.compute_dtype)
-    names = sorted(observation.images)
-    batch = observation.tokens.shape[0]
-    text = embed_tokens(params["PaliGemma"]["llm"], observation.tokens, dtype)
-    if not names:
-        return text, observation.token_mask
-    stacked = jnp.concatenate([observation.images[name] for name in names])
-    encoded = encode_images(params["PaliGemma"]["img"], config.image, stacked, dtype=dtype, remat=config.remat)
-    cameras = encoded.reshape(len(names), batch, *encoded.shape[1:])
+def encode_images(params: Tree, config: ModelConfig, inputs: ModelInputs) -> jax.Array | None:
+    """The tower's tokens [C, B, T, D], cameras in the order of their names; None where there is no camera."""
+    if not inputs.images:
+        return None
+    tower, dtype = tower_named(config.tower), jnp.dtype(config.compute_dtype)
+    return tower.encode(tower.of(params), config.image, inputs.images, dtype=dtype, remat=config.remat)
+
+
+def embed_prefix(
+    params: Tree, config: ModelConfig, inputs: ModelInputs, features: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Image tokens, cameras in the order of their names, then text: [B, P, D] and which are valid, bool [B, P].
+
+    `features`: the images' tokens where `encode_images` was called already.
+    """
+    text = embed_tokens(params["PaliGemma"]["llm"], inputs.tokens, jnp.dtype(config.compute_dtype))
+    cameras = encode_images(params, config, inputs) if features is None else features
+    if cameras is None:
+        return text, inputs.token_mask
+    batch, count = cameras.shape[1:3]
     tokens = jnp.concatenate([*cameras, text], axis=1)
     masks = [
-        jnp.broadcast_to(jnp.asarray(observation.image_masks[name], bool)[:, None], (batch, encoded.shape[1]))
-        for name in names
+        jnp.broadcast_to(jnp.asarray(inputs.image_masks[name], bool)[:, None], (batch, count))
+        for name in sorted(inputs.images)
     ]
-    return tokens, jnp.concatenate([*masks, observation.token_mask], axis=1)
+    return tokens, jnp.concatenate([*masks, inputs.token_mask], axis=1)
 
 
-def encode_prefix(params: Tree, config: ModelConfig, observation: Observation) -> Prefix:
+def encode_prefix(params: Tree, config: ModelConfig, inputs: ModelInputs, features: jax.Array | None = None) -> Prefix:
     """Runs the VLM over images and text; its output is dead code wherever only the cache is used."""
-    tokens, mask = embed_prefix(params, config, observation)
+    tokens, mask = embed_prefix(params, config, inputs, features)
     positions = jnp.cumsum(mask, axis=1) - 1
     out, cache = run_stack(
         params["PaliGemma"]["llm"],

@@ -13,7 +13,7 @@ import numpy as np
 
 from pirig.config.places import ASSETS, POLICY_FILE, STATS_FILE
 from pirig.contract import Contract
-from pirig.models.pi0 import Observation, sample_actions
+from pirig.models.flow import ModelInputs, flow_model
 from pirig.models.sizes import ModelConfig
 from pirig.policies.assets import saved_tokenizer
 from pirig.transforms.images import resize_with_pad
@@ -35,8 +35,10 @@ class Policy:
         self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
         self.token_count = pipeline.prompt_length()
         self._params = jax.tree.map(jnp.asarray, params)
+        sample_actions = flow_model().sample_actions
+        assert sample_actions is not None
         self._sample = jax.jit(
-            lambda tree, observation, noise: sample_actions(tree, config, observation, noise=noise, steps=flow_steps)
+            lambda tree, inputs, noise: sample_actions(tree, config, inputs, noise=noise, steps=flow_steps)
         )
 
     def infer(self, observations: Sequence[dict[str, np.ndarray]], noise: np.ndarray) -> np.ndarray:
@@ -75,12 +77,12 @@ class Policy:
         }
         return images, build_state(contract.state, stacked, contract.angle_center_rad)
 
-    def model_inputs(self, images: dict[str, np.ndarray], state_raw: np.ndarray) -> Observation:
+    def model_inputs(self, images: dict[str, np.ndarray], state_raw: np.ndarray) -> ModelInputs:
         """The tensors that the model is fed."""
         px = self.pipeline.contract.image_px
         state, tokens, mask = self.pipeline.model_inputs(state_raw)
         used = max(self.token_count, int(mask.sum(axis=1).max()))
-        return Observation(
+        return ModelInputs(
             images={role: jnp.asarray(resize_with_pad(pixels, px)) for role, pixels in images.items()},
             image_masks={role: jnp.ones(len(state), bool) for role in images},
             state=jnp.asarray(state),

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from pirig.config.schema import TrainConfig
+from pirig.models.flow import FlowModel, flow_model
 from pirig.policies.assets import asset_writer
 from pirig.runs.progress import newest_checkpoint
 from pirig.training import checkpoints, processes
@@ -27,10 +28,8 @@ from pirig.training.optimizer import Tree
 from pirig.training.sharding import Placement
 from pirig.training.step import (
     Batch,
-    FlowModel,
     TrainState,
     first_bad_leaf,
-    flow_model,
     init_state,
     make_loss,
     make_train_step,

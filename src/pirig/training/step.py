@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from pirig.config.schema import TrainConfig
+from pirig.models.flow import FlowModel, ModelInputs, flow_model
 from pirig.training.augment import augment, to_unit_range
 from pirig.training.optimizer import Tree, kernel_norm, make_optimizer, merge, select
 from pirig.training.schedules import Schedule, make_schedule
@@ -19,29 +20,6 @@ from pirig.training.sharding import Placement
 
 Batch = dict[str, Any]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions
 Metrics = dict[str, jax.Array]
-
-
-class FlowModel(NamedTuple):
-    """The functions of a model that training needs; `flow_model()` gives those of pi0 and pi0.5.
-
-    init_params(key, model_config) -> tree; compute_loss(params, model_config, observation, actions, *, noise,
-    flow_time) -> [B, A], or [K, B, A] for K draws; draw_noise_and_time(key, action_shape) -> (noise, flow_time);
-    observation: a NamedTuple type with images, image_masks, state, tokens, token_mask;
-    sample_actions(params, model_config, observation, *, noise, steps) -> [B, A, J], None where a model has none.
-    """
-
-    init_params: Callable[..., Tree]
-    compute_loss: Callable[..., jax.Array]
-    draw_noise_and_time: Callable[..., tuple[jax.Array, jax.Array]]
-    observation: Any
-    sample_actions: Callable[..., jax.Array] | None = None
-
-
-def flow_model() -> FlowModel:
-    from pirig.models import pi0
-    from pirig.models.scratch import fresh_params
-
-    return FlowModel(fresh_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.Observation, pi0.sample_actions)
 
 
 @jax.tree_util.register_dataclass
@@ -103,12 +81,17 @@ def weights_to_serve(state: TrainState, trainable: Tree | None = None) -> Tree:
     return merge(state.ema, select(state.params, trainable, keep=False)) if state.ema else state.params
 
 
+def inputs_of(batch: Batch, images: dict[str, jax.Array]) -> ModelInputs:
+    """A batch's part that the model is fed, with these images in place of its own."""
+    return ModelInputs(images, *(batch[name] for name in ModelInputs._fields if name != "images"))
+
+
 def make_inputs(
     settings: TrainConfig, model: FlowModel
-) -> Callable[[Batch, jax.Array], tuple[Any, jax.Array, jax.Array, jax.Array]]:
-    """inputs(batch, key) -> (observation, actions, noise, flow time): augmentation and the draws of one step."""
+) -> Callable[[Batch, jax.Array], tuple[ModelInputs, jax.Array, jax.Array, jax.Array]]:
+    """inputs(batch, key) -> (model inputs, actions, noise, flow time): augmentation and the draws of one step."""
 
-    def inputs(batch: Batch, key: jax.Array) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
+    def inputs(batch: Batch, key: jax.Array) -> tuple[ModelInputs, jax.Array, jax.Array, jax.Array]:
         augment_key = jax.random.split(key, 3)[0]  # openpi's split: preprocess, noise, time
         if settings.augment:
             images = augment(augment_key, batch["images"], settings.shift_px)
@@ -116,8 +99,7 @@ def make_inputs(
             images = {role: to_unit_range(image) for role, image in batch["images"].items()}
         draws = () if settings.flow_samples == 1 else (settings.flow_samples,)
         noise, flow_time = model.draw_noise_and_time(key, (*draws, *batch["actions"].shape))
-        others = {name: batch[name] for name in model.observation._fields if name != "images"}
-        return model.observation(images=images, **others), batch["actions"], noise, flow_time
+        return inputs_of(batch, images), batch["actions"], noise, flow_time
 
     return inputs
 
@@ -127,14 +109,14 @@ def make_loss(
 ) -> Callable[[Tree, Batch, jax.Array], jax.Array]:
     """loss(params, batch, key) -> scalar: augmentation, draws of noise and time, mean flow-matching loss.
 
-    With `flow_samples` above 1 each observation meets that many draws and is encoded once.
+    With `flow_samples` above 1 each sample meets that many draws and is encoded once.
     """
     model = model or flow_model()
     inputs, compute_loss = make_inputs(settings, model), model.compute_loss
 
     def loss(params: Tree, batch: Batch, key: jax.Array) -> jax.Array:
-        observation, actions, noise, flow_time = inputs(batch, key)
-        losses = compute_loss(params, model_config, observation, actions, noise=noise, flow_time=flow_time)
+        seen, actions, noise, flow_time = inputs(batch, key)
+        losses = compute_loss(params, model_config, seen, actions, noise=noise, flow_time=flow_time)
         return losses.mean()
 
     return loss
@@ -159,9 +141,9 @@ def make_gradient(model_config: Any, settings: TrainConfig, model: FlowModel | N
     inputs, compute_loss, parts = make_inputs(settings, model), model.compute_loss, settings.accumulate
 
     def gradient(trained: Tree, frozen: Tree, batch: Batch, key: jax.Array) -> tuple[jax.Array, Tree]:
-        observation, actions, noise, flow_time = inputs(batch, key)
+        seen, actions, noise, flow_time = inputs(batch, key)
         draws_axis = noise.ndim - 3  # the batch axis: after that of several draws
-        per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), (observation, actions))
+        per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), (seen, actions))
         per_draw = jax.tree.map(lambda x: _in_parts(x, parts, draws_axis), (noise, flow_time))
 
         def part_loss(tree: Tree, part: Any) -> jax.Array:

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.schema import TrainConfig
+from pirig.models.flow import FlowModel
 from pirig.training.augment import to_unit_range
 from pirig.training.batches import Batches
 from pirig.training.optimizer import Tree
 from pirig.training.sharding import Placement
-from pirig.training.step import Batch, FlowModel
+from pirig.training.step import Batch, inputs_of
 
 if TYPE_CHECKING:
     from pirig.transforms.pipeline import Pipeline
@@ -110,12 +111,11 @@ def _make_both(model: FlowModel, config: Any) -> Any:
     def both(params: Tree, batch: Batch, key_data: jax.Array) -> tuple[jax.Array, jax.Array | None]:
         """Losses [B, A] and, where the model samples, action chunks [B, A, J]; no augmentation."""
         noise, flow_time = model.draw_noise_and_time(jax.random.wrap_key_data(key_data), batch["actions"].shape)
-        others = {name: batch[name] for name in model.observation._fields if name != "images"}
         images = {role: to_unit_range(image) for role, image in batch["images"].items()}
-        observation, actions = model.observation(images=images, **others), batch["actions"]
-        losses = model.compute_loss(params, config, observation, actions, noise=noise, flow_time=flow_time)
+        inputs, actions = inputs_of(batch, images), batch["actions"]
+        losses = model.compute_loss(params, config, inputs, actions, noise=noise, flow_time=flow_time)
         if model.sample_actions is None:
             return losses, None
-        return losses, model.sample_actions(params, config, observation, noise=jnp.asarray(noise), steps=FLOW_STEPS)
+        return losses, model.sample_actions(params, config, inputs, noise=jnp.asarray(noise), steps=FLOW_STEPS)
 
     return both

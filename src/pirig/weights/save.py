@@ -21,6 +21,7 @@ from pirig.contract import Contract
 from pirig.files.atomic import staging_folder
 from pirig.models.layout import Tree, flatten, leaf_specs, nest
 from pirig.models.sizes import SIZES, ModelConfig
+from pirig.models.towers.door import tower_named
 from pirig.weights.load import ROOT, WRAPPER, load_params, params_folder, policy_file
 from pirig.weights.match import WeightsError, size_of
 
@@ -45,8 +46,8 @@ class Exported:
 def export(source: Path, folder: Path, *, asset_id: str = "pirig", dtype: Any = None) -> Exported:
     """Write `folder` from a run's folder (its newest checkpoint) or a checkpoint's folder of ours.
 
-    Raises WeightsError where `source` is none of ours or its tree is not its own model's, FileExistsError where
-    `folder` exists.
+    Raises WeightsError where `source` is none of ours, its tree is not its own model's or its tower is not openpi's,
+    FileExistsError where `folder` exists.
     """
     params = params_folder(source)
     assets = policy_file(params)
@@ -59,6 +60,11 @@ def export(source: Path, folder: Path, *, asset_id: str = "pirig", dtype: Any = 
         raise WeightsError(f"asset id {asset_id!r}: expected a relative name, or the statistics leave the checkpoint")
     record = json.loads(assets.read_text())
     config = ModelConfig.from_plain(record["model_config"])
+    if not tower_named(config.tower).in_openpi:
+        raise WeightsError(
+            f"{source}: this policy sees with tower={config.tower}, which openpi does not have; serve it with `pirig serve`, "
+            "or train a policy with tower=siglip"
+        )
     exported = Exported(params.parent, config, Contract.load(assets.parent), record)
     tree = load_params(params, config, dtype)
     with staging_folder(folder.absolute()) as staging:
