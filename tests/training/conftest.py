@@ -78,6 +78,8 @@ class SmallDataset:
         self.state = rng.normal(size=(count, 3)).astype(np.float32)
         self.actions = rng.normal(size=(count, 3)).astype(np.float32)
         self.frames = {"base_0_rgb": rng.integers(0, 256, (count, PX, PX, 3), dtype=np.uint8)}
+        brightness = self.frames["base_0_rgb"].mean(axis=(1, 2)) / 255  # [N, 3]
+        self.labels = {"cube_position_m": (0.5 + brightness).astype(np.float32)}
 
 
 def small_pipeline():

@@ -189,6 +189,18 @@ class TrainConfig:
 
 
 @dataclass
+class LossConfig:
+    """A loss beside the flow loss; its name is its key under `losses`."""
+
+    kind: str = MISSING  # a file of pirig/training/auxiliary
+    weight: float = MISSING
+    labels: list[str] = field(
+        default_factory=list
+    )  # columns labels.<name> of the data set; what none means the kind says
+    settings: dict[str, Any] = field(default_factory=dict)  # numbers of its own
+
+
+@dataclass
 class EvalConfig:
     episodes: int = 40
     first_seed: int = 100000
@@ -246,6 +258,7 @@ class Config:
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     demos: DemosConfig = field(default_factory=DemosConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    losses: dict[str, LossConfig] = field(default_factory=dict)  # beside the flow loss, by name
     eval: EvalConfig = field(default_factory=EvalConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -50,6 +50,7 @@ def make(config: Config, places: Places) -> TrainResult:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.training import processes, start
     from pirig.training.loop import train
+    from pirig.training.losses import auxiliary_losses
     from pirig.training.validation import held_out_episodes
 
     processes.join()
@@ -58,6 +59,7 @@ def make(config: Config, places: Places) -> TrainResult:
         dataset = Dataset(stats.require_data_set(places))
         require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
         require_long_enough(config, dataset)
+        auxiliary = auxiliary_losses(config.losses, dataset.labels)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
         own_stats = _stats_without(held_out, dataset, places, stats.relation_of(config))
         pipeline = pipeline_of(config, dataset.contract, own_stats)
@@ -90,6 +92,7 @@ def make(config: Config, places: Places) -> TrainResult:
         experiment=config.run.name,
         placement=placement,
         held_out=held_out,
+        auxiliary=auxiliary,
     )
     if _is_first():
         state = "stopped" if result.stopped else "done"
