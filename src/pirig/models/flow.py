@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 import jax
+from jaxtyping import Bool, Float, Int, UInt8
 
 from pirig.models.leaves import Tree
 
 
 class ModelInputs(NamedTuple):
-    """The tensors that a model is fed. `images` are uint8, or float32 in [-1, 1], [B, H, W, 3]; absent cameras are not
-    encoded.
+    """The tensors that a model is fed. `images` are uint8, or float32 in [-1, 1]; absent cameras are not encoded."""
 
-    `image_masks` bool [B] per camera; `state` f32 [B, J]; `tokens` i32 [B, L]; `token_mask` bool [B, L].
-    """
-
-    images: dict[str, jax.Array]
-    image_masks: dict[str, jax.Array]
-    state: jax.Array
-    tokens: jax.Array
-    token_mask: jax.Array
+    images: dict[str, UInt8[jax.Array, "batch height width 3"] | Float[jax.Array, "batch height width 3"]]
+    image_masks: dict[str, Bool[jax.Array, " batch"]]
+    state: Float[jax.Array, "batch action_dim"]
+    tokens: Int[jax.Array, "batch length"]
+    token_mask: Bool[jax.Array, "batch length"]
 
 
 class InitParams(Protocol):
@@ -30,33 +27,53 @@ class InitParams(Protocol):
 
 
 class DrawNoiseAndTime(Protocol):
-    def __call__(self, key: jax.Array, action_shape: tuple[int, ...], /) -> tuple[jax.Array, jax.Array]:
-        """Noise of `action_shape` [..., A, J] and flow times [...]."""
+    def __call__(
+        self, key: jax.Array, action_shape: tuple[int, ...], /
+    ) -> tuple[Float[jax.Array, "*lead action_horizon action_dim"], Float[jax.Array, "*lead"]]:
+        """Noise of `action_shape`, and flow times."""
         ...
 
 
 class EncodeImages(Protocol):
-    def __call__(self, params: Tree, config: Any, inputs: ModelInputs, /) -> jax.Array | None:
-        """The tower's tokens [C, B, T, D], cameras in the order of their roles' names; None without a camera."""
+    def __call__(
+        self, params: Tree, config: Any, inputs: ModelInputs, /
+    ) -> Float[jax.Array, "cameras batch tokens width"] | None:
+        """The tower's tokens, cameras in the order of their roles' names; None without a camera."""
         ...
 
 
 class ComputeLoss(Protocol):
     def __call__(
-        self, params: Tree, config: Any, inputs: ModelInputs, actions: jax.Array, /, *, noise: jax.Array,
-        flow_time: jax.Array, features: jax.Array | None = None,
-    ) -> jax.Array:  # fmt: skip
-        """Flow-matching error, the mean over J: actions and noise [B, A, J], flow_time [B] -> [B, A].
+        self,
+        params: Tree,
+        config: Any,
+        inputs: ModelInputs,
+        actions: Float[jax.Array, "batch action_horizon action_dim"],
+        /,
+        *,
+        noise: Float[jax.Array, "*draws batch action_horizon action_dim"],
+        flow_time: Float[jax.Array, "*draws batch"],
+        features: Float[jax.Array, "cameras batch tokens width"] | None = None,
+    ) -> Float[jax.Array, "*draws batch action_horizon"]:
+        """Flow-matching error, the mean over the action's numbers. With several draws the images are encoded once.
 
-        With noise [K, B, A, J] and flow_time [K, B] -> [K, B, A]. `features`: what `encode_images` gave for these
-        inputs; None: the images are encoded here.
+        `features`: what `encode_images` gave for these inputs; None: the images are encoded here.
         """
         ...
 
 
 class SampleActions(Protocol):
-    def __call__(self, params: Tree, config: Any, inputs: ModelInputs, /, *, noise: jax.Array, steps: int) -> jax.Array:
-        """Euler steps from noise [B, A, J] at time 1 to actions [B, A, J] at time 0."""
+    def __call__(
+        self,
+        params: Tree,
+        config: Any,
+        inputs: ModelInputs,
+        /,
+        *,
+        noise: Float[jax.Array, "batch action_horizon action_dim"],
+        steps: int,
+    ) -> Float[jax.Array, "batch action_horizon action_dim"]:
+        """Euler steps from noise at time 1 to actions at time 0."""
         ...
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 
-def waves(count: int, width: int) -> jax.Array:
-    """Sines and cosines of each of `count` places in a row [count, width]: from half a period over all of them to two
+def waves(count: int, width: int) -> Float[jax.Array, "{count} {width}"]:
+    """Sines and cosines of each of `count` places in a row: from half a period over all of them to two
     places a period, in geometric steps."""
     pairs = (width + 1) // 2
     periods = 0.5 * max(count, 2) ** (jnp.arange(pairs) / max(pairs - 1, 1))

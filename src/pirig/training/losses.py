@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from pirig.config.schema import LossConfig
 from pirig.models.flow import FlowModel, ModelInputs
@@ -33,9 +34,11 @@ class Auxiliary(Protocol):
         """Its head's parameters, float32; `features` [C, B, T, D], `labels` f32 [N, k] of every frame that trains."""
         ...
 
-    def measure(self, head: Tree, features: jax.Array, labels: Mapping[str, jax.Array]) -> tuple[jax.Array, Numbers]:
-        """Features [C, B, T, D] (zeros where a camera is absent), labels f32 [B, k] -> loss [B], and numbers [B] in
-        physical units by name, with the unit in it."""
+    def measure(
+        self, head: Tree, features: Float[jax.Array, "cameras batch tokens width"], labels: Mapping[str, jax.Array]
+    ) -> tuple[Float[jax.Array, " batch"], Numbers]:
+        """Features (zeros where a camera is absent), labels f32 [B, k] -> loss, and numbers [B] in physical units by
+        name, with the unit in it."""
         ...
 
 
@@ -80,12 +83,12 @@ class Losses:
         heads: Tree,
         config: Any,
         inputs: ModelInputs,
-        actions: jax.Array,
+        actions: Float[jax.Array, "batch action_horizon action_dim"],
         labels: Mapping[str, jax.Array],
         *,
-        noise: jax.Array,
-        flow_time: jax.Array,
-    ) -> tuple[jax.Array, Numbers]:
+        noise: Float[jax.Array, "*draws batch action_horizon action_dim"],
+        flow_time: Float[jax.Array, "*draws batch"],
+    ) -> tuple[Float[jax.Array, ""], Numbers]:
         """(what is minimised, "loss" and the parts that `names` lists), means over the batch.
 
         The images are encoded once for all losses, however many draws of noise there are.

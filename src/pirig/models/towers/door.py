@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
+from jaxtyping import Float
 
 from pirig.models.leaves import Specs, Tree
 
@@ -37,10 +38,10 @@ class TowerConfig(Protocol):
 class Encode(Protocol):
     def __call__(
         self, params: Tree, config: Any, images: Mapping[str, jax.Array], *, dtype: Any, remat: bool
-    ) -> jax.Array:
-        """Images by role, at least one, each [B, H, W, 3] uint8, or float in [-1, 1] -> tokens [C, B, T, D] in `dtype`.
+    ) -> Float[jax.Array, "cameras batch tokens width"]:
+        """Images by role, at least one, each [B, H, W, 3] uint8, or float in [-1, 1] -> tokens in `dtype`.
 
-        Cameras in the order of their roles' names; T the config's `tokens`, D the VLM's width. `params` are the leaves
+        Cameras in the order of their roles' names; as many tokens as the config says, of the VLM's width. `params` are the leaves
         below the tower's root. With `remat` the backward pass computes layers again instead of keeping them.
         """
         ...

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Num
 
 from pirig.models.layers import layer_bytes, run_layers
 from pirig.models.leaves import Leaf, Specs, Tree, lecun, xavier
@@ -120,14 +121,21 @@ def activations(config: SiglipConfig, item_bytes: int) -> Activations:
 
 def encode(
     params: Tree, config: SiglipConfig, images: Mapping[str, jax.Array], *, dtype: Any, remat: bool
-) -> jax.Array:
+) -> Float[jax.Array, "cameras batch tokens width"]:
     stacked = jnp.concatenate([images[role] for role in sorted(images)])
     tokens = encode_images(params, config, stacked, dtype=dtype, remat=remat)
     return tokens.reshape(len(images), -1, *tokens.shape[1:])
 
 
-def encode_images(params: Tree, config: SiglipConfig, images: jax.Array, *, dtype: Any, remat: bool) -> jax.Array:
-    """[N, H, W, 3] uint8, or float in [-1, 1] -> image tokens [N, (H / patch)^2, VLM width] in `dtype`.
+def encode_images(
+    params: Tree,
+    config: SiglipConfig,
+    images: Num[jax.Array, "image {config.image_px} {config.image_px} 3"],
+    *,
+    dtype: Any,
+    remat: bool,
+) -> Float[jax.Array, "image {config.tokens} width"]:
+    """uint8, or float in [-1, 1] -> image tokens of the VLM's width in `dtype`.
 
     Patches and position embedding are float32, as openpi's.
     """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from pirig.config.schema import LossConfig
 from pirig.models.leaves import Tree, draw, lecun
@@ -40,8 +41,8 @@ class LabelLoss:
         }
 
     def measure(
-        self, head: Tree, features: jax.Array, labels: Mapping[str, jax.Array]
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        self, head: Tree, features: Float[jax.Array, "cameras batch tokens width"], labels: Mapping[str, jax.Array]
+    ) -> tuple[Float[jax.Array, " batch"], dict[str, jax.Array]]:
         tokens = features.astype(jnp.float32).swapaxes(0, 1).reshape(features.shape[1], -1)
         wrong = {
             name: tokens @ head[name]["kernel"] + head[name]["bias"] - labels[name] / self.scale_m
