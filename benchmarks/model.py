@@ -100,10 +100,10 @@ def sampler(config: ModelConfig, params: Any, rows: int) -> Callable[[Batch], ja
     noise = jax.random.normal(jax.random.key(1), (rows, config.action_horizon, config.action_dim))
 
     @jax.jit
-    def run(params: Any, observation: pi0.Observation) -> jax.Array:
-        return pi0.sample_actions(params, config, observation, noise=noise, steps=STEPS)
+    def run(params: Any, inputs: pi0.ModelInputs) -> jax.Array:
+        return pi0.sample_actions(params, config, inputs, noise=noise, steps=STEPS)
 
-    return lambda batch: run(params, pi0.Observation(**{name: batch[name] for name in pi0.Observation._fields}))
+    return lambda batch: run(params, pi0.ModelInputs(**{name: batch[name] for name in pi0.ModelInputs._fields}))
 
 
 def measure(kind: str, run: Callable[[Batch], Any], batches: dict[int, Batch], padded: int, repeats: int) -> list[Any]:

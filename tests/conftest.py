@@ -3,6 +3,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from jaxtyping import install_import_hook
+
+import tests.shapes  # noqa: F401 - the hook finds it by name
+
+install_import_hook(["pirig.models", "pirig.transforms", "pirig.training"], "tests.shapes.checked")
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from unittest import mock
 import jax.numpy as jnp
 import numpy as np
 
+from pirig.models.flow import ModelInputs
 from pirig.models.layout import Tree, leaf_specs, nest
-from pirig.models.pi0 import Observation
 from pirig.models.sizes import ModelConfig, TransformerConfig
 from pirig.policies.for_openpi import OPENPI_ROLES, pi0_arguments
 from pirig.training.openpi_trainer import as_openpi, find
@@ -67,8 +67,8 @@ def their_observation(openpi: SimpleNamespace, batch: Mapping[str, Any], max_tok
     return openpi.model.Observation.from_dict(_on_device(named))
 
 
-def our_observation(batch: Mapping[str, Any]) -> Observation:
-    return Observation(**_on_device({name: batch[name] for name in Observation._fields}))
+def our_inputs(batch: Mapping[str, Any]) -> ModelInputs:
+    return ModelInputs(**_on_device({name: batch[name] for name in ModelInputs._fields}))
 
 
 def small_batch(config: ModelConfig, rows: int, *, cameras: int = 2, words: int = 9, seed: int = 0) -> dict[str, Any]:

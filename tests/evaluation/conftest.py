@@ -4,7 +4,8 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.models.pi0 import init_params
-from pirig.models.sizes import ModelConfig, TransformerConfig, VisionConfig
+from pirig.models.sizes import ModelConfig, TransformerConfig
+from pirig.models.towers.siglip import SiglipConfig
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.tokenizer import BuiltinTokenizer
@@ -24,7 +25,7 @@ def pipeline(contract):
         action_horizon=8,
         max_token_len=64,
         vocab_size=512,
-        image=VisionConfig(width=32, depth=1, mlp_dim=32, num_heads=2, patch_px=32, image_px=contract.image_px),
+        image=SiglipConfig(width=32, depth=1, mlp_dim=32, num_heads=2, patch_px=32, image_px=contract.image_px),
         vlm=stack,
         expert=stack,
     )

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.models import pi0
+from pirig.models.flow import ModelInputs
 from pirig.models.gemma import run_stack
 from pirig.models.layout import Tree, flatten
 from pirig.models.sizes import ModelConfig
@@ -86,7 +87,7 @@ class Ours:
         return np.sqrt(sum(self.grad_norms[path] ** 2 for path in paths or self.grad_norms))
 
     def _loss(self, params: Tree, batch: Batch, noise: jax.Array, flow_time: jax.Array) -> jax.Array:
-        return pi0.compute_loss(params, self.config, batch.observation, batch.actions, noise=noise, flow_time=flow_time)
+        return pi0.compute_loss(params, self.config, batch.inputs, batch.actions, noise=noise, flow_time=flow_time)
 
     @cached_property
     def _jitted_loss(self) -> Any:
@@ -100,12 +101,12 @@ class Ours:
 
     def _sample(self, steps: int, seed: int | None) -> np.ndarray:
         noise = self.batch.noise if seed is None else jax.random.normal(jax.random.key(seed), self.batch.noise.shape)
-        return np.asarray(self._jitted_sample(self.params, self.batch.observation, noise=noise, steps=steps))
+        return np.asarray(self._jitted_sample(self.params, self.batch.inputs, noise=noise, steps=steps))
 
     @cached_property
     def _jitted_sample(self) -> Any:
-        def sample(params: Tree, observation: pi0.Observation, *, noise: jax.Array, steps: int) -> jax.Array:
-            return pi0.sample_actions(params, self.config, observation, noise=noise, steps=steps)
+        def sample(params: Tree, inputs: ModelInputs, *, noise: jax.Array, steps: int) -> jax.Array:
+            return pi0.sample_actions(params, self.config, inputs, noise=noise, steps=steps)
 
         return jax.jit(sample, static_argnames="steps")
 
@@ -117,14 +118,14 @@ def _ends(array: np.ndarray, first: int, last: int, axis: int = 1) -> np.ndarray
 
 def _activations(params: Tree, config: ModelConfig, batch: Batch) -> dict[str, jax.Array]:
     """Every activation of one pass at the recorded noise and flow time."""
-    observation, time = batch.observation, batch.flow_time[:, None, None]
+    inputs, time = batch.inputs, batch.flow_time[:, None, None]
     noisy, times = (time * batch.noise + (1 - time) * batch.actions)[:, None], batch.flow_time[:, None]
-    tokens, mask = pi0.embed_prefix(params, config, observation)
-    prefix = pi0.encode_prefix(params, config, observation)
-    suffix_tokens, cond = pi0.embed_suffix(params, config, observation.state, noisy, times)
+    tokens, mask = pi0.embed_prefix(params, config, inputs)
+    prefix = pi0.encode_prefix(params, config, inputs)
+    suffix_tokens, cond = pi0.embed_suffix(params, config, inputs.state, noisy, times)
     length = suffix_tokens.shape[2]
-    suffix_out = pi0.run_suffix(params, config, observation.state, prefix, noisy, times)
-    velocity = pi0.predict_velocity(params, config, observation.state, prefix, noisy, times)[:, 0]
+    suffix_out = pi0.run_suffix(params, config, inputs.state, prefix, noisy, times)
+    velocity = pi0.predict_velocity(params, config, inputs.state, prefix, noisy, times)[:, 0]
     found = {
         "x_t": noisy[:, 0],
         "prefix_tokens": tokens,

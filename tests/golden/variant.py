@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
+from pirig.models.flow import ModelInputs
 from pirig.models.layout import Tree, flatten, leaf_specs, nest
 from pirig.models.lora import trainable_mask
-from pirig.models.pi0 import Observation
-from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
+from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig
+from pirig.models.towers.siglip import SiglipConfig
 
 TRANSFORMER_KEYS = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
 KEYS = ("pi05", "action_dim", "action_horizon", "max_token_len", "vocab", "image", "vlm", "expert")
@@ -24,7 +25,7 @@ BF16 = jnp.bfloat16
 class Batch(NamedTuple):
     """`actions` and `noise` f32 [B, A, J], `flow_time` f32 [B]."""
 
-    observation: Observation
+    inputs: ModelInputs
     actions: jax.Array
     noise: jax.Array
     flow_time: jax.Array
@@ -43,7 +44,7 @@ def read_config(path: Path, image_px: int) -> ModelConfig:
         action_horizon=found["action_horizon"],
         max_token_len=found["max_token_len"],
         vocab_size=found["vocab"],
-        image=VisionConfig(
+        image=SiglipConfig(
             image["width"], image["depth"], image["mlp_dim"], image["num_heads"], image["patch"], image_px=image_px
         ),
         vlm=_transformer(found["vlm"]),
@@ -66,7 +67,7 @@ def read_batch(inputs: dict[str, np.ndarray], config: ModelConfig) -> Batch:
     width = f"ad{config.action_dim}"
     if f"state_{width}" not in inputs:
         raise ValueError(f"the inputs have no state_{width}; they have {sorted(inputs)}.")
-    observation = Observation(
+    model_inputs = ModelInputs(
         images={camera: jnp.asarray(inputs[f"image/{camera}"]) for camera in cameras},
         image_masks={camera: jnp.asarray(inputs[f"image_mask/{camera}"]) for camera in cameras},
         state=jnp.asarray(inputs[f"state_{width}"]),
@@ -74,7 +75,7 @@ def read_batch(inputs: dict[str, np.ndarray], config: ModelConfig) -> Batch:
         token_mask=jnp.asarray(inputs["tokenized_prompt_mask"]),
     )
     actions, noise = jnp.asarray(inputs[f"actions_{width}"]), jnp.asarray(inputs[f"noise_{width}"])
-    return Batch(observation, actions, noise, jnp.asarray(inputs["time"]))
+    return Batch(model_inputs, actions, noise, jnp.asarray(inputs["time"]))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

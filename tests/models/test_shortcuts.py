@@ -22,37 +22,31 @@ def golden(request):
     config = read_config(HERE / "variants" / f"{request.param}.json", 224)
     params = read_params(HERE / "data" / f"model_{request.param}_params.npz", config)
     batch = read_batch(read_arrays(HERE / "data" / "model_inputs.npz"), config)
-    images = {
-        name: image if name == BASE else jnp.zeros_like(image) for name, image in batch.observation.images.items()
-    }
+    images = {name: image if name == BASE else jnp.zeros_like(image) for name, image in batch.inputs.images.items()}
     masks = {name: jnp.full(2, name == BASE) for name in images}
-    return params, config, batch._replace(observation=batch.observation._replace(images=images, image_masks=masks))
+    return params, config, batch._replace(inputs=batch.inputs._replace(images=images, image_masks=masks))
 
 
 @pytest.fixture(scope="module")
 def alone(golden):
-    """The results for one camera that is alone in the observation."""
-    return results(golden, only_base(golden[2].observation))
+    """The results for one camera that is alone in the inputs."""
+    return results(golden, only_base(golden[2].inputs))
 
 
-def only_base(observation):
-    return observation._replace(
-        images={BASE: observation.images[BASE]}, image_masks={BASE: observation.image_masks[BASE]}
-    )
+def only_base(inputs):
+    return inputs._replace(images={BASE: inputs.images[BASE]}, image_masks={BASE: inputs.image_masks[BASE]})
 
 
-def results(golden, observation):
+def results(golden, inputs):
     """Loss [B, A] and actions [B, A, J] after three Euler steps."""
     params, config, batch = golden
 
     @jax.jit
-    def run(params, observation):
-        loss = pi0.compute_loss(
-            params, config, observation, batch.actions, noise=batch.noise, flow_time=batch.flow_time
-        )
-        return loss, pi0.sample_actions(params, config, observation, noise=batch.noise, steps=3)
+    def run(params, inputs):
+        loss = pi0.compute_loss(params, config, inputs, batch.actions, noise=batch.noise, flow_time=batch.flow_time)
+        return loss, pi0.sample_actions(params, config, inputs, noise=batch.noise, steps=3)
 
-    return run(params, observation)
+    return run(params, inputs)
 
 
 def assert_same(one, other):
@@ -61,41 +55,41 @@ def assert_same(one, other):
 
 
 def test_absent_cameras_equal_black_masked_ones(golden, alone):
-    assert_same(alone, results(golden, golden[2].observation))
+    assert_same(alone, results(golden, golden[2].inputs))
 
 
 def test_no_camera_at_all_equals_three_masked_ones(golden):
-    observation = golden[2].observation
-    masks = {name: jnp.zeros(2, bool) for name in observation.image_masks}
-    without, masked = observation._replace(images={}, image_masks={}), observation._replace(image_masks=masks)
+    inputs = golden[2].inputs
+    masks = {name: jnp.zeros(2, bool) for name in inputs.image_masks}
+    without, masked = inputs._replace(images={}, image_masks={}), inputs._replace(image_masks=masks)
     assert_same(results(golden, without), results(golden, masked))
 
 
 def test_shorter_padding_of_the_prompt_changes_nothing(golden, alone):
-    observation = only_base(golden[2].observation)
-    longer = 48 - observation.tokens.shape[1]
-    padded = observation._replace(
-        tokens=jnp.pad(observation.tokens, ((0, 0), (0, longer))),
-        token_mask=jnp.pad(observation.token_mask, ((0, 0), (0, longer))),
+    inputs = only_base(golden[2].inputs)
+    longer = 48 - inputs.tokens.shape[1]
+    padded = inputs._replace(
+        tokens=jnp.pad(inputs.tokens, ((0, 0), (0, longer))),
+        token_mask=jnp.pad(inputs.token_mask, ((0, 0), (0, longer))),
     )
     assert_same(alone, results(golden, padded))
 
 
 def test_uint8_images_equal_floats(golden, alone):
-    observation = only_base(golden[2].observation)
-    image = np.asarray(observation.images[BASE]).astype(np.float32) / 255.0 * 2.0 - 1.0
-    assert observation.images[BASE].dtype == jnp.uint8
-    assert_same(alone, results(golden, observation._replace(images={BASE: jnp.asarray(image)})))
+    inputs = only_base(golden[2].inputs)
+    image = np.asarray(inputs.images[BASE]).astype(np.float32) / 255.0 * 2.0 - 1.0
+    assert inputs.images[BASE].dtype == jnp.uint8
+    assert_same(alone, results(golden, inputs._replace(images={BASE: jnp.asarray(image)})))
 
 
 def test_draws_that_share_a_prefix_equal_separate_losses(golden):
     params, config, batch = golden
-    observation = only_base(batch.observation)
+    inputs = only_base(batch.inputs)
     noise, time = pi0.draw_noise_and_time(jax.random.key(5), (3, *batch.actions.shape))
 
     @jax.jit
     def loss(noise, time):
-        return pi0.compute_loss(params, config, observation, batch.actions, noise=noise, flow_time=time)
+        return pi0.compute_loss(params, config, inputs, batch.actions, noise=noise, flow_time=time)
 
     together = loss(noise, time)
     apart = jnp.stack([loss(noise[draw], time[draw]) for draw in range(3)])
@@ -105,4 +99,4 @@ def test_draws_that_share_a_prefix_equal_separate_losses(golden):
 def test_remat_and_scan_change_nothing(golden, alone, monkeypatch):
     params, config, batch = golden
     monkeypatch.setattr(layers, "UNROLL_UP_TO", 0)
-    assert_same(results((params, replace(config, remat=True), batch), only_base(batch.observation)), alone)
+    assert_same(results((params, replace(config, remat=True), batch), only_base(batch.inputs)), alone)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,19 +10,11 @@ import pytest
 
 from pirig.config.schema import TrainConfig
 from pirig.contract import Camera, Contract, TaskScene
-from pirig.training.step import FlowModel
+from pirig.models.flow import FlowModel
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.pipeline import Pipeline
 
 PX, DIM, HORIZON, LENGTHS = 8, 4, 4, [9, 7]
-
-
-class Observation(NamedTuple):
-    images: Any
-    image_masks: Any
-    state: Any
-    tokens: Any
-    token_mask: Any
 
 
 @dataclass(frozen=True)
@@ -48,15 +39,24 @@ def init_params(key, config):
     }
 
 
-def compute_loss(params, config, observation, actions, *, noise, flow_time):
-    if noise.ndim == 4:  # several draws for one observation
-        one = lambda n, t: compute_loss(params, config, observation, actions, noise=n, flow_time=t)  # noqa: E731
+def encode_images(params, config, inputs):
+    """One token a camera: [1, B, 1, 16]."""
+    pixels = inputs.images["base_0_rgb"]
+    pixels = pixels.reshape(len(pixels), -1)
+    return (pixels @ params["in"]["kernel"][: pixels.shape[1]])[None, :, None]
+
+
+def compute_loss(params, config, inputs, actions, *, noise, flow_time, features=None):
+    features = encode_images(params, config, inputs) if features is None else features
+    if noise.ndim == 4:  # several draws for the same inputs
+        options = {"features": features}
+        one = lambda n, t: compute_loss(params, config, inputs, actions, noise=n, flow_time=t, **options)  # noqa: E731
         return jax.vmap(one)(noise, flow_time)
     time = flow_time[:, None, None]
     mixed = (time * noise + (1 - time) * actions).reshape(len(actions), -1)
-    pixels = observation.images["base_0_rgb"].reshape(len(actions), -1)
-    inputs = jnp.concatenate([pixels, observation.state, mixed, flow_time[:, None]], axis=1)
-    hidden = jnp.tanh(inputs @ params["in"]["kernel"] + params["in"]["bias"])
+    numbers = jnp.concatenate([inputs.state, mixed, flow_time[:, None]], axis=1)
+    seen = features[0, :, 0] + numbers @ params["in"]["kernel"][3 * PX * PX :]
+    hidden = jnp.tanh(seen + params["in"]["bias"])
     velocity = (hidden @ params["out"]["kernel"] + params["out"]["bias"]).reshape(actions.shape)
     return jnp.square(velocity - (noise - actions)).mean(-1)
 
@@ -66,7 +66,7 @@ def draw_noise_and_time(key, shape):
     return jax.random.normal(noise_key, shape), jax.random.beta(time_key, 1.5, 1, shape[:-2]) * 0.999 + 0.001
 
 
-MODEL = FlowModel(init_params, compute_loss, draw_noise_and_time, Observation)
+MODEL = FlowModel(init_params, compute_loss, draw_noise_and_time, encode_images=encode_images)
 
 
 class SmallDataset:
@@ -78,6 +78,8 @@ class SmallDataset:
         self.state = rng.normal(size=(count, 3)).astype(np.float32)
         self.actions = rng.normal(size=(count, 3)).astype(np.float32)
         self.frames = {"base_0_rgb": rng.integers(0, 256, (count, PX, PX, 3), dtype=np.uint8)}
+        brightness = self.frames["base_0_rgb"].mean(axis=(1, 2)) / 255  # [N, 3]
+        self.labels = {"cube_position_m": (0.5 + brightness).astype(np.float32)}
 
 
 def small_pipeline():

@@ -16,8 +16,9 @@ def main() -> None:
     import conftest
     import jax
 
-    from pirig.config.schema import TrainConfig
+    from pirig.config.schema import LossConfig, TrainConfig
     from pirig.training.loop import train
+    from pirig.training.losses import auxiliary_losses
     from pirig.training.sharding import make_placement
 
     data, pipeline = conftest.SmallDataset(), conftest.small_pipeline()
@@ -25,13 +26,14 @@ def main() -> None:
         steps=6, batch_size=8, peak_lr=1e-2, final_lr=1e-3, warmup_steps=2, ema=0.9, save_every=3, shift_px=1,
         accumulate=options.get("accumulate", 1),
     )  # fmt: skip
+    auxiliary = auxiliary_losses({"cube": LossConfig("labels", 0.5)} if options.get("labels") else {}, data.labels)
     split = []
     for name, fsdp, steps, resume in options["runs"]:
         placement = make_placement(fsdp, min_bytes=64, batch_size=8, accumulate=settings.accumulate) if fsdp else None
         here = dataclasses.replace(settings, steps=steps, decay_steps=6)
         held_out = [1] if options.get("held_out") else []
         train(folder / name, here, pipeline, data, data.frames, resume=resume, model=conftest.MODEL, placement=placement,
-              held_out=held_out)  # fmt: skip
+              held_out=held_out, auxiliary=auxiliary)  # fmt: skip
         if placement:
             kernel = jax.ShapeDtypeStruct((213, 16), "float32")
             split.append(placement.tree({"in": {"kernel": kernel}})["in"]["kernel"].shard_shape(kernel.shape))

@@ -62,6 +62,21 @@ def test_two_processes_equal_one(tmp_path):
     np.testing.assert_allclose(params[1]["in"]["kernel"], params[0]["in"]["kernel"], atol=1e-5)
 
 
+def test_an_auxiliary_loss_is_the_same_on_eight_devices_and_resumes(tmp_path):
+    runs = [("one", 0, 6, False), ("mesh", 4, 3, False), ("mesh", 4, 6, True)]
+    finish(start(tmp_path, {"runs": runs, "labels": True, "held_out": True}, 8))
+    names = ("loss", "total_loss", "cube_loss")
+    read = {name: (tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("one", "mesh")}
+    rows = {name: [json.loads(line) for line in lines] for name, lines in read.items()}
+    for name in names:
+        np.testing.assert_allclose(
+            [row[name] for row in rows["mesh"]], [row[name] for row in rows["one"]], atol=1e-5, rtol=0
+        )
+    last = rows["one"][-1]["validation_cube_cube_position_mm"], rows["mesh"][-1]["validation_cube_cube_position_mm"]
+    np.testing.assert_allclose(*last, rtol=1e-4)
+    assert last[0] > 0
+
+
 @pytest.mark.parametrize(
     ("path", "shape", "axis"),
     [

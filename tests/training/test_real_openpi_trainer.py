@@ -9,7 +9,8 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.schema import TrainConfig
 from pirig.datasets.lerobot_read import Dataset
-from pirig.models.sizes import ModelConfig, TransformerConfig, VisionConfig
+from pirig.models.sizes import ModelConfig, TransformerConfig
+from pirig.models.towers.siglip import SiglipConfig
 from pirig.policies.policy import load_policy
 from pirig.training import openpi_trainer
 from pirig.transforms.normalize import NormStats
@@ -20,7 +21,7 @@ from tests.real_openpi import import_openpi, sized
 
 pytestmark = pytest.mark.openpi
 STACK = TransformerConfig(width=32, depth=2, mlp_dim=64, num_heads=2, num_kv_heads=1, head_dim=16)
-IMAGE = VisionConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=56)
+IMAGE = SiglipConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=56)
 
 
 def test_three_steps_and_two_more(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 from pirig.config.schema import TrainConfig
 from pirig.models import pi0
-from pirig.models.sizes import ModelConfig, TransformerConfig, VisionConfig
+from pirig.models.sizes import ModelConfig, TransformerConfig
+from pirig.models.towers.siglip import SiglipConfig
 from pirig.training.optimizer import path_name
 from pirig.training.step import init_state, make_train_step
 
@@ -21,7 +22,7 @@ CONFIG = ModelConfig(
     action_horizon=4,
     max_token_len=16,
     vocab_size=512,
-    image=VisionConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=14),
+    image=SiglipConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=14),
     vlm=LANGUAGE,
     expert=LANGUAGE,
 )

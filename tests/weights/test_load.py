@@ -13,7 +13,8 @@ import pytest
 from pirig.files.orbax import saved_tree
 from pirig.models.layout import flatten, leaf_specs, nest
 from pirig.models.lora import trainable_mask
-from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig, model_config
+from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, model_config
+from pirig.models.towers.siglip import SiglipConfig
 from pirig.stages.weights import main
 from pirig.weights.load import load_params, merge_lora, require_supplied, start_from
 from pirig.weights.match import WeightsError, differences, kind_of, named_config, size_of
@@ -21,7 +22,7 @@ from pirig.weights.save import save_params
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "data"
 STACK = TransformerConfig(width=64, depth=4, mlp_dim=128, num_heads=8, num_kv_heads=1, head_dim=16)
-IMAGE = VisionConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=14)
+IMAGE = SiglipConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=14)
 
 
 def golden_config(pi05=True, lora=None):

@@ -19,7 +19,8 @@ from pirig.contract import Camera
 from pirig.models import pi0
 from pirig.models.layout import flatten, nest
 from pirig.models.lora import trainable_mask
-from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
+from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig
+from pirig.models.towers.siglip import SiglipConfig
 from pirig.policies.for_openpi import export
 from pirig.policies.policy import load_policy
 from pirig.training.optimizer import cast_frozen
@@ -29,7 +30,7 @@ from pirig.weights.load import load_params
 from pirig.weights.save import save_params
 from tests.real_openpi import (
     import_openpi,
-    our_observation,
+    our_inputs,
     random_params,
     sized,
     small_batch,
@@ -42,7 +43,7 @@ TOLERANCE, BF16_TOLERANCE, GRADIENT_TOLERANCE = 5e-5, 3e-2, 1e-3
 SENTENCEPIECE = Path(__file__).parents[1] / "golden" / "data" / "tiny_sp.model"
 VLM = TransformerConfig(width=48, depth=3, mlp_dim=96, num_heads=4, num_kv_heads=1, head_dim=16)
 EXPERT = dataclasses.replace(VLM, width=32, mlp_dim=80)
-IMAGE = VisionConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=56)
+IMAGE = SiglipConfig(width=32, depth=2, mlp_dim=64, num_heads=2, patch_px=56)
 LORA = LoraConfig(4, 8.0)  # alpha / rank is not 1, so that a wrong scale shows
 
 
@@ -102,7 +103,7 @@ def test_loss_and_gradients(pair, record_property):
     @jax.value_and_grad
     def ours(params):
         noise, time = pi0.draw_noise_and_time(key, actions.shape)
-        return pi0.compute_loss(params, config, our_observation(batch), actions, noise=noise, flow_time=time).mean()
+        return pi0.compute_loss(params, config, our_inputs(batch), actions, noise=noise, flow_time=time).mean()
 
     their_loss, their_gradient = theirs(jax.tree.map(jnp.asarray, params))
     our_loss, our_gradient = ours(params)
@@ -125,7 +126,7 @@ def test_samples(pair, record_property):
     noise = jax.random.normal(jax.random.key(1), batch["actions"].shape)
     seen = their_observation(openpi, batch, config.max_token_len)
     theirs = sample_theirs(openpi, model, seen, noise)
-    ours = sample_ours(params, config, our_observation(batch), noise)
+    ours = sample_ours(params, config, our_inputs(batch), noise)
     record_property("numbers", f"10 steps, apart {largest(ours, theirs):.1e}, actions up to {largest(theirs, 0):.1f}")
     assert largest(theirs, noise) > 0.1
     assert largest(ours, theirs) < TOLERANCE * max(1.0, largest(theirs, 0))
@@ -215,7 +216,7 @@ def test_a_checkpoint_by_openpi_is_read_here(openpi, tmp_path, record_property):
         theirs = sample_theirs(openpi, model, seen, noise)
     params = load_params(folder, config)
     assert all(np.array_equal(leaf, flatten(random_params(config))[path]) for path, leaf in flatten(params).items())
-    ours = sample_ours(params, config, our_observation(batch), noise)
+    ours = sample_ours(params, config, our_inputs(batch), noise)
     record_property("numbers", f"apart {largest(ours, theirs):.1e}")
     assert largest(ours, theirs) < TOLERANCE * max(1.0, largest(theirs, 0))
     read = load_norm_stats(folder / "assets" / "panda" / "norm_stats.json")

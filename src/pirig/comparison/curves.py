@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy as np
 FILE_NAME = "metrics.jsonl"
 CURVES = ("loss", "validation_loss", "grad_norm", "lr", "samples_per_s")
 COLUMNS = ("step", *CURVES, "step_s", "elapsed_s")
+PARTS = re.compile(rb'"((?:validation_)?\w+_(?:loss|mm))":')  # of losses beside the flow loss, and what they measure
 BUCKETS = 400  # points of a curve
 WINDOW = 20  # steps that a milestone or a last value is the mean of
 MILESTONES = (1, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000, 200_000)
@@ -61,30 +64,40 @@ def read_training(folder: Path) -> Training:
         step_s=_median(columns["step_s"]),
         elapsed_s=_last(columns["elapsed_s"]),
         milestones=_milestones(step, loss),
-        curves={name: curve for name in CURVES if (curve := thin(columns, name)) is not None},
+        curves={name: curve for name in _drawn(columns) if (curve := thin(columns, name)) is not None},
     )
 
 
+def _drawn(columns: Columns) -> list[str]:
+    """Names of the curves: the usual ones, then the auxiliary losses' own."""
+    return [*CURVES, *(name for name in columns if name not in COLUMNS)]
+
+
 def read_columns(data: bytes) -> Columns:
-    """f64 columns of JSON lines, NaN where a row lacks a value; a last line that a kill cut off is left out."""
+    """f64 columns of JSON lines, NaN where a row lacks a value; a last line that a kill cut off is left out.
+
+    COLUMNS, and what auxiliary losses wrote.
+    """
     whole = data[: data.rfind(b"\n") + 1]
     if not whole:
         return {}
+    parts = sorted({name.decode() for name in PARTS.findall(whole)} - set(COLUMNS))
+    names = (*COLUMNS, *parts)
     if b"NaN" in whole or b"Infinity" in whole:
-        return _read_slowly(whole)
+        return _read_slowly(whole, names)
     import pyarrow
     from pyarrow import json as arrow_json
 
-    schema = pyarrow.schema([(name, pyarrow.float64()) for name in COLUMNS])
+    schema = pyarrow.schema([(name, pyarrow.float64()) for name in names])
     options = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     try:
         table = arrow_json.read_json(io.BytesIO(whole), parse_options=options)
     except pyarrow.ArrowInvalid:
-        return _read_slowly(whole)
-    return {name: table[name].to_numpy() for name in COLUMNS}
+        return _read_slowly(whole, names)
+    return {name: table[name].to_numpy() for name in names}
 
 
-def _read_slowly(whole: bytes) -> Columns:
+def _read_slowly(whole: bytes, names: Sequence[str]) -> Columns:
     """Python's own reader knows NaN, which Arrow's refuses; a line that is no JSON ends the file."""
     rows = []
     for line in whole.splitlines():
@@ -92,7 +105,7 @@ def _read_slowly(whole: bytes) -> Columns:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
             break
-    return {name: np.array([row.get(name, np.nan) for row in rows], np.float64) for name in COLUMNS}
+    return {name: np.array([row.get(name, np.nan) for row in rows], np.float64) for name in names}
 
 
 def thin(columns: Columns, name: str, buckets: int = BUCKETS) -> Curve | None:

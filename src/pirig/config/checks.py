@@ -207,6 +207,15 @@ def weights_match_size(config: Config) -> str | None:
     return None
 
 
+def weights_match_tower(config: Config) -> str | None:
+    if config.weights.kind and config.weights.path is None and config.tower.name != "siglip":
+        return (
+            f"weights={config.weights.name} with tower={config.tower.name}: openpi's weights have SigLIP for a tower; "
+            "choose tower=siglip or weights=scratch."
+        )
+    return None
+
+
 def lora_needs_weights(config: Config) -> str | None:
     if config.finetune.lora and not config.weights.kind:
         return (
@@ -234,7 +243,7 @@ def goal_is_observable(config: Config, allowed: bool | None = None) -> str | Non
 
 
 def sizes_fit(config: Config) -> str | None:
-    if config.size.image_px % config.size.patch_px:
+    if config.tower.name == "siglip" and config.size.image_px % config.size.patch_px:
         return (
             f"size.image_px={config.size.image_px} with size.patch_px={config.size.patch_px}: an image is cut into whole "
             f"patches; choose size.image_px={config.size.image_px // config.size.patch_px * config.size.patch_px}."
@@ -276,11 +285,13 @@ def openpi_can_train(config: Config) -> str | None:
         return None
     lacking = {
         f"size={config.size.name}": (config.size.name != "full", "size=full"),
+        f"tower={config.tower.name}": (config.tower.name != "siglip", "tower=siglip"),
         f"finetune={config.finetune.name}": (config.finetune.freeze_vision, "finetune=lora"),
         f"train.accumulate={config.train.accumulate}": (config.train.accumulate != 1, "train.accumulate=1"),
         f"train.flow_samples={config.train.flow_samples}": (config.train.flow_samples != 1, "train.flow_samples=1"),
         f"size.image_px={config.size.image_px}": (config.size.image_px != 224, "size.image_px=224"),
         f"size.patch_px={config.size.patch_px}": (config.size.patch_px != 14, "size.patch_px=14"),
+        f"losses={','.join(config.losses)}": (bool(config.losses), "losses=null"),
         "train.augment=false": (not config.train.augment, "train.augment=true"),
     }
     decay, warmup = config.train.decay_steps or config.train.steps, config.train.warmup_steps
@@ -364,6 +375,7 @@ RULES = (
     executed_fits,
     weights_match_model,
     weights_match_size,
+    weights_match_tower,
     lora_needs_weights,
     goal_is_observable,
     sizes_fit,

@@ -115,11 +115,17 @@ class SizeConfig:
 
 
 @dataclass
+class TowerConfig:
+    name: str = "siglip"  # what looks at the images: a file of pirig/models/towers
+    settings: dict[str, Any] = field(default_factory=dict)  # numbers of its own
+
+
+@dataclass
 class FinetuneConfig:
     name: str = MISSING
     lora: bool = MISSING
     lora_expert: bool = True  # with lora: low-rank branches in the action expert too; false: all of the expert trains
-    freeze_vision: bool = False  # SigLIP too; openpi's LoRA trains all of it (412 M of 468 M parameters)
+    freeze_vision: bool = False  # the tower too; openpi's LoRA trains all of it (412 M of 468 M parameters)
 
 
 @dataclass
@@ -189,6 +195,18 @@ class TrainConfig:
 
 
 @dataclass
+class LossConfig:
+    """A loss beside the flow loss; its name is its key under `losses`."""
+
+    kind: str = MISSING  # a file of pirig/training/auxiliary
+    weight: float = MISSING
+    labels: list[str] = field(
+        default_factory=list
+    )  # columns labels.<name> of the data set; what none means the kind says
+    settings: dict[str, Any] = field(default_factory=dict)  # numbers of its own
+
+
+@dataclass
 class EvalConfig:
     episodes: int = 40
     first_seed: int = 100000
@@ -240,11 +258,13 @@ class Config:
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
     model: ModelKindConfig = field(default_factory=ModelKindConfig)
     size: SizeConfig = field(default_factory=SizeConfig)
+    tower: TowerConfig = field(default_factory=TowerConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     fsdp: FsdpConfig = field(default_factory=FsdpConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     demos: DemosConfig = field(default_factory=DemosConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    losses: dict[str, LossConfig] = field(default_factory=dict)  # beside the flow loss, by name
     eval: EvalConfig = field(default_factory=EvalConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)

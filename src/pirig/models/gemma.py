@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
 from pirig.models.layers import run_layers
 from pirig.models.sizes import LoraConfig, TransformerConfig
@@ -21,8 +22,10 @@ MAX_WAVELENGTH = 10_000.0
 EPSILON = 1e-6
 
 
-def embed_tokens(llm: Tree, tokens: jax.Array, dtype: Any) -> jax.Array:
-    """Token ids i32 [B, L] -> [B, L, D]."""
+def embed_tokens(
+    llm: Tree, tokens: Int[jax.Array, "batch length"], dtype: Any
+) -> Float[jax.Array, "batch length width"]:
+    """Token ids -> their rows of the table, times the root of the width."""
     table = llm["embedder"]["input_embedding"]
     return (table[tokens] * jnp.sqrt(table.shape[-1]).astype(table.dtype)).astype(dtype)
 
@@ -31,18 +34,18 @@ def run_stack(
     llm: Tree,
     stack: TransformerConfig,
     suffix: str,
-    x: jax.Array,
+    x: Float[jax.Array, "batch draws tokens width"],
     *,
-    positions: jax.Array,
-    mask: jax.Array,
-    cond: jax.Array | None = None,
+    positions: Int[jax.Array, "batch queries"],
+    mask: Bool[jax.Array, "batch one_or_queries keys"],
+    cond: Float[jax.Array, "batch draws width"] | None = None,
     cache: Cache | None = None,
     remat: bool = False,
-) -> tuple[jax.Array, Cache]:
+) -> tuple[Float[jax.Array, "batch draws tokens width"], Cache]:
     """Runs the stack named by `suffix` ("" or "_1").
 
-    x [B, K, T, D]; positions i32 [B, K*T]; mask bool [B, 1 or K*T, S], S the cached keys and then the K*T own ones;
-    cond [B, K, D] for adaptive norms. Returns the normed output [B, K, T, D] and the own keys and values.
+    There are K*T queries; the keys are the cached ones and then the K*T own ones. `cond` is for adaptive norms. Returns
+    the normed output and the own keys and values.
     """
 
     def layer(x: jax.Array, scanned: tuple[Tree, Cache | None]) -> tuple[jax.Array, Cache]:
@@ -99,8 +102,18 @@ def _project(params: Tree, stack: TransformerConfig, x: jax.Array) -> tuple[jax.
     return query, pair[0], pair[1]
 
 
-def attend(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array) -> jax.Array:
-    """query [B, N, T, H], key and value [B, V, S, H], mask bool [B, 1 or T, S] -> [B, N, T, H].
+def attend(
+    query: Float[jax.Array, "batch heads queries size"],
+    key: Float[jax.Array, "batch kv_heads keys size"],
+    value: Float[jax.Array, "batch kv_heads keys size"],
+    mask: Bool[
+        jax.Array,
+        (
+            batch  # queries keys
+        ),
+    ],
+) -> Float[jax.Array, "batch heads queries size"]:
+    """What each query sees of the values.
 
     The N / V query heads of a key head are laid out as rows of one matrix product: XLA on CPU is slow otherwise.
     """

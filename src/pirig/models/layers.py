@@ -26,3 +26,9 @@ def run_layers(
         x, result = body(x, jax.tree.map(lambda leaf: leaf[index], stacked))  # noqa: B023 (used at once)
         results.append(result)
     return x, jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
+
+
+def layer_bytes(tokens: int, width: int, mlp: int, attention: int, heads: int, keys: int, item_bytes: int) -> float:
+    """What a transformer layer keeps for its backward pass: T (8 D + 3 F + 4 N H) b + N T S (4 + b)."""
+    kept = tokens * (8 * width + 3 * mlp + 4 * attention) * item_bytes
+    return kept + heads * tokens * keys * (4 + item_bytes)

@@ -6,42 +6,19 @@ Layer-stacked leaves have a leading depth axis. The action expert's names end in
 from __future__ import annotations
 
 import math
-import zlib
-from dataclasses import dataclass
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from pirig.models.sizes import ModelConfig, TransformerConfig, VisionConfig
+from pirig.models.leaves import Leaf, Specs, Tree, draw, flatten, lecun, nest
+from pirig.models.sizes import ModelConfig, TransformerConfig
+from pirig.models.towers.door import tower_named
 
-Tree = dict[str, Any]
-TRUNCATED_STD = 0.87962566103423978  # of a unit normal cut at two standard deviations
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """`init`: zeros, ones, normal (std = scale), lecun (truncated normal, std = scale) or uniform (within +-scale)."""
-
-    shape: tuple[int, ...]
-    init: str = "zeros"
-    scale: float = 0.0
-
-
-Specs = dict[str, Leaf]
-
-
-def lecun(shape: tuple[int, ...], fan_in: int) -> Leaf:
-    return Leaf(shape, "lecun", fan_in**-0.5)
-
-
-def xavier(shape: tuple[int, ...], fan_in: int, fan_out: int) -> Leaf:
-    return Leaf(shape, "uniform", math.sqrt(6.0 / (fan_in + fan_out)))
+__all__ = ["Tree", "flatten", "init_params", "leaf_specs", "nest", "param_count", "param_shapes"]
 
 
 def leaf_specs(config: ModelConfig) -> Specs:
     """Every leaf of the model by its path, sorted."""
-    specs = _vision(config.image, config.vlm.width) | _heads(config)
+    specs = _tower(config) | _heads(config)
     specs["PaliGemma/llm/embedder/input_embedding"] = Leaf((config.vocab_size, config.vlm.width), "normal", 0.01)
     specs |= _transformer(config.vlm, "", adaptive=False) | _transformer(config.expert, "_1", adaptive=config.pi05)
     return dict(sorted(specs.items()))
@@ -49,7 +26,7 @@ def leaf_specs(config: ModelConfig) -> Specs:
 
 def init_params(key: jax.Array, config: ModelConfig) -> Tree:
     """Fresh float32 parameters, distributed as openpi's; each leaf depends on the key and its own path only."""
-    return nest({path: _draw(key, path, leaf) for path, leaf in leaf_specs(config).items()})
+    return nest({path: draw(key, path, leaf) for path, leaf in leaf_specs(config).items()})
 
 
 def param_shapes(config: ModelConfig) -> Tree:
@@ -61,65 +38,9 @@ def param_count(config: ModelConfig) -> int:
     return sum(math.prod(leaf.shape) for leaf in leaf_specs(config).values())
 
 
-def nest(flat: dict[str, Any]) -> Tree:
-    """{"a/b": x} -> {"a": {"b": x}}."""
-    tree: Tree = {}
-    for path, value in flat.items():
-        *folders, name = path.split("/")
-        node = tree
-        for folder in folders:
-            node = node.setdefault(folder, {})
-        node[name] = value
-    return tree
-
-
-def flatten(tree: Tree, prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": x}} -> {"a/b": x}."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
-def _draw(key: jax.Array, path: str, leaf: Leaf) -> jax.Array:
-    key = jax.random.fold_in(key, zlib.crc32(path.encode()))
-    if leaf.init == "zeros":
-        return jnp.zeros(leaf.shape)
-    if leaf.init == "ones":
-        return jnp.ones(leaf.shape)
-    if leaf.init == "normal":
-        return jax.random.normal(key, leaf.shape) * leaf.scale
-    if leaf.init == "lecun":
-        return jax.random.truncated_normal(key, -2.0, 2.0, leaf.shape) * (leaf.scale / TRUNCATED_STD)
-    return jax.random.uniform(key, leaf.shape, minval=-leaf.scale, maxval=leaf.scale)
-
-
-def _vision(image: VisionConfig, out: int) -> Specs:
-    width, depth, mlp, heads, patch = image.width, image.depth, image.mlp_dim, image.num_heads, image.patch_px
-    size = width // heads
-    block, attention = "Transformer/encoderblock", "Transformer/encoderblock/MultiHeadDotProductAttention_0"
-    specs = {
-        "embedding/kernel": lecun((patch, patch, 3, width), patch * patch * 3),
-        "embedding/bias": Leaf((width,)),
-        "pos_embedding": Leaf((1, image.tokens, width), "normal", width**-0.5),
-        "Transformer/encoder_norm/scale": Leaf((width,), "ones"),
-        "Transformer/encoder_norm/bias": Leaf((width,)),
-        "head/kernel": Leaf((width, out)),
-        "head/bias": Leaf((out,)),
-        f"{block}/MlpBlock_0/Dense_0/kernel": xavier((depth, width, mlp), width, mlp),
-        f"{block}/MlpBlock_0/Dense_0/bias": Leaf((depth, mlp), "normal", 1e-6),
-        f"{block}/MlpBlock_0/Dense_1/kernel": xavier((depth, mlp, width), mlp, width),
-        f"{block}/MlpBlock_0/Dense_1/bias": Leaf((depth, width), "normal", 1e-6),
-        f"{attention}/out/kernel": xavier((depth, heads, size, width), width, width),
-        f"{attention}/out/bias": Leaf((depth, width)),
-    }
-    for name in ("LayerNorm_0", "LayerNorm_1"):
-        specs[f"{block}/{name}/scale"] = Leaf((depth, width), "ones")
-        specs[f"{block}/{name}/bias"] = Leaf((depth, width))
-    for name in ("query", "key", "value"):
-        specs[f"{attention}/{name}/kernel"] = xavier((depth, width, heads, size), width, width)
-        specs[f"{attention}/{name}/bias"] = Leaf((depth, heads, size))
-    return {f"PaliGemma/img/{path}": leaf for path, leaf in specs.items()}
+def _tower(config: ModelConfig) -> Specs:
+    tower = tower_named(config.tower)
+    return {f"{tower.root}/{path}": leaf for path, leaf in tower.leaves(config.image, config.vlm.width).items()}
 
 
 def _transformer(stack: TransformerConfig, suffix: str, *, adaptive: bool) -> Specs:

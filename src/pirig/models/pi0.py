@@ -11,41 +11,34 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
+from pirig.models.flow import ModelInputs
 from pirig.models.gemma import Cache, embed_tokens, run_stack
 from pirig.models.layout import init_params, param_shapes
 from pirig.models.sizes import ModelConfig
-from pirig.models.towers.siglip import encode_images
+from pirig.models.towers.door import tower_named
 
-__all__ = ["Observation", "compute_loss", "draw_noise_and_time", "init_params", "param_shapes", "sample_actions"]
+__all__ = [
+    "ModelInputs", "compute_loss", "draw_noise_and_time", "encode_images", "init_params", "param_shapes", "sample_actions",
+]  # fmt: skip
 
 Tree = dict[str, Any]
 MIN_PERIOD, MAX_PERIOD = 4e-3, 4.0
 
 
-class Observation(NamedTuple):
-    """What the policy sees. `images` are uint8, or float32 in [-1, 1], [B, H, W, 3]; absent cameras are not encoded.
-
-    `image_masks` bool [B] per camera; `state` f32 [B, J]; `tokens` i32 [B, L]; `token_mask` bool [B, L].
-    """
-
-    images: dict[str, jax.Array]
-    image_masks: dict[str, jax.Array]
-    state: jax.Array
-    tokens: jax.Array
-    token_mask: jax.Array
-
-
 class Prefix(NamedTuple):
-    """The encoded observation: the VLM's cache, its valid tokens bool [B, P] and its output [B, P, D]."""
+    """The encoded inputs: the VLM's cache, its valid tokens and its output."""
 
     cache: Cache
-    mask: jax.Array
-    out: jax.Array
+    mask: Bool[jax.Array, "batch prefix"]
+    out: Float[jax.Array, "batch prefix width"]
 
 
-def draw_noise_and_time(key: jax.Array, action_shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-    """Noise of `action_shape` [..., A, J] and flow times [...], drawn as openpi draws them from a step's key."""
+def draw_noise_and_time(
+    key: jax.Array, action_shape: tuple[int, ...]
+) -> tuple[Float[jax.Array, "*lead action_horizon action_dim"], Float[jax.Array, "*lead"]]:
+    """Noise of `action_shape` and flow times, drawn as openpi draws them from a step's key."""
     _, noise_key, time_key = jax.random.split(key, 3)
     noise = jax.random.normal(noise_key, action_shape)
     return noise, jax.random.beta(time_key, 1.5, 1.0, action_shape[:-2]) * 0.999 + 0.001
@@ -54,15 +47,16 @@ def draw_noise_and_time(key: jax.Array, action_shape: tuple[int, ...]) -> tuple[
 def compute_loss(
     params: Tree,
     config: ModelConfig,
-    observation: Observation,
-    actions: jax.Array,
+    inputs: ModelInputs,
+    actions: Float[jax.Array, "*#draws batch action_horizon action_dim"],
     *,
-    noise: jax.Array,
-    flow_time: jax.Array,
-) -> jax.Array:
-    """Flow-matching error, the mean over J: actions and noise [B, A, J], flow_time [B] -> [B, A].
+    noise: Float[jax.Array, "*draws batch action_horizon action_dim"],
+    flow_time: Float[jax.Array, "*draws batch"],
+    features: Float[jax.Array, "cameras batch tokens width"] | None = None,
+) -> Float[jax.Array, "*draws batch action_horizon"]:
+    """Flow-matching error, the mean over the action's numbers; with several draws the prefix runs once.
 
-    With noise [K, B, A, J] and flow_time [K, B] (actions [B, A, J] or [K, B, A, J]) -> [K, B, A]; the prefix runs once.
+    `features`: the images' tokens where `encode_images` was called already.
     """
     single = noise.ndim == 3
     if single:
@@ -71,50 +65,74 @@ def compute_loss(
     actions = actions[:, None] if actions.ndim == 3 else actions.swapaxes(0, 1)
     time = flow_time[..., None, None]
     noisy = time * noise + (1 - time) * actions
-    prefix = encode_prefix(params, config, observation)
-    velocity = predict_velocity(params, config, observation.state, prefix, noisy, flow_time)
+    prefix = encode_prefix(params, config, inputs, features)
+    velocity = predict_velocity(params, config, inputs.state, prefix, noisy, flow_time)
     loss = jnp.square(velocity - (noise - actions)).mean(axis=-1)
     return loss[:, 0] if single else loss.swapaxes(0, 1)
 
 
 def sample_actions(
-    params: Tree, config: ModelConfig, observation: Observation, *, noise: jax.Array, steps: int
-) -> jax.Array:
-    """Euler steps from noise [B, A, J] at time 1 to actions [B, A, J] at time 0."""
-    prefix = encode_prefix(params, config, observation)
+    params: Tree,
+    config: ModelConfig,
+    inputs: ModelInputs,
+    *,
+    noise: Float[jax.Array, "batch action_horizon action_dim"],
+    steps: int,
+) -> Float[jax.Array, "batch action_horizon action_dim"]:
+    """Euler steps from noise at time 1 to actions at time 0."""
+    prefix = encode_prefix(params, config, inputs)
     delta = -1.0 / steps
 
     def step(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         x, time = carry
         times = jnp.broadcast_to(time, (x.shape[0], 1))
-        velocity = predict_velocity(params, config, observation.state, prefix, x[:, None], times)
+        velocity = predict_velocity(params, config, inputs.state, prefix, x[:, None], times)
         return x + delta * velocity[:, 0], time + delta
 
     return jax.lax.fori_loop(0, steps, step, (jnp.asarray(noise), jnp.ones((), jnp.float32)))[0]
 
 
-def embed_prefix(params: Tree, config: ModelConfig, observation: Observation) -> tuple[jax.Array, jax.Array]:
-    """Image tokens, cameras in the order of their names, then text: [B, P, D] and which are valid, bool [B, P]."""
-    dtype = jnp.dtype(config.compute_dtype)
-    names = sorted(observation.images)
-    batch = observation.tokens.shape[0]
-    text = embed_tokens(params["PaliGemma"]["llm"], observation.tokens, dtype)
-    if not names:
-        return text, observation.token_mask
-    stacked = jnp.concatenate([observation.images[name] for name in names])
-    encoded = encode_images(params["PaliGemma"]["img"], config.image, stacked, dtype=dtype, remat=config.remat)
-    cameras = encoded.reshape(len(names), batch, *encoded.shape[1:])
+def encode_images(
+    params: Tree, config: ModelConfig, inputs: ModelInputs
+) -> Float[jax.Array, "cameras batch tokens width"] | None:
+    """The tower's tokens, cameras in the order of their names; None where there is no camera."""
+    if not inputs.images:
+        return None
+    tower, dtype = tower_named(config.tower), jnp.dtype(config.compute_dtype)
+    return tower.encode(tower.of(params), config.image, inputs.images, dtype=dtype, remat=config.remat)
+
+
+def embed_prefix(
+    params: Tree,
+    config: ModelConfig,
+    inputs: ModelInputs,
+    features: Float[jax.Array, "cameras batch tokens width"] | None = None,
+) -> tuple[Float[jax.Array, "batch prefix width"], Bool[jax.Array, "batch prefix"]]:
+    """Image tokens, cameras in the order of their names, then text, and which are valid.
+
+    `features`: the images' tokens where `encode_images` was called already.
+    """
+    text = embed_tokens(params["PaliGemma"]["llm"], inputs.tokens, jnp.dtype(config.compute_dtype))
+    cameras = encode_images(params, config, inputs) if features is None else features
+    if cameras is None:
+        return text, inputs.token_mask
+    batch, count = cameras.shape[1:3]
     tokens = jnp.concatenate([*cameras, text], axis=1)
     masks = [
-        jnp.broadcast_to(jnp.asarray(observation.image_masks[name], bool)[:, None], (batch, encoded.shape[1]))
-        for name in names
+        jnp.broadcast_to(jnp.asarray(inputs.image_masks[name], bool)[:, None], (batch, count))
+        for name in sorted(inputs.images)
     ]
-    return tokens, jnp.concatenate([*masks, observation.token_mask], axis=1)
+    return tokens, jnp.concatenate([*masks, inputs.token_mask], axis=1)
 
 
-def encode_prefix(params: Tree, config: ModelConfig, observation: Observation) -> Prefix:
+def encode_prefix(
+    params: Tree,
+    config: ModelConfig,
+    inputs: ModelInputs,
+    features: Float[jax.Array, "cameras batch tokens width"] | None = None,
+) -> Prefix:
     """Runs the VLM over images and text; its output is dead code wherever only the cache is used."""
-    tokens, mask = embed_prefix(params, config, observation)
+    tokens, mask = embed_prefix(params, config, inputs, features)
     positions = jnp.cumsum(mask, axis=1) - 1
     out, cache = run_stack(
         params["PaliGemma"]["llm"],
@@ -129,17 +147,27 @@ def encode_prefix(params: Tree, config: ModelConfig, observation: Observation) -
 
 
 def predict_velocity(
-    params: Tree, config: ModelConfig, state: jax.Array, prefix: Prefix, noisy: jax.Array, flow_time: jax.Array
-) -> jax.Array:
-    """The action expert: noisy actions [B, K, A, J] at flow_time [B, K] -> velocity [B, K, A, J]."""
+    params: Tree,
+    config: ModelConfig,
+    state: Float[jax.Array, "batch state_dim"],
+    prefix: Prefix,
+    noisy: Float[jax.Array, "batch draws action_horizon action_dim"],
+    flow_time: Float[jax.Array, "batch draws"],
+) -> Float[jax.Array, "batch draws action_horizon action_dim"]:
+    """The action expert: noisy actions at their flow times -> velocity."""
     out = run_suffix(params, config, state, prefix, noisy, flow_time)
     return _linear(out[:, :, -noisy.shape[2] :], params["action_out_proj"])
 
 
 def run_suffix(
-    params: Tree, config: ModelConfig, state: jax.Array, prefix: Prefix, noisy: jax.Array, flow_time: jax.Array
-) -> jax.Array:
-    """The action expert's normed output [B, K, S, D]; a draw sees the prefix and itself, never another draw."""
+    params: Tree,
+    config: ModelConfig,
+    state: Float[jax.Array, "batch state_dim"],
+    prefix: Prefix,
+    noisy: Float[jax.Array, "batch draws action_horizon action_dim"],
+    flow_time: Float[jax.Array, "batch draws"],
+) -> Float[jax.Array, "batch draws suffix width"]:
+    """The action expert's normed output; a draw sees the prefix and itself, never another draw."""
     tokens, cond = embed_suffix(params, config, state, noisy, flow_time)
     positions, mask = suffix_attention(config, prefix.mask, tokens.shape[1], tokens.shape[2])
     out, _ = run_stack(
@@ -157,8 +185,8 @@ def run_suffix(
 
 
 def suffix_attention(
-    config: ModelConfig, prefix_mask: jax.Array, draws: int, length: int
-) -> tuple[jax.Array, jax.Array]:
+    config: ModelConfig, prefix_mask: Bool[jax.Array, "batch prefix"], draws: int, length: int
+) -> tuple[Int[jax.Array, "batch queries"], Bool[jax.Array, "batch queries keys"]]:
     """Where the suffix stands and what it sees: positions i32 [B, K*S], mask bool [B, K*S, P + K*S]."""
     batch, prefix = prefix_mask.shape
     positions = jnp.tile(prefix_mask.sum(axis=1)[:, None] + jnp.arange(length), (1, draws))
@@ -167,16 +195,20 @@ def suffix_attention(
     return positions, jnp.concatenate([seen, jnp.broadcast_to(own, (batch, *own.shape))], axis=-1)
 
 
-def suffix_mask(config: ModelConfig, length: int) -> jax.Array:
-    """Which suffix token (row) sees which (column), bool [S, S]: pi0's state token does not see the actions."""
+def suffix_mask(config: ModelConfig, length: int) -> Bool[jax.Array, "length length"]:
+    """Which suffix token (row) sees which (column): pi0's state token does not see the actions."""
     block = jnp.ones((length, length), bool)
     return block if config.pi05 else block.at[0, 1:].set(False)
 
 
 def embed_suffix(
-    params: Tree, config: ModelConfig, state: jax.Array, noisy: jax.Array, flow_time: jax.Array
-) -> tuple[jax.Array, jax.Array | None]:
-    """Suffix tokens [B, K, S, D] (pi0: the state and the actions; pi0.5: the actions), pi0.5's condition [B, K, D]."""
+    params: Tree,
+    config: ModelConfig,
+    state: Float[jax.Array, "batch state_dim"],
+    noisy: Float[jax.Array, "batch draws action_horizon action_dim"],
+    flow_time: Float[jax.Array, "batch draws"],
+) -> tuple[Float[jax.Array, "batch draws suffix width"], Float[jax.Array, "batch draws width"] | None]:
+    """Suffix tokens (pi0: the state and the actions; pi0.5: the actions), pi0.5's condition."""
     actions = _linear(noisy, params["action_in_proj"])
     time = time_embedding(flow_time, config.expert.width)
     if config.pi05:
@@ -190,8 +222,8 @@ def embed_suffix(
     return jnp.concatenate([token, actions], axis=2), None
 
 
-def time_embedding(flow_time: jax.Array, width: int) -> jax.Array:
-    """Flow time [B, K] -> sines, then cosines, of `width` / 2 periods from MIN_PERIOD to MAX_PERIOD: [B, K, width]."""
+def time_embedding(flow_time: Float[jax.Array, "batch draws"], width: int) -> Float[jax.Array, "batch draws {width}"]:
+    """Sines, then cosines, of `width` / 2 periods from MIN_PERIOD to MAX_PERIOD."""
     period = MIN_PERIOD * (MAX_PERIOD / MIN_PERIOD) ** jnp.linspace(0.0, 1.0, width // 2)
     radians = flow_time[..., None] * (1.0 / period * 2 * jnp.pi)
     return jnp.concatenate([jnp.sin(radians), jnp.cos(radians)], axis=-1)

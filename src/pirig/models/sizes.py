@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from pirig.models.towers.door import USUAL, TowerConfig, tower_named
 
 
 @dataclass(frozen=True)
@@ -28,63 +31,43 @@ class TransformerConfig:
 
 
 @dataclass(frozen=True)
-class VisionConfig:
-    """The SigLIP encoder: square images of `image_px`, cut into square patches of `patch_px`."""
-
-    width: int
-    depth: int
-    mlp_dim: int
-    num_heads: int
-    patch_px: int
-    image_px: int = 224
-
-    @property
-    def tokens(self) -> int:
-        """Tokens per camera."""
-        return (self.image_px // self.patch_px) ** 2
-
-
-@dataclass(frozen=True)
 class ModelConfig:
-    """A whole pi0 or pi0.5. `compute_dtype` is that of the two transformers; parameters keep their own."""
+    """A whole pi0 or pi0.5. `compute_dtype` is that of the two transformers; parameters keep their own.
+
+    `tower` names the vision tower, `image` is its config.
+    """
 
     pi05: bool
     action_dim: int
     action_horizon: int
     max_token_len: int
     vocab_size: int
-    image: VisionConfig
+    image: TowerConfig
     vlm: TransformerConfig
     expert: TransformerConfig
     compute_dtype: str = "float32"
     remat: bool = False
+    tower: str = USUAL
 
     def __post_init__(self) -> None:
         for name in ("depth", "num_heads", "num_kv_heads", "head_dim"):
             ours, other = getattr(self.vlm, name), getattr(self.expert, name)
             if ours != other:
                 raise ValueError(f"{name}: the VLM has {ours}, the action expert {other}; both must be the same.")
-        if self.image.image_px % self.image.patch_px:
-            raise ValueError(
-                f"image_px={self.image.image_px} is not a multiple of patch_px={self.image.patch_px}; change one."
-            )
-        if self.image.width % self.image.num_heads:
-            raise ValueError(f"image width {self.image.width} does not divide into {self.image.num_heads} heads.")
 
     @staticmethod
     def from_plain(plain: dict[str, Any]) -> ModelConfig:
-        """The inverse of dataclasses.asdict, as checkpoints keep it in JSON."""
+        """The inverse of dataclasses.asdict, as checkpoints keep it in JSON; older ones name no tower."""
 
         def stack(entry: dict[str, Any]) -> TransformerConfig:
             return TransformerConfig(**{**entry, "lora": LoraConfig(**entry["lora"]) if entry["lora"] else None})
 
-        parts = {"image": VisionConfig(**plain["image"]), "vlm": stack(plain["vlm"]), "expert": stack(plain["expert"])}
-        return ModelConfig(**{**plain, **parts})
+        image = tower_named(plain.get("tower", USUAL)).config(**plain["image"])
+        return ModelConfig(**{**plain, "image": image, "vlm": stack(plain["vlm"]), "expert": stack(plain["expert"])})
 
 
 @dataclass(frozen=True)
 class _Size:
-    image: VisionConfig
     vlm: TransformerConfig
     expert: TransformerConfig
     vlm_lora: LoraConfig
@@ -93,8 +76,7 @@ class _Size:
 
 
 SIZES = {
-    "full": _Size(  # SigLIP So400m/14, Gemma 2B and the 300M action expert
-        VisionConfig(width=1152, depth=27, mlp_dim=4304, num_heads=16, patch_px=14),
+    "full": _Size(  # Gemma 2B and the 300M action expert
         TransformerConfig(width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256),
         TransformerConfig(width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256),
         LoraConfig(16, 16.0),
@@ -102,7 +84,6 @@ SIZES = {
         257152,
     ),
     "small": _Size(  # about 30 M parameters
-        VisionConfig(width=384, depth=8, mlp_dim=1024, num_heads=6, patch_px=16),
         TransformerConfig(width=384, depth=8, mlp_dim=1024, num_heads=6, num_kv_heads=1, head_dim=64),
         TransformerConfig(width=256, depth=8, mlp_dim=512, num_heads=6, num_kv_heads=1, head_dim=64),
         LoraConfig(16, 16.0),
@@ -110,7 +91,6 @@ SIZES = {
         512,
     ),
     "tiny": _Size(  # under 2 M parameters: minutes on two CPU cores
-        VisionConfig(width=128, depth=4, mlp_dim=192, num_heads=4, patch_px=16),
         TransformerConfig(width=128, depth=4, mlp_dim=128, num_heads=4, num_kv_heads=1, head_dim=32),
         TransformerConfig(width=128, depth=4, mlp_dim=128, num_heads=4, num_kv_heads=1, head_dim=32),
         LoraConfig(8, 8.0),
@@ -132,8 +112,13 @@ def model_config(
     patch_px: int | None = None,
     vocab_size: int | None = None,
     compute_dtype: str = "float32",
+    tower: str = USUAL,
+    tower_settings: Mapping[str, Any] | None = None,
 ) -> ModelConfig:
-    """The ModelConfig of a named size; `patch_px` and `vocab_size` default to the size's own."""
+    """The ModelConfig of a named size; `patch_px` and `vocab_size` default to the size's own.
+
+    `tower_settings`: those of the tower's YAML.
+    """
     if size not in SIZES:
         raise ValueError(f"size={size}: expected one of {', '.join(SIZES)}.")
     base = SIZES[size]
@@ -143,9 +128,10 @@ def model_config(
         action_horizon=action_horizon,
         max_token_len=max_token_len,
         vocab_size=base.vocab_size if vocab_size is None else vocab_size,
-        image=replace(base.image, image_px=image_px, patch_px=base.image.patch_px if patch_px is None else patch_px),
+        image=tower_named(tower).sized(size, image_px, patch_px, tower_settings or {}),
         vlm=replace(base.vlm, lora=base.vlm_lora if lora else None),
         expert=replace(base.expert, lora=base.expert_lora if lora else None),
         compute_dtype=compute_dtype,
         remat=size == "full",
+        tower=tower,
     )

@@ -32,6 +32,8 @@ def model_of(config: Config, vocab_size: int) -> ModelConfig:
         image_px=config.size.image_px,
         patch_px=config.size.patch_px,
         compute_dtype=config.size.compute_dtype,
+        tower=config.tower.name,
+        tower_settings=config.tower.settings,
     )
     model = dataclasses.replace(model, vocab_size=max(model.vocab_size, vocab_size))
     if not config.finetune.lora_expert:

@@ -22,6 +22,7 @@ from pirig.contract import Contract
 from pirig.files.atomic import staging_folder
 from pirig.models.layout import leaf_specs
 from pirig.models.sizes import SIZES, ModelConfig
+from pirig.models.towers.door import tower_named
 from pirig.policies.card import PolicyCard, assets_beside, card_beside
 from pirig.weights.load import ROOT, load_params, params_folder
 from pirig.weights.match import WeightsError, size_of
@@ -48,8 +49,8 @@ class Exported:
 def export(source: Path, folder: Path, *, asset_id: str = "pirig", dtype: Any = None) -> Exported:
     """Write `folder` from a run's folder (its newest checkpoint) or a checkpoint's folder of ours.
 
-    Raises WeightsError where `source` is none of ours or its tree is not its own model's, FileExistsError where
-    `folder` exists.
+    Raises WeightsError where `source` is none of ours, its tree is not its own model's or its tower is not openpi's,
+    FileExistsError where `folder` exists.
     """
     params = params_folder(source)
     assets, card = assets_beside(params), card_beside(params)
@@ -61,6 +62,11 @@ def export(source: Path, folder: Path, *, asset_id: str = "pirig", dtype: Any = 
     if not asset_id or asset_id in (".", "..") or Path(asset_id).is_absolute() or ".." in Path(asset_id).parts:
         raise WeightsError(f"asset id {asset_id!r}: expected a relative name, or the statistics leave the checkpoint")
     config = card.model
+    if not tower_named(config.tower).in_openpi:
+        raise WeightsError(
+            f"{source}: this policy sees with tower={config.tower}, which openpi does not have; serve it with `pirig serve`, "
+            "or train a policy with tower=siglip"
+        )
     exported = Exported(params.parent, config, Contract.load(assets), card)
     tree = load_params(params, config, dtype)
     with staging_folder(folder.absolute()) as staging:

@@ -12,10 +12,10 @@ import numpy as np
 
 from pirig.config.places import ASSETS, STATS_FILE
 from pirig.contract import Contract
-from pirig.models.pi0 import Observation, sample_actions
+from pirig.models.flow import ModelInputs, flow_model
 from pirig.policies.card import PolicyCard
 from pirig.policies.tokenizers import saved_tokenizer
-from pirig.sim.door import Observation as Shown
+from pirig.sim.door import Observation
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
@@ -39,12 +39,14 @@ class Policy:
         self.token_count = pipeline.prompt_length()
         self._program_rows = 1 if jax.default_backend() == "cpu" else batch_size
         self._params = jax.tree.map(jnp.asarray, params)
+        sample_actions = flow_model().sample_actions
+        assert sample_actions is not None
         self._sample = jax.jit(
-            lambda tree, observation, noise: sample_actions(tree, config, observation, noise=noise, steps=flow_steps)
+            lambda tree, inputs, noise: sample_actions(tree, config, inputs, noise=noise, steps=flow_steps)
         )
 
     def infer(
-        self, observations: Sequence[Shown], noise: np.ndarray, prompts: Sequence[str] | None = None
+        self, observations: Sequence[Observation], noise: np.ndarray, prompts: Sequence[str] | None = None
     ) -> np.ndarray:
         """What a simulator or a robot shows, noise [n, A, J] -> actions f32 [n, A, action_dim].
 
@@ -88,7 +90,7 @@ class Policy:
         )
         return np.asarray(self._sample(self._params, inputs, _padded(noise.astype(np.float32), missing)))[:count]
 
-    def raw_inputs(self, observations: Sequence[Shown]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def raw_inputs(self, observations: Sequence[Observation]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim]."""
         contract = self.pipeline.contract
         images = {}
@@ -105,12 +107,12 @@ class Policy:
 
     def model_inputs(
         self, images: dict[str, np.ndarray], state_raw: np.ndarray, prompts: Sequence[str] | None = None
-    ) -> Observation:
+    ) -> ModelInputs:
         """The tensors that the model is fed."""
         px = self.pipeline.contract.image_px
         state, tokens, mask = self.pipeline.model_inputs(state_raw, prompts)
         used = max(self.token_count, int(mask.sum(axis=1).max()))
-        return Observation(
+        return ModelInputs(
             images={role: jnp.asarray(resize_with_pad(pixels, px)) for role, pixels in images.items()},
             image_masks={role: jnp.ones(len(state), bool) for role in images},
             state=jnp.asarray(state),

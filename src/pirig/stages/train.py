@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pirig.datasets.lerobot_read import Dataset
     from pirig.training.loop import TrainResult
+    from pirig.training.losses import Weighted
     from pirig.training.optimizer import Tree
     from pirig.training.sharding import Placement
     from pirig.transforms.pipeline import Pipeline
@@ -63,6 +64,7 @@ class _Ready:
     held_out: list[int]
     trainable: Tree | None
     placement: Placement | None
+    auxiliary: dict[str, Weighted]
 
 
 def _prepare(config: Config, places: Places) -> _Ready:
@@ -72,6 +74,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
     from pirig.gates.data import require_good_data
     from pirig.policies import build
     from pirig.training import processes, start
+    from pirig.training.losses import auxiliary_losses
     from pirig.training.validation import held_out_episodes
 
     processes.join()
@@ -80,6 +83,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
         dataset = Dataset(places.data_set)
         require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
         start.require_long_enough(config, dataset)
+        auxiliary = auxiliary_losses(config.losses, dataset.labels)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
         own_stats = own_norm_stats(config, places, dataset, held_out, write=_is_first())
         pipeline = build.pipeline_of(config, dataset.contract, own_stats)
@@ -92,7 +96,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
         if _is_first():
             require_good_data(config, dataset, pipeline, held_out, places.run)
         frames = frame_cache(dataset, config.size.image_px, places.frame_caches)
-    return _Ready(pipeline, dataset, frames, held_out, trainable, placement)
+    return _Ready(pipeline, dataset, frames, held_out, trainable, placement, auxiliary)
 
 
 def _by_openpi(config: Config, places: Places, ready: _Ready) -> TrainResult:
@@ -115,6 +119,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         experiment=config.run.name,
         placement=ready.placement,
         held_out=ready.held_out,
+        auxiliary=ready.auxiliary,
     )
 
 

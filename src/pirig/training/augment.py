@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 BRIGHTNESS = 0.2  # factor 1 +- this
 CONTRAST = 0.2  # factor 1 +- this, about the image's mean
@@ -32,8 +33,10 @@ def to_unit_range(images_u8: jax.Array) -> jax.Array:
     return images_u8.astype(jnp.float32) / 255.0 * 2.0 - 1.0
 
 
-def jitter(key: jax.Array, images: jax.Array) -> jax.Array:
-    """Random brightness and contrast per image of [B, H, W, 3] in [-1, 1]."""
+def jitter(
+    key: jax.Array, images: Float[jax.Array, "batch height width 3"]
+) -> Float[jax.Array, "batch height width 3"]:
+    """Random brightness and contrast per image in [-1, 1]."""
     bright_key, contrast_key = jax.random.split(key)
     shape = (images.shape[0], 1, 1, 1)
     bright = jax.random.uniform(bright_key, shape, minval=1 - BRIGHTNESS, maxval=1 + BRIGHTNESS)

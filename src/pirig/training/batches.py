@@ -78,7 +78,8 @@ class Batches:
     the end of its episode repeats the last action. Columns of tokens that no frame uses are dropped.
     `starts` [N, J]: of actions relative to the state, what is taken from every step of the chunk at that frame (None:
     nothing). `noise` is for `batch`; `gather` gives the frames as they are. `held_out`: numbers of frames that no batch
-    holds. `rows`: the part of every batch that this process loads.
+    holds. `rows`: the part of every batch that this process loads. `labels` {name: f32 [N, k]}: privileged numbers that an
+    auxiliary loss looks at; a batch has them beside what the model is fed.
     """
 
     def __init__(
@@ -97,7 +98,9 @@ class Batches:
         noise: StateNoise | None = None,
         held_out: np.ndarray | None = None,
         rows: slice | None = None,
+        labels: Mapping[str, np.ndarray] | None = None,
     ):
+        self.labels = dict(labels or {})
         self.images, self.state, self.actions, self.starts = dict(images), state, actions, starts
         used = int(np.flatnonzero(token_mask.any(axis=0)).max(initial=0)) + 1
         self.tokens, self.token_mask = tokens[:, :used], token_mask[:, :used]
@@ -111,13 +114,15 @@ class Batches:
     def _check(self, lengths: np.ndarray) -> None:
         rows = {"state": len(self.state), "tokens": len(self.tokens), "sum of episode lengths": int(lengths.sum())}
         rows.update({f"images of {role}": len(frames) for role, frames in self.images.items()})
+        rows.update({f"labels.{name}": len(values) for name, values in self.labels.items()})
         wrong = [f"{name}: {count}" for name, count in rows.items() if count != self.frame_count]
         if wrong:
             raise ValueError(
                 f"the data set has {self.frame_count} actions but {', '.join(wrong)}; "
                 "convert the demos again and remove its frame cache"
             )
-        for name, values in (("actions", self.actions), ("state", self.state)):
+        labels = ((f"labels.{name}", values) for name, values in self.labels.items())
+        for name, values in (("actions", self.actions), ("state", self.state), *labels):
             bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
             if len(bad):
                 raise ValueError(
@@ -148,6 +153,7 @@ class Batches:
             "tokens": self.tokens[frames],
             "token_mask": self.token_mask[frames],
             "actions": self._relative(self.actions[chunk], frames),
+            **({"labels": {name: values[frames] for name, values in self.labels.items()}} if self.labels else {}),
         }
 
     def _relative(self, chunks: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -162,10 +168,11 @@ def prepare(
     *,
     held_out: np.ndarray | None = None,
     rows: slice | None = None,
+    labels: Sequence[str] = (),
 ) -> Batches:
     """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once.
 
-    `held_out` and `rows` as in Batches.
+    `held_out` and `rows` as in Batches; `labels`: which of the label columns the batches hold.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     with Progress("prepare frames", dataset.frame_count) as progress:
@@ -196,6 +203,7 @@ def prepare(
         noise=noise if std.any() else None,
         held_out=held_out,
         rows=rows,
+        labels={name: dataset.labels[name] for name in labels},
     )
 
 

@@ -149,10 +149,12 @@ def _write(folder: Path, items: dict[str, Any], progress: dict[str, Any], write_
 
 
 def _rest(state: TrainState, trainable: Tree | None) -> dict[str, Any]:
-    """What params/ does not hold: with EMA on, the raw trained leaves; the optimizer, the step, the key."""
+    """What params/ does not hold: with EMA on, the raw trained leaves; the heads of auxiliary losses, where there are
+    any; the optimizer, the step, the key."""
     raw = {"params": select(state.params, trainable)} if state.ema else {}
+    heads = {name: tree for name, tree in (("heads", state.heads), ("heads_ema", state.heads_ema)) if tree}
     key = jax.random.key_data(state.rng)
-    return {**raw, "opt_state": state.opt_state, "step": state.step, "rng": key}
+    return {**raw, **heads, "opt_state": state.opt_state, "step": state.step, "rng": key}
 
 
 def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tuple[TrainState, dict[str, Any]]:
@@ -169,6 +171,8 @@ def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tu
         ema=select(served, trainable) if like.ema else {},
         opt_state=rest["opt_state"],
         rng=jax.random.wrap_key_data(rest["rng"], impl=jax.random.key_impl(like.rng)),
+        heads=rest["heads"] if like.heads else {},
+        heads_ema=rest["heads_ema"] if like.heads_ema else {},
     )
     return state, json.loads((folder / "resume.json").read_text())
 
@@ -212,7 +216,7 @@ def _require_same(folder: Path, saved: Any, like: Any) -> None:
     path = sorted(found.items() ^ expected.items())[0][0]
     raise ValueError(
         f"{folder}: {path} is {found.get(path, 'absent')} in the checkpoint but {expected.get(path, 'absent')} in this "
-        "run; resume with the model, finetune, train.ema and optimizer settings that made it, or start another run"
+        "run; resume with the model, finetune, losses, train.ema and optimizer settings that made it, or start another run"
     )
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 
-def draw_curve(rows: Sequence[dict[str, Any]], path: Path, title: str = "") -> None:
-    """Loss (each step and smoothed, logarithmic) and learning rate over the steps, as PNG."""
+def draw_curve(rows: Sequence[dict[str, Any]], path: Path, title: str = "", losses: Sequence[str] = ()) -> None:
+    """Loss (each step and smoothed, logarithmic) and learning rate over the steps, as PNG; `losses`: names in the rows of
+    losses to draw beside "loss", smoothed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -22,7 +23,10 @@ def draw_curve(rows: Sequence[dict[str, Any]], path: Path, title: str = "") -> N
     axes.plot(steps, loss, color="tab:blue", alpha=0.25, linewidth=0.8, label="loss, each step")
     width = max(1, len(rows) // 50)
     axes.plot(steps, smooth(loss, width), color="tab:blue", label=f"mean of the last {width}")
-    axes.set(xlabel="step", ylabel="flow-matching loss", yscale="log", title=title)
+    for name in losses:
+        values = np.array([row.get(name, np.nan) for row in rows])
+        axes.plot(steps, smooth(values, width), linewidth=1.0, label=name.replace("_", " "))
+    axes.set(xlabel="step", ylabel="loss" if losses else "flow-matching loss", yscale="log", title=title)
     axes.grid(alpha=0.3)
     right = axes.twinx()
     right.plot(steps, [row["lr"] for row in rows], color="tab:orange", linewidth=0.8, label="learning rate")

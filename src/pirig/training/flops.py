@@ -13,8 +13,9 @@ from typing import Any
 
 from pirig.models.layout import flatten, leaf_specs
 from pirig.models.sizes import ModelConfig
+from pirig.models.towers.door import tower_named
 
-VECTORS = ("bias", "scale", "pos_embedding", "input_embedding")  # leaves that are no matrix product
+VECTORS = ("bias", "scale", "input_embedding")  # leaves that are no matrix product
 PREFIX, SUFFIX, VISION = "prefix", "suffix", "vision"
 
 # Dense bfloat16 with float32 sums, FLOP/s, from the vendors' data sheets; by a part of JAX's device_kind.
@@ -55,14 +56,16 @@ def suffix_tokens(config: ModelConfig, shape: Shape) -> int:
 def sample_cost(config: ModelConfig, shape: Shape, trainable: dict[str, Any] | None = None) -> SampleCost:
     """`trainable`: tree of bool as for training; None: every leaf trains."""
     mask = None if trainable is None else flatten(trainable)
-    forward, weights, trains = {}, 0.0, {PREFIX: False, SUFFIX: True, VISION: False}
-    forward = _attention(config, shape)
+    weights, trains = 0.0, {PREFIX: False, SUFFIX: True, VISION: False}
+    forward, by_leaf = _attention(config, shape), _vision(config, shape)
     for path, leaf in leaf_specs(config).items():
-        part, trained = _part(path), mask is None or bool(mask[path])
+        part, trained = _part(path, config), mask is None or bool(mask[path])
         trains[part] |= trained and "input_embedding" not in path
-        flops = 2.0 * _rows(path, config, shape) * math.prod(leaf.shape)
-        forward[part] += flops
-        weights += flops if trained else 0.0
+        products = (
+            by_leaf.get(path, 0.0) if part == VISION else 2.0 * _rows(path, config, shape) * math.prod(leaf.shape)
+        )
+        forward[part] += products
+        weights += products if trained else 0.0
     trains[PREFIX] |= trains[VISION] or mask is None
     inputs = sum(forward[part] for part in forward if trains[part])
     inputs += sum(
@@ -72,20 +75,25 @@ def sample_cost(config: ModelConfig, shape: Shape, trainable: dict[str, Any] | N
     return SampleCost(total, total + inputs + weights, prefix_tokens(config, shape) + suffix_tokens(config, shape))
 
 
-def _part(path: str) -> str:
-    if path.startswith("PaliGemma/img/"):
+def _vision(config: ModelConfig, shape: Shape) -> dict[str, float]:
+    """The tower's FLOPs by leaf of the model, of all cameras; under "" those without a leaf."""
+    tower = tower_named(config.tower)
+    of_an_image = tower.flops(config.image, config.vlm.width)
+    return {f"{tower.root}/{path}" if path else "": shape.cameras * flops for path, flops in of_an_image.items()}
+
+
+def _part(path: str, config: ModelConfig) -> str:
+    if tower_named(config.tower).holds(path):
         return VISION
     is_expert = any(word.endswith("_1") for word in path.split("/"))
     return SUFFIX if is_expert or not path.startswith("PaliGemma/") else PREFIX
 
 
 def _rows(path: str, config: ModelConfig, shape: Shape) -> float:
-    """How many tokens of a sample a leaf multiplies; 0 for what is no matrix product."""
+    """How many tokens of a sample a leaf of a transformer or of the heads multiplies; 0 for what is no matrix product."""
     if path.rsplit("/", 1)[-1] in VECTORS:
         return 0
-    part, actions = _part(path), shape.draws * config.action_horizon
-    if part == VISION:
-        return shape.cameras * config.image.tokens
+    part, actions = _part(path, config), shape.draws * config.action_horizon
     if part == PREFIX:  # only keys and values of the last layer are used
         live = 1.0 if "/kv_einsum" in path or "/qkv_einsum" in path else 1 - 1 / config.vlm.depth
         return prefix_tokens(config, shape) * live
@@ -97,12 +105,11 @@ def _rows(path: str, config: ModelConfig, shape: Shape) -> float:
 
 
 def _attention(config: ModelConfig, shape: Shape) -> dict[str, float]:
-    """FLOPs of the two products of attention, forward."""
+    """FLOPs of the two products of attention, and of what else has no leaf in the tower, forward."""
     prefix, suffix = prefix_tokens(config, shape), suffix_tokens(config, shape)
     heads = config.vlm.num_heads * config.vlm.head_dim
-    image = config.image
     return {
-        VISION: 4.0 * shape.cameras * image.depth * image.tokens**2 * image.width,
+        VISION: _vision(config, shape).get("", 0.0),
         PREFIX: 4.0 * (config.vlm.depth - 1) * prefix**2 * heads,
         SUFFIX: 4.0 * config.expert.depth * suffix * (prefix + suffix) * heads,
     }

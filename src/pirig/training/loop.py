@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from pirig.config.schema import TrainConfig
+from pirig.models.flow import FlowModel, flow_model
 from pirig.policies.assets import asset_writer, card_of
 from pirig.policies.card import PolicyCard, require_alike
 from pirig.runs.progress import newest_checkpoint
@@ -21,6 +22,7 @@ from pirig.training import checkpoints, processes
 from pirig.training.augment import augment
 from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
 from pirig.training.curve import draw_curve
+from pirig.training.losses import Losses, Weighted
 from pirig.training.memory import GB, compiled_bytes, device_limit, require_fits
 from pirig.training.meter import Meter
 from pirig.training.metrics import MetricsFile, Screen, Wandb, sample_sheet, save_sheets
@@ -28,11 +30,11 @@ from pirig.training.optimizer import Tree
 from pirig.training.sharding import Placement
 from pirig.training.step import (
     Batch,
-    FlowModel,
     TrainState,
     first_bad_leaf,
-    flow_model,
+    heads_to_measure,
     init_state,
+    inputs_of,
     make_loss,
     make_train_step,
     weights_to_serve,
@@ -97,21 +99,33 @@ def train(
     experiment: str = "",
     placement: Placement | None = None,
     held_out: Sequence[int] = (),
+    auxiliary: Mapping[str, Weighted] | None = None,
 ) -> TrainResult:
     """Train into `run_folder` up to `settings.steps`; with `resume`, from its newest checkpoint if it has one.
 
     `params`: weights to start from (None: fresh from the seed). `trainable`: tree of bool, False leaves are frozen.
     `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
-    `placement`: several devices (None: one). `held_out`: episodes that only validation sees.
+    `placement`: several devices (None: one). `held_out`: episodes that only validation sees. `auxiliary`: losses beside the
+    flow loss, by name.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
     _check(run_folder, settings, resume)
+    losses = Losses(model or flow_model(), auxiliary or {})
     held_out_frames = frames_of(held_out, dataset.lengths)
     rows = placement.own_rows(settings.batch_size) if placement else None
-    batches = prepare(pipeline, dataset, frames, BatchSettings.of(settings), held_out=held_out_frames, rows=rows)
+    batches = prepare(
+        pipeline,
+        dataset,
+        frames,
+        BatchSettings.of(settings),
+        held_out=held_out_frames,
+        rows=rows,
+        labels=losses.labels,
+    )
     if params is None:
         params = initial_params(settings, pipeline.model_config, model)
-    state = init_state(params, settings, _keys(settings)[0], trainable, placement)
+    heads = _fresh_heads(losses, settings, pipeline, batches, params)
+    state = init_state(params, settings, _keys(settings)[0], trainable, placement, heads)
     del params  # or the device would hold the weights twice
     position, seconds = 0, 0.0
     found = newest_checkpoint(run_folder) if resume else None
@@ -122,11 +136,18 @@ def train(
         position, seconds = _resume_point(found, progress, batches)
         _say(f"resumed from {found} at step {int(state.step)}")
     title = experiment or run_folder.name
-    run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, model, title, placement)
+    run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, losses, title, placement)
     if held_out:
-        seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, model or flow_model(), placement)
+        seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, losses, placement)
         run.validation, run.held_out = Validation(batches, *seen), list(held_out)
     return run.train(state, position, seconds, should_stop or (lambda: False))
+
+
+def _fresh_heads(losses: Losses, settings: TrainConfig, pipeline: Pipeline, batches: Batches, params: Tree) -> Tree:
+    sample = batches.gather(batches.used[:1])
+    labels = {name: values[batches.used] for name, values in batches.labels.items()}
+    key = jax.random.fold_in(initial_key(settings), 1)
+    return losses.init_heads(key, params, pipeline.model_config, inputs_of(sample, sample["images"]), labels)
 
 
 def _say(text: str) -> None:
@@ -183,7 +204,7 @@ class _Run:
     dataset: Dataset
     batches: Batches
     trainable: Tree | None
-    model: FlowModel | None
+    losses: Losses
     title: str
     placement: Placement | None = None
     validation: Validation | None = None
@@ -199,7 +220,7 @@ class _Run:
         self.meter = Meter(self.pipeline.model_config, self.batches, draws, self.trainable)
         self.metrics = MetricsFile(self.folder, first, writes)
         more = ("mfu",) if self.meter.knows_peak else ()
-        self.screen = Screen(self.settings.steps, self.settings.log_every, more) if writes else None
+        self.screen = Screen(self.settings.steps, self.settings.log_every, more, self.losses.names) if writes else None
         config = {**dataclasses.asdict(self.settings), "model": dataclasses.asdict(self.pipeline.model_config)}
         self.wandb = Wandb(self.settings.wandb if writes else "disabled", self.settings.project, self.folder, config)
         self.started_s = time.monotonic() - seconds
@@ -249,7 +270,7 @@ class _Run:
         """The step as a program for these shapes. Raises ValueError where the device has too little memory for it."""
         _say(f"training {self.settings.steps - int(state.step)} steps; the first one compiles")
         shardings = (self.placement.tree(state), self.placement.copied) if self.placement else None
-        options: dict[str, Any] = {"trainable": self.trainable, "model": self.model, "shardings": shardings}
+        options: dict[str, Any] = {"trainable": self.trainable, "losses": self.losses, "shardings": shardings}
         step = make_train_step(self.pipeline.model_config, self.settings, **options)
         compiled = step.lower(state, batch).compile()
         needed = compiled_bytes(compiled)
@@ -262,15 +283,17 @@ class _Run:
         """The held-out numbers at every train.validate_every-th step and at the last; else {}."""
         if self.validation is None or (done % self.settings.validate_every and done < self.settings.steps):
             return {}
-        found = self.validation.measure(weights_to_serve(state, self.trainable))
+        found = self.validation.measure(weights_to_serve(state, self.trainable), heads_to_measure(state))
         error = f", actions off by {found['action_error']:.4f}" if "action_error" in found else ""
-        _say(f"step {done}: held-out loss {found['validation_loss']:.4f}{error}")
+        parts = (name for name in found if name.startswith("validation_") and name != "validation_loss")
+        more = "".join(f", {name.removeprefix('validation_').replace('_', ' ')} {found[name]:.4g}" for name in parts)
+        _say(f"step {done}: held-out loss {found['validation_loss']:.4f}{error}{more}")
         return found
 
     def _record(self, done: int, values: dict[str, float], loader_s: float, step_s: float, more: dict) -> None:
         row = {
             "step": done,
-            **{name: values[name] for name in ("loss", "grad_norm", "param_norm", "lr")},
+            **{name: values[name] for name in ("loss", *self.losses.names, "grad_norm", "param_norm", "lr")},
             "samples_per_s": round(self.settings.batch_size / step_s, 3),
             "step_s": round(step_s, 6),
             "loader_s": round(loader_s, 6),
@@ -300,7 +323,7 @@ class _Run:
         }
         saved = self.saver.save(state, progress)
         if self.metrics.rows and processes.is_first():
-            draw_curve(self.metrics.rows, self.folder / CURVE_FILE, self.title)
+            draw_curve(self.metrics.rows, self.folder / CURVE_FILE, self.title, self.losses.names)
         return saved
 
     def _show_samples(self, position: int) -> None:
@@ -316,7 +339,7 @@ class _Run:
         """The update was not applied, so `state` is the one that met the bad batch; `rows` are this process's of it."""
         step = int(state.step)
         where = first_bad_leaf(
-            state, batch, make_loss(self.pipeline.model_config, self.settings, self.model), self.trainable
+            state, batch, make_loss(self.pipeline.model_config, self.settings, self.losses), self.trainable
         )
         part = f"_{jax.process_index()}" if jax.process_count() > 1 else ""
         dump = self.folder / "diverged" / f"batch_{step}{part}.npz"

@@ -1,7 +1,7 @@
 """How much device memory a training needs, before it starts: exact for the state, a formula for the activations.
 
 Activations per device, for R rows at a time, bytes b per number of the compute type, T tokens of width D and MLP width F,
-N heads of size H over S keys; a layer keeps  W = T (8 D + 3 F + 4 N H) b + N T S (4 + b):
+N heads of size H over S keys; a layer keeps  W = T (8 D + 3 F + 4 N H) b + N T S (4 + b), the tower's what it says itself:
   with remat      every layer's input (T D b), the VLM's cache, and two W of the largest layer
   without remat   every layer's W
 plus the images as float32, twice (augmentation). The step's own figure (XLA's buffers) replaces it once compiled.
@@ -18,8 +18,10 @@ import jax
 import jax.numpy as jnp
 
 from pirig.config.schema import TrainConfig
+from pirig.models.layers import layer_bytes
 from pirig.models.layout import flatten, leaf_specs
-from pirig.models.sizes import ModelConfig
+from pirig.models.sizes import ModelConfig, TransformerConfig
+from pirig.models.towers.door import Activations, tower_named
 from pirig.training.flops import Shape, prefix_tokens, suffix_tokens
 from pirig.training.sharding import MIN_BYTES, split_axis
 
@@ -75,32 +77,24 @@ def estimate(
 
 def _activations(config: ModelConfig, shape: Shape) -> float:
     """Bytes of one row."""
-    item = jnp.dtype(config.compute_dtype).itemsize
-    image, vlm, expert = config.image, config.vlm, config.expert
-    pixels, prefix, suffix = image.tokens, prefix_tokens(config, shape), suffix_tokens(config, shape)
-    kept = {
-        "vision": shape.cameras
-        * _layer(pixels, image.width, image.mlp_dim, image.width, image.num_heads, pixels, item),
-        "prefix": _layer(prefix, vlm.width, vlm.mlp_dim, vlm.num_heads * vlm.head_dim, vlm.num_heads, prefix, item),
-        "suffix": _layer(
-            suffix, expert.width, expert.mlp_dim, vlm.num_heads * vlm.head_dim, vlm.num_heads, prefix + suffix, item
-        ),
-    }
-    depth = {"vision": image.depth, "prefix": vlm.depth, "suffix": expert.depth}
+    item, vlm = jnp.dtype(config.compute_dtype).itemsize, config.vlm
+    prefix, suffix = prefix_tokens(config, shape), suffix_tokens(config, shape)
+    image = tower_named(config.tower).activations(config.image, item)
+    parts = (
+        Activations(*(shape.cameras * size for size in (image.kept, image.inputs, image.largest))),
+        _stack(vlm, prefix, prefix, item),
+        _stack(config.expert, suffix, prefix + suffix, item),
+    )
     if not config.remat:
-        return sum(kept[name] * depth[name] for name in kept)
-    width = {
-        "vision": shape.cameras * pixels * image.width,
-        "prefix": prefix * vlm.width,
-        "suffix": suffix * expert.width,
-    }
-    inputs = sum(width[name] * depth[name] * item for name in width)
+        return sum(part.kept for part in parts)
     cache = 2 * 2 * vlm.depth * vlm.num_kv_heads * vlm.head_dim * prefix * item  # and its gradient
-    return inputs + cache + 2 * max(kept.values())
+    return sum(part.inputs for part in parts) + cache + 2 * max(part.largest for part in parts)
 
 
-def _layer(tokens: int, width: int, mlp: int, attention: int, heads: int, keys: int, item: int) -> float:
-    return tokens * (8 * width + 3 * mlp + 4 * attention) * item + heads * tokens * keys * (4 + item)
+def _stack(stack: TransformerConfig, tokens: int, keys: int, item: int) -> Activations:
+    width, heads = stack.width, stack.num_heads
+    layer = layer_bytes(tokens, width, stack.mlp_dim, heads * stack.head_dim, heads, keys, item)
+    return Activations(layer * stack.depth, tokens * width * stack.depth * item, layer)
 
 
 def compiled_bytes(compiled: Any) -> int | None:

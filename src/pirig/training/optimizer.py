@@ -59,16 +59,17 @@ def merge(left: Tree, right: Tree) -> Tree:
     return merged
 
 
-def lora_trainable(params: Tree, *, vlm_lora: bool, expert_lora: bool, vision: bool = True) -> Tree:
+def lora_trainable(params: Tree, *, vlm_lora: bool, expert_lora: bool, frozen_below: str | None = None) -> Tree:
     """Tree of bool (True: trained) by openpi's freeze rule: of a language stack with LoRA only the LoRA leaves train.
 
-    The action expert's leaves are those under llm with "_1" in their path. `vision` False freezes SigLIP too.
+    The action expert's leaves are those under llm with "_1" in their path. `frozen_below`: a path, such as the vision
+    tower's, whose leaves are frozen too.
     """
 
     def trains(path: tuple, leaf: Any) -> bool:
         name = path_name(path)
         if "llm" not in name:
-            return vision or "/img/" not in name
+            return frozen_below is None or not name.startswith(f"{frozen_below}/")
         return "lora" in name or not (expert_lora if "_1" in name else vlm_lora)
 
     return jax.tree_util.tree_map_with_path(trains, params)

@@ -12,6 +12,7 @@ from pirig.config.schema import Config, TrainConfig
 from pirig.datasets.lerobot_read import Dataset
 from pirig.models.layout import param_shapes
 from pirig.models.sizes import ModelConfig
+from pirig.models.towers.door import tower_named
 from pirig.runs.progress import newest_checkpoint
 from pirig.training.loop import initial_key
 from pirig.training.memory import GB, device_limit, estimate, require_fits
@@ -27,8 +28,9 @@ def trainable_of(config: ModelConfig, *, freeze_vision: bool) -> Tree | None:
     vlm_lora, expert_lora = config.vlm.lora is not None, config.expert.lora is not None
     if not (vlm_lora or expert_lora or freeze_vision):
         return None
+    frozen_below = tower_named(config.tower).root if freeze_vision else None
     return lora_trainable(
-        param_shapes(config), vlm_lora=vlm_lora, expert_lora=expert_lora, vision=not freeze_vision
+        param_shapes(config), vlm_lora=vlm_lora, expert_lora=expert_lora, frozen_below=frozen_below
     )  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,36 +12,16 @@ import numpy as np
 import optax
 
 from pirig.config.schema import TrainConfig
+from pirig.models.flow import FlowModel, ModelInputs, flow_model
 from pirig.training.augment import augment, to_unit_range
+from pirig.training.losses import Losses
 from pirig.training.optimizer import Tree, kernel_norm, make_optimizer, merge, select
 from pirig.training.schedules import Schedule, make_schedule
 from pirig.training.sharding import Placement
 
 Batch = dict[str, Any]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions
 Metrics = dict[str, jax.Array]
-
-
-class FlowModel(NamedTuple):
-    """The functions of a model that training needs; `flow_model()` gives those of pi0 and pi0.5.
-
-    init_params(key, model_config) -> tree; compute_loss(params, model_config, observation, actions, *, noise,
-    flow_time) -> [B, A], or [K, B, A] for K draws; draw_noise_and_time(key, action_shape) -> (noise, flow_time);
-    observation: a NamedTuple type with images, image_masks, state, tokens, token_mask;
-    sample_actions(params, model_config, observation, *, noise, steps) -> [B, A, J], None where a model has none.
-    """
-
-    init_params: Callable[..., Tree]
-    compute_loss: Callable[..., jax.Array]
-    draw_noise_and_time: Callable[..., tuple[jax.Array, jax.Array]]
-    observation: Any
-    sample_actions: Callable[..., jax.Array] | None = None
-
-
-def flow_model() -> FlowModel:
-    from pirig.models import pi0
-    from pirig.models.scratch import fresh_params
-
-    return FlowModel(fresh_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.Observation, pi0.sample_actions)
+HEADS = "heads"  # where the heads stand among what the optimizer sees
 
 
 @jax.tree_util.register_dataclass
@@ -49,7 +29,8 @@ def flow_model() -> FlowModel:
 class TrainState:
     """Everything that training changes. `ema` and `opt_state` cover the trained leaves only; `ema` is {} when off.
 
-    `step` counts the updates made, `rng` is the run's key: step i uses fold_in(rng, i).
+    `step` counts the updates made, `rng` is the run's key: step i uses fold_in(rng, i). `heads` are those of the auxiliary
+    losses, by their names, and `heads_ema` as `ema`: no policy has them.
     """
 
     step: jax.Array
@@ -57,6 +38,8 @@ class TrainState:
     ema: Tree
     opt_state: Any
     rng: jax.Array
+    heads: Tree = field(default_factory=dict)
+    heads_ema: Tree = field(default_factory=dict)
 
 
 def schedule_of(settings: TrainConfig) -> Schedule:
@@ -78,24 +61,45 @@ def init_state(
     rng: jax.Array,
     trainable: Tree | None = None,
     placement: Placement | None = None,
+    heads: Tree | None = None,
 ) -> TrainState:
     """The state before the first step. The arrays are copied: the step donates its state."""
+    heads = heads or {}
     if placement is None:
-        params = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
-        return _first_state(params, settings, jnp.copy(rng), trainable)
+        params, heads = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (params, heads))
+        return _first_state(params, heads, settings, jnp.copy(rng), trainable)
     kind, key = jax.random.key_impl(rng), np.asarray(jax.random.key_data(rng))
 
-    def build(params: Tree, key: jax.Array) -> TrainState:
-        return _first_state(params, settings, jax.random.wrap_key_data(key, impl=kind), trainable)
+    def build(params: Tree, heads: Tree, key: jax.Array) -> TrainState:
+        return _first_state(params, heads, settings, jax.random.wrap_key_data(key, impl=kind), trainable)
 
-    like = jax.eval_shape(build, params, key)
-    return jax.jit(build, out_shardings=placement.tree(like))(placement.put(params), key)
+    like = jax.eval_shape(build, params, heads, key)
+    return jax.jit(build, out_shardings=placement.tree(like))(placement.put(params), placement.put(heads), key)
 
 
-def _first_state(params: Tree, settings: TrainConfig, rng: jax.Array, trainable: Tree | None) -> TrainState:
+def _first_state(
+    params: Tree, heads: Tree, settings: TrainConfig, rng: jax.Array, trainable: Tree | None
+) -> TrainState:
     trained = select(params, trainable)
-    ema = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), trained) if settings.ema else {}
-    return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer_of(settings).init(trained), rng)
+    ema, heads_ema = (
+        jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (trained, heads)) if settings.ema else ({}, {})
+    )
+    opt_state = optimizer_of(settings).init(_with_heads(trained, heads))
+    return TrainState(jnp.zeros((), jnp.int32), params, ema, opt_state, rng, heads, heads_ema)
+
+
+def _with_heads(trained: Tree, heads: Tree) -> Tree:
+    """What the optimizer sees, and its gradient: a run without heads has none in its optimizer's state either."""
+    return {**trained, HEADS: heads} if heads else trained
+
+
+def _without_heads(tree: Tree) -> tuple[Tree, Tree]:
+    return {name: part for name, part in tree.items() if name != HEADS}, tree.get(HEADS, {})
+
+
+def heads_to_measure(state: TrainState) -> Tree:
+    """The heads that belong to `weights_to_serve`."""
+    return state.heads_ema or state.heads
 
 
 def weights_to_serve(state: TrainState, trainable: Tree | None = None) -> Tree:
@@ -103,12 +107,17 @@ def weights_to_serve(state: TrainState, trainable: Tree | None = None) -> Tree:
     return merge(state.ema, select(state.params, trainable, keep=False)) if state.ema else state.params
 
 
+def inputs_of(batch: Batch, images: dict[str, jax.Array]) -> ModelInputs:
+    """A batch's part that the model is fed, with these images in place of its own."""
+    return ModelInputs(images, *(batch[name] for name in ModelInputs._fields if name != "images"))
+
+
 def make_inputs(
     settings: TrainConfig, model: FlowModel
-) -> Callable[[Batch, jax.Array], tuple[Any, jax.Array, jax.Array, jax.Array]]:
-    """inputs(batch, key) -> (observation, actions, noise, flow time): augmentation and the draws of one step."""
+) -> Callable[[Batch, jax.Array], tuple[ModelInputs, jax.Array, jax.Array, jax.Array]]:
+    """inputs(batch, key) -> (model inputs, actions, noise, flow time): augmentation and the draws of one step."""
 
-    def inputs(batch: Batch, key: jax.Array) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
+    def inputs(batch: Batch, key: jax.Array) -> tuple[ModelInputs, jax.Array, jax.Array, jax.Array]:
         augment_key = jax.random.split(key, 3)[0]  # openpi's split: preprocess, noise, time
         if settings.augment:
             images = augment(augment_key, batch["images"], settings.shift_px)
@@ -116,62 +125,74 @@ def make_inputs(
             images = {role: to_unit_range(image) for role, image in batch["images"].items()}
         draws = () if settings.flow_samples == 1 else (settings.flow_samples,)
         noise, flow_time = model.draw_noise_and_time(key, (*draws, *batch["actions"].shape))
-        others = {name: batch[name] for name in model.observation._fields if name != "images"}
-        return model.observation(images=images, **others), batch["actions"], noise, flow_time
+        return inputs_of(batch, images), batch["actions"], noise, flow_time
 
     return inputs
 
 
-def make_loss(
-    model_config: Any, settings: TrainConfig, model: FlowModel | None = None
-) -> Callable[[Tree, Batch, jax.Array], jax.Array]:
-    """loss(params, batch, key) -> scalar: augmentation, draws of noise and time, mean flow-matching loss.
+Parts = dict[str, jax.Array]
+Loss = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Parts]]
 
-    With `flow_samples` above 1 each observation meets that many draws and is encoded once.
+
+def make_loss(model_config: Any, settings: TrainConfig, losses: Losses | None = None) -> Loss:
+    """loss(params, heads, batch, key) -> (total, parts): augmentation, draws of noise and time, means over the batch.
+
+    With `flow_samples` above 1 each sample meets that many draws and is encoded once. `losses` None: the flow loss alone.
     """
-    model = model or flow_model()
-    inputs, compute_loss = make_inputs(settings, model), model.compute_loss
+    losses = losses or Losses(flow_model())
+    inputs = make_inputs(settings, losses.flow)
 
-    def loss(params: Tree, batch: Batch, key: jax.Array) -> jax.Array:
-        observation, actions, noise, flow_time = inputs(batch, key)
-        losses = compute_loss(params, model_config, observation, actions, noise=noise, flow_time=flow_time)
-        return losses.mean()
+    def loss(params: Tree, heads: Tree, batch: Batch, key: jax.Array) -> tuple[jax.Array, Parts]:
+        seen, actions, noise, flow_time = inputs(batch, key)
+        labels, draws = batch.get("labels", {}), {"noise": noise, "flow_time": flow_time}
+        return losses.total(params, heads, model_config, seen, actions, labels, **draws)
 
     return loss
 
 
-LossAndGradient = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Tree]]
+LossAndGradient = Callable[[Tree, Tree, Batch, jax.Array], tuple[Parts, Tree]]
 
 
-def make_gradient(model_config: Any, settings: TrainConfig, model: FlowModel | None = None) -> LossAndGradient:
-    """gradient(trained, frozen, batch, key) -> (loss, gradient of the trained leaves).
+def make_gradient(model_config: Any, settings: TrainConfig, losses: Losses | None = None) -> LossAndGradient:
+    """gradient(trained, frozen, batch, key) -> (parts of the loss, gradient); `trained` and it hold the heads too.
 
     With settings.accumulate above 1 the batch goes through in so many parts, one after the other: part i is rows i,
     i + N, ... (so every device works on each part), with the augmentation and draws of the whole batch. The result is
     the large batch's but for the order of summation. The augmented images of the whole batch are held as float32.
     """
-    model = model or flow_model()
+    losses = losses or Losses(flow_model())
     if settings.accumulate == 1:
-        loss = make_loss(model_config, settings, model)
-        return lambda trained, frozen, batch, key: jax.value_and_grad(
-            lambda tree: loss(merge(tree, frozen), batch, key)
-        )(trained)
-    inputs, compute_loss, parts = make_inputs(settings, model), model.compute_loss, settings.accumulate
+        loss = make_loss(model_config, settings, losses)
 
-    def gradient(trained: Tree, frozen: Tree, batch: Batch, key: jax.Array) -> tuple[jax.Array, Tree]:
-        observation, actions, noise, flow_time = inputs(batch, key)
+        def whole(trained: Tree, frozen: Tree, batch: Batch, key: jax.Array) -> tuple[Parts, Tree]:
+            def of(tree: Tree) -> tuple[jax.Array, Parts]:
+                own, heads = _without_heads(tree)
+                return loss(merge(own, frozen), heads, batch, key)
+
+            (_, parts), gradient = jax.value_and_grad(of, has_aux=True)(trained)
+            return parts, gradient
+
+        return whole
+    inputs, parts = make_inputs(settings, losses.flow), settings.accumulate
+
+    def gradient(trained: Tree, frozen: Tree, batch: Batch, key: jax.Array) -> tuple[Parts, Tree]:
+        seen, actions, noise, flow_time = inputs(batch, key)
         draws_axis = noise.ndim - 3  # the batch axis: after that of several draws
-        per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), (observation, actions))
+        per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), (seen, actions, batch.get("labels", {})))
         per_draw = jax.tree.map(lambda x: _in_parts(x, parts, draws_axis), (noise, flow_time))
 
-        def part_loss(tree: Tree, part: Any) -> jax.Array:
-            (seen, chunk), (noisy, time) = part
-            return compute_loss(merge(tree, frozen), model_config, seen, chunk, noise=noisy, flow_time=time).mean()
+        def part_loss(tree: Tree, part: Any) -> tuple[jax.Array, Parts]:
+            (seen, chunk, labels), (noisy, time) = part
+            own, heads = _without_heads(tree)
+            draws = {"noise": noisy, "flow_time": time}
+            return losses.total(merge(own, frozen), heads, model_config, seen, chunk, labels, **draws)
 
-        def add(sums: tuple[jax.Array, Tree], part: Any) -> tuple[tuple[jax.Array, Tree], None]:
-            return jax.tree.map(jnp.add, sums, jax.value_and_grad(part_loss)(trained, part)), None
+        def add(sums: tuple[Parts, Tree], part: Any) -> tuple[tuple[Parts, Tree], None]:
+            (_, found), gradient = jax.value_and_grad(part_loss, has_aux=True)(trained, part)
+            return jax.tree.map(jnp.add, sums, (found, gradient)), None
 
-        zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, trained))
+        names = ["loss", *losses.names]
+        zeros = ({name: jnp.zeros(()) for name in names}, jax.tree.map(jnp.zeros_like, trained))
         sums, _ = jax.lax.scan(add, zeros, (per_row, per_draw))
         return jax.tree.map(lambda total: total / parts, sums)
 
@@ -189,44 +210,44 @@ def make_train_step(
     settings: TrainConfig,
     *,
     trainable: Tree | None = None,
-    model: FlowModel | None = None,
+    losses: Losses | None = None,
     shardings: tuple[TrainState, Any] | None = None,
 ) -> Any:
     """step(state, batch) -> (state, metrics), jitted; the state given is donated.
 
     An update whose loss or gradient is not finite is not applied: the state comes back as it was, step number
-    included, and the caller sees it in metrics["finite"]. Metrics: loss, grad_norm (before clipping), param_norm
-    (kernels after the update), lr, finite. `shardings`: those of the state, and the one of the metrics.
+    included, and the caller sees it in metrics["finite"]. Metrics: loss (the flow's), total_loss and <name>_loss where
+    there are auxiliary losses, grad_norm (before clipping), param_norm (kernels after the update), lr, finite.
+    `shardings`: those of the state, and the one of the metrics.
     """
-    gradient = make_gradient(model_config, settings, model)
+    gradient = make_gradient(model_config, settings, losses)
     optimizer, schedule = optimizer_of(settings), schedule_of(settings)
+
+    def averaged(old: Tree, new: Tree) -> Tree:
+        return jax.tree.map(lambda old, new: settings.ema * old + (1 - settings.ema) * new, old, new) if old else {}
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         trained, frozen = select(state.params, trainable), select(state.params, trainable, keep=False)
+        optimised = _with_heads(trained, state.heads)
         key = jax.random.fold_in(state.rng, state.step)
-        value, grads = gradient(trained, frozen, batch, key)
+        parts, grads = gradient(optimised, frozen, batch, key)
         grad_norm = optax.global_norm(grads)
-        updates, opt_state = optimizer.update(grads, state.opt_state, trained)
-        moved = optax.apply_updates(trained, updates)
-        ema = (
-            jax.tree.map(lambda old, new: settings.ema * old + (1 - settings.ema) * new, state.ema, moved)
-            if state.ema
-            else {}
-        )
-        finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
-        params = merge(moved, frozen)
-        after = TrainState(state.step + 1, params, ema, opt_state, state.rng)
-        step, params, ema, opt_state = jax.tree.map(
+        updates, opt_state = optimizer.update(grads, state.opt_state, optimised)
+        moved, heads = _without_heads(optax.apply_updates(optimised, updates))
+        ema, heads_ema = averaged(state.ema, moved), averaged(state.heads_ema, heads)
+        finite = jnp.isfinite(parts.get("total_loss", parts["loss"])) & jnp.isfinite(grad_norm)
+        after = TrainState(state.step + 1, merge(moved, frozen), ema, opt_state, state.rng, heads, heads_ema)
+        step, params, ema, opt_state, heads, heads_ema = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old), _moving(after), _moving(state)
         )
         metrics = {
-            "loss": value,
+            **parts,
             "grad_norm": grad_norm,
             "param_norm": kernel_norm(after.params),
             "lr": schedule(state.step),
             "finite": finite,
         }
-        return TrainState(step, params, ema, opt_state, state.rng), metrics
+        return TrainState(step, params, ema, opt_state, state.rng, heads, heads_ema), metrics
 
     if shardings is None:
         return jax.jit(train_step, donate_argnums=0)
@@ -234,21 +255,24 @@ def make_train_step(
 
 
 def _moving(state: TrainState) -> tuple:
-    return state.step, state.params, state.ema, state.opt_state
+    return state.step, state.params, state.ema, state.opt_state, state.heads, state.heads_ema
 
 
-def first_bad_leaf(
-    state: TrainState, batch: Batch, loss: Callable[[Tree, Batch, jax.Array], jax.Array], trainable: Tree | None = None
-) -> str:
-    """Where the first number that is not finite lies: batch, parameters, optimizer state, loss or gradient."""
+def first_bad_leaf(state: TrainState, batch: Batch, loss: Loss, trainable: Tree | None = None) -> str:
+    """Where the first number that is not finite lies: batch, parameters, heads, optimizer state, loss or gradient."""
     trained, frozen = select(state.params, trainable), select(state.params, trainable, keep=False)
-    for name, tree in (("batch", batch), ("params", state.params), ("opt_state", state.opt_state)):
+    trees = (("batch", batch), ("params", state.params), (HEADS, state.heads), ("opt_state", state.opt_state))
+    for name, tree in trees:
         found = _bad_path(tree)
         if found:
             return f"{name}/{found}"
     key = jax.random.fold_in(state.rng, state.step)
-    _, grads = jax.jit(jax.value_and_grad(lambda tree: loss(merge(tree, frozen), batch, key)))(trained)
-    found = _bad_path(grads)
+
+    def total(tree: Tree) -> jax.Array:
+        own, heads = _without_heads(tree)
+        return loss(merge(own, frozen), heads, batch, key)[0]
+
+    found = _bad_path(jax.jit(jax.grad(total))(_with_heads(trained, state.heads)))
     return f"gradient of {found}" if found else "the loss alone (its gradient is finite)"
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from pirig.config.schema import TrainConfig
 from pirig.training.augment import to_unit_range
 from pirig.training.batches import Batches
+from pirig.training.losses import Losses
 from pirig.training.optimizer import Tree
 from pirig.training.sharding import Placement
-from pirig.training.step import Batch, FlowModel
+from pirig.training.step import Batch, inputs_of
 
 if TYPE_CHECKING:
     from pirig.transforms.pipeline import Pipeline
@@ -47,7 +48,7 @@ def frames_of(episodes: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
 
 
 class Validation:
-    """`measure(params)` on up to settings.validation_frames frames spread evenly over the held-out episodes.
+    """`measure(params, heads)` on up to settings.validation_frames frames spread evenly over the held-out episodes.
 
     `actions_raw` f32 [N, action_dim], `state_raw` f32 [N, state_dim]: the data set's, in the simulator's units.
     """
@@ -60,7 +61,7 @@ class Validation:
         state_raw: np.ndarray,
         frames: np.ndarray,
         settings: TrainConfig,
-        model: FlowModel,
+        losses: Losses,
         placement: Placement | None = None,
     ):
         self.batches, self.pipeline, self.placement = batches, pipeline, placement
@@ -68,24 +69,26 @@ class Validation:
         count = min(settings.validation_frames, len(frames))
         self.frames = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
         options: dict[str, Any] = {} if placement is None else {"out_shardings": placement.copied}
-        self._both = jax.jit(_make_both(model, pipeline.model_config), **options)
+        self._all = jax.jit(_make_all(losses, pipeline.model_config), **options)
 
-    def measure(self, params: Tree) -> dict[str, float]:
-        """validation_loss; action_error and action_error_<i>: mean |predicted - demonstrated| over the chunk's real
-        steps, in the simulator's units (over all dims, and of dim i)."""
-        loss = weight = 0.0
+    def measure(self, params: Tree, heads: Tree) -> dict[str, float]:
+        """validation_loss (the flow's), validation_<name>_loss and validation_<name>_<number> of auxiliary losses;
+        action_error and action_error_<i>: mean |predicted - demonstrated| over the chunk's real steps, in the simulator's
+        units (over all dims, and of dim i). Means over the frames."""
+        sums: dict[str, float] = {}
         errors, steps = np.zeros(self.pipeline.contract.action_dim), 0
         size = self.batches.batch_size
         for start in range(0, len(self.frames), size):
             frames = self.frames[start : start + size]
             padded = np.concatenate([frames, np.repeat(frames[-1:], size - len(frames))])
-            losses, chunk = self._both(params, self._rows(padded), jax.random.key_data(jax.random.key(KEY + start)))
-            loss += float(np.asarray(losses)[: len(frames)].mean(axis=-1).sum())
-            weight += len(frames)
+            key_data = jax.random.key_data(jax.random.key(KEY + start))
+            measured, chunk = self._all(params, heads, self._rows(padded), key_data)
+            for name, rows in measured.items():
+                sums[name] = sums.get(name, 0.0) + float(_per_frame(np.asarray(rows)[: len(frames)]).sum())
             if chunk is not None:
                 wrong, real = self._wrong(np.asarray(chunk)[: len(frames)], frames)
                 errors, steps = errors + wrong, steps + real
-        found = {"validation_loss": loss / weight}
+        found = {f"validation_{name}": total / len(self.frames) for name, total in sums.items()}
         if steps:
             mean = errors / steps
             found |= {"action_error": float(mean.mean()), **{f"action_error_{i}": float(e) for i, e in enumerate(mean)}}
@@ -106,16 +109,26 @@ class Validation:
         return wrong.sum(axis=(0, 1)), int(real.sum())
 
 
-def _make_both(model: FlowModel, config: Any) -> Any:
-    def both(params: Tree, batch: Batch, key_data: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        """Losses [B, A] and, where the model samples, action chunks [B, A, J]; no augmentation."""
-        noise, flow_time = model.draw_noise_and_time(jax.random.wrap_key_data(key_data), batch["actions"].shape)
-        others = {name: batch[name] for name in model.observation._fields if name != "images"}
-        images = {role: to_unit_range(image) for role, image in batch["images"].items()}
-        observation, actions = model.observation(images=images, **others), batch["actions"]
-        losses = model.compute_loss(params, config, observation, actions, noise=noise, flow_time=flow_time)
-        if model.sample_actions is None:
-            return losses, None
-        return losses, model.sample_actions(params, config, observation, noise=jnp.asarray(noise), steps=FLOW_STEPS)
+def _per_frame(rows: np.ndarray) -> np.ndarray:
+    """[B] as it is, [B, A] its mean over A."""
+    return rows if rows.ndim == 1 else rows.mean(axis=-1)
 
-    return both
+
+def _make_all(losses: Losses, config: Any) -> Any:
+    model = losses.flow
+
+    def measure(
+        params: Tree, heads: Tree, batch: Batch, key_data: jax.Array
+    ) -> tuple[dict[str, jax.Array], jax.Array | None]:
+        """Per row: "loss" [B, A], the auxiliary losses' numbers [B]; where the model samples, action chunks [B, A, J]. No
+        augmentation."""
+        noise, flow_time = model.draw_noise_and_time(jax.random.wrap_key_data(key_data), batch["actions"].shape)
+        images = {role: to_unit_range(image) for role, image in batch["images"].items()}
+        inputs, actions = inputs_of(batch, images), batch["actions"]
+        flow = model.compute_loss(params, config, inputs, actions, noise=noise, flow_time=flow_time)
+        found = {"loss": flow, **losses.measure(params, heads, config, inputs, batch.get("labels", {}))}
+        if model.sample_actions is None:
+            return found, None
+        return found, model.sample_actions(params, config, inputs, noise=jnp.asarray(noise), steps=FLOW_STEPS)
+
+    return measure

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 
-def resize_with_pad(images: np.ndarray, px: int) -> np.ndarray:
-    """u8 [..., H, W, 3] -> u8 [..., px, px, 3]: the longer side becomes `px`, the rest is centred black border.
+def resize_with_pad(
+    images: UInt8[np.ndarray, "*lead height width 3"], px: int
+) -> UInt8[np.ndarray, "*lead {px} {px} 3"]:
+    """The longer side becomes `px`, the rest is centred black border.
 
     Bilinear with antialiasing, as openpi_client.image_tools (Apache-2.0) does it; equal-sized images pass untouched.
     """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from pirig.files.atomic import write_text
 
@@ -28,8 +29,8 @@ class NormStats:
     q99: np.ndarray | None = None
 
 
-def normalize(x: np.ndarray, stats: NormStats, kind: str) -> np.ndarray:
-    """[..., n] raw -> f64 [..., n]. With n below the stats' dim the first n statistics are used (openpi's rule).
+def normalize(x: Float[np.ndarray, "*lead n"], stats: NormStats, kind: str) -> Float[np.ndarray, "*lead n"]:
+    """Raw numbers -> the model's, f64. With n below the stats' dim the first n statistics are used (openpi's rule).
 
     Raises ValueError where n is larger than the stats' dim.
     """
@@ -41,7 +42,7 @@ def normalize(x: np.ndarray, stats: NormStats, kind: str) -> np.ndarray:
     return shifted * 2.0 - 1.0 if kind == "quantile" else shifted
 
 
-def unnormalize(x: np.ndarray, stats: NormStats, kind: str) -> np.ndarray:
+def unnormalize(x: Float[np.ndarray, "*lead n"], stats: NormStats, kind: str) -> Float[np.ndarray, "*lead n"]:
     """The inverse; numbers beyond the stats' dim pass (z-score: times 1 + 1e-6, as in openpi)."""
     offset, span = _offset_and_span(stats, kind)
     dim = min(x.shape[-1], len(offset))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 
-def pad_last(x: np.ndarray, dim: int) -> np.ndarray:
-    """[..., n] -> [..., dim] with zeros behind. Raises ValueError where n > dim: nothing is cut off silently."""
+def pad_last(x: Float[np.ndarray, "*lead n"], dim: int) -> Float[np.ndarray, "*lead {dim}"]:
+    """Zeros behind, up to `dim` numbers. Raises ValueError where n > dim: nothing is cut off silently."""
     missing = dim - x.shape[-1]
     if missing < 0:
         raise ValueError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from pirig.contract import Contract
 from pirig.transforms.normalize import NormStats, normalize, unnormalize
@@ -113,14 +114,22 @@ class Pipeline(Generic[ModelConfig]):
         states = states or [None]
         return max(int(self.tokenizer.encode(prompt, state)[1].sum()) for prompt in prompts for state in states)
 
-    def model_actions(self, actions_raw: np.ndarray, state_raw: np.ndarray) -> np.ndarray:
-        """Chunks [..., A, action_dim] in the arm's units, states [..., state_dim] at their first frames -> f32 [..., A, J]."""
+    def model_actions(
+        self,
+        actions_raw: Float[np.ndarray, "*lead action_horizon action_dim"],
+        state_raw: Float[np.ndarray, "*lead state_dim"],
+    ) -> Float32[np.ndarray, "*lead action_horizon {self.model_config.action_dim}"]:
+        """Chunks in the arm's units and the states at their first frames -> as the model learns them, padded."""
         return self._model_numbers(self.learned(actions_raw, state_raw), np.float32)
 
-    def env_actions(self, model_actions: np.ndarray, state_raw: np.ndarray) -> np.ndarray:
-        """[..., A, J] -> f32 [..., A, action_dim] in the arm's units (padding dropped, nothing clipped).
+    def env_actions(
+        self,
+        model_actions: Float[np.ndarray, "*lead action_horizon model_dim"],
+        state_raw: Float[np.ndarray, "*lead state_dim"],
+    ) -> Float32[np.ndarray, "*lead action_horizon {self.contract.action_dim}"]:
+        """The model's chunks in the arm's units (padding dropped, nothing clipped).
 
-        `state_raw` [..., state_dim]: of the observation that each chunk answers.
+        `state_raw`: of the observation that each chunk answers.
         """
         cut = np.asarray(model_actions)[..., : self.contract.action_dim]
         found = unnormalize(cut, self.stats["actions"], self.normalization)

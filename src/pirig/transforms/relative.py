@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,20 @@ def mask_of(counts: Sequence[int]) -> np.ndarray:
     return mask[: int(np.flatnonzero(mask).max(initial=-1)) + 1]
 
 
-def relative(actions: np.ndarray, state: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Chunks [..., A, n] of absolute targets minus the state [..., s] at their first frame, where `mask` says so."""
+def relative(
+    actions: Float[np.ndarray, "*lead horizon n"],
+    state: Float[np.ndarray, "*lead state_dim"],
+    mask: Bool[np.ndarray, " masked"],
+) -> Float[np.ndarray, "*lead horizon n"]:
+    """Chunks of absolute targets minus the state at their first frame, where `mask` says so."""
     return _moved(actions, state, mask, -1)
 
 
-def absolute(actions: np.ndarray, state: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def absolute(
+    actions: Float[np.ndarray, "*lead horizon n"],
+    state: Float[np.ndarray, "*lead state_dim"],
+    mask: Bool[np.ndarray, " masked"],
+) -> Float[np.ndarray, "*lead horizon n"]:
     """The inverse: what a policy gives for an observation whose state is `state`, as targets."""
     return _moved(actions, state, mask, 1)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from pirig.config.state_entries import state_entry
 
@@ -26,8 +27,8 @@ def build_state(entries: Sequence[str], source: Source, angle_center_rad: Sequen
     return np.concatenate(turned, axis=-1).astype(np.float32)
 
 
-def within_turn(angles_rad: np.ndarray, center_rad: Sequence[float]) -> np.ndarray:
-    """[..., n] -> the same positions of continuous joints, each number in [center - pi, center + pi); as is without one."""
+def within_turn(angles_rad: Float[np.ndarray, "*lead n"], center_rad: Sequence[float]) -> Float[np.ndarray, "*lead n"]:
+    """The same positions of continuous joints, each number in [center - pi, center + pi); as is without one."""
     if not len(center_rad):
         return angles_rad
     low = np.asarray(center_rad, np.float64) - np.pi

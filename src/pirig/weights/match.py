@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pirig.models.layout import flatten, leaf_specs
-from pirig.models.sizes import SIZES, LoraConfig, ModelConfig, VisionConfig
+from pirig.models.sizes import SIZES, LoraConfig, ModelConfig
+from pirig.models.towers import siglip
+from pirig.models.towers.door import tower_named
 
 Shapes = dict[str, tuple[int, ...]]  # by our path
 KIND_LEAVES = {"pi05": "time_mlp_in", "pi0": "action_time_mlp_in"}  # what the other kind lacks
@@ -49,7 +51,8 @@ def size_of(shapes: Shapes) -> str:
 
 
 def named_config(shapes: Shapes, size: str) -> ModelConfig:
-    """The ModelConfig of a named size with what the size leaves open taken from a checkpoint's shapes.
+    """The ModelConfig of a named size with what the size leaves open taken from a checkpoint's shapes; with SigLIP, as
+    all weights have that do not say themselves what they are.
 
     Raises WeightsError where `kind_of` does.
     """
@@ -61,7 +64,7 @@ def named_config(shapes: Shapes, size: str) -> ModelConfig:
         action_horizon=50,
         max_token_len=200,
         vocab_size=shapes.get("PaliGemma/llm/embedder/input_embedding", (base.vocab_size,))[0],
-        image=_image(shapes, base.image),
+        image=siglip.of_shapes(size, shapes),
         vlm=dataclasses.replace(base.vlm, lora=vlm_lora),
         expert=dataclasses.replace(base.expert, lora=expert_lora),
     )
@@ -76,6 +79,12 @@ def require_fits(shapes: Shapes, config: ModelConfig, source: str) -> None:
             f"{source}: these are {kind} weights: {KIND_LEAVES[asked]} is missing; choose model={kind} or {asked} weights"
         )
     expected = {path: leaf.shape for path, leaf in leaf_specs(config).items()}
+    tower = tower_named(config.tower)
+    if not any(tower.holds(path) for path in shapes):
+        raise WeightsError(
+            f"{source}: nothing is below {tower.root}, so these weights have another tower than tower={config.tower}; "
+            "choose the tower that they were trained with (openpi's have tower=siglip), or weights=scratch"
+        )
     wrong = [path for path in sorted(expected) if path in shapes and shapes[path] != expected[path]]
     if wrong:
         raise WeightsError(f"{source}: {_mismatch(shapes, expected, wrong)}")
@@ -144,9 +153,3 @@ def _lora(shapes: Shapes, suffix: str) -> LoraConfig | None:
     """The rank as stored; alpha is not in the weights, openpi's presets have alpha = rank."""
     shape = shapes.get(f"PaliGemma/llm/layers/mlp{suffix}/linear_lora_a")
     return LoraConfig(shape[-1], float(shape[-1])) if shape else None
-
-
-def _image(shapes: Shapes, base: VisionConfig) -> VisionConfig:
-    patch_px = shapes.get("PaliGemma/img/embedding/kernel", (base.patch_px,))[0]
-    tokens = shapes.get("PaliGemma/img/pos_embedding", (1, base.tokens))[1]
-    return dataclasses.replace(base, patch_px=patch_px, image_px=patch_px * round(tokens**0.5))

@@ -1,7 +1,11 @@
 // The curves of the ticked runs over each other, and the legend that switches each on and off.
-const CHARTS = [
+const USUAL = [
   ["loss", "Loss", true], ["validation_loss", "Held-out loss", true], ["grad_norm", "Gradient norm", true],
   ["lr", "Learning rate", false], ["samples_per_s", "Samples per second", false],
+];
+const PARTS = [...new Set(DATA.runs.flatMap((run) => Object.keys(run.curves)))].filter((name) => !USUAL.some(([usual]) => usual === name));
+const CHARTS = [
+  ...USUAL, ...PARTS.map((name) => [name, name.replace(/^validation_/, "held-out ").replaceAll("_", " "), true]),
 ].filter(([name]) => DATA.runs.some((run) => run.curves[name])).map((one) => new Chart(...one));
 const LEGEND_MOST = 60;
 

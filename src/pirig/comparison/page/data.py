@@ -10,7 +10,7 @@ import numpy as np
 
 from pirig.comparison.collect import Run
 from pirig.comparison.compare import Comparison, Row
-from pirig.comparison.curves import CURVES, Curve, coarser
+from pirig.comparison.curves import Curve, coarser
 from pirig.comparison.export import count_plain, finite, training_plain
 from pirig.comparison.statistics import compare_counts, rounded
 
@@ -61,7 +61,7 @@ def _run(run: Run, comparison: Comparison, buckets: int) -> dict[str, Any]:
         "state": run.state,
         **training_plain(row),
         "axes": axes,
-        "curves": {name: curves[name] for name in CURVES if name in curves},
+        "curves": curves,
         "data_set": run.data_set,
         "contract": run.contract_hash,
         "environment": run.environment,

@@ -1,0 +1,213 @@
+"""Losses by name: what is added, logged, kept and resumed, and that a policy sees none of it."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from pirig.config.load import compose
+from pirig.config.schema import LossConfig
+from pirig.files.orbax import saved_tree
+from pirig.models.flow import ModelInputs
+from pirig.models.layout import flatten
+from pirig.runs.identity import run_id
+from pirig.training import checkpoints
+from pirig.training.auxiliary.labels import LabelLoss
+from pirig.training.batches import BatchSettings, prepare
+from pirig.training.losses import Losses, auxiliary_losses
+from pirig.training.step import heads_to_measure, init_state, inputs_of, make_gradient, make_train_step
+from pirig.training.validation import Validation
+
+NAME = "cube_position_m"
+FOUR = BatchSettings(batch_size=4, seed=0)
+LABELS = {"cube": LossConfig("labels", weight=0.5)}
+
+
+@pytest.fixture
+def labelled(small):
+    return auxiliary_losses(LABELS, small.dataset.labels)
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def first(small, losses, **changes):
+    """The state, the settings and a batch of a training with these losses."""
+    settings = dataclasses.replace(small.settings, **changes)
+    batches = prepare(small.pipeline, small.dataset, small.dataset.frames, FOUR, labels=losses.labels)
+    config, batch = small.pipeline.model_config, batches.batch(0)
+    params = small.model.init_params(jax.random.key(0), config)
+    heads = losses.init_heads(jax.random.key(1), params, config, inputs_of(batch, batch["images"]), batches.labels)
+    return init_state(params, settings, jax.random.key(2), heads=heads), settings, batch
+
+
+def test_the_total_is_the_flow_loss_and_the_weighted_others(small, labelled):
+    losses = Losses(small.model, labelled)
+    state, settings, batch = first(small, losses)
+    _, metrics = make_train_step(small.pipeline.model_config, settings, losses=losses)(state, batch)
+    parts = {name: float(metrics[name]) for name in ("loss", "total_loss", "cube_loss")}
+    assert parts["total_loss"] == pytest.approx(parts["loss"] + 0.5 * parts["cube_loss"], rel=1e-6)
+    assert parts["cube_loss"] > 0
+
+
+def test_without_others_the_step_is_what_it_was(small, labelled):
+    plain, more = Losses(small.model), Losses(small.model, labelled)
+    state, settings, batch = first(small, plain)
+    assert state.heads == {} and "labels" not in batch
+    _, alone = make_train_step(small.pipeline.model_config, settings, losses=plain)(state, batch)
+    assert set(alone) == {"loss", "grad_norm", "param_norm", "lr", "finite"}
+    state, settings, batch = first(small, more)
+    _, both = make_train_step(small.pipeline.model_config, settings, losses=more)(state, batch)
+    np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_in_parts_the_gradient_is_the_same(small, labelled, draws):
+    losses = Losses(small.model, labelled)
+    whole, parts = (
+        make_gradient(small.pipeline.model_config, settings, losses)(
+            {**state.params, "heads": state.heads}, {}, batch, jax.random.key(5)
+        )
+        for state, settings, batch in (first(small, losses, accumulate=n, flow_samples=draws) for n in (1, 2))
+    )
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-6), whole, parts)
+    head = whole[1]["heads"]["cube"][NAME]["kernel"]
+    assert float(np.abs(head).max()) > 0
+
+
+def test_the_tower_learns_from_it_and_a_policy_alone_does_not_need_it(small, labelled):
+    """The gradient of the label loss reaches the tower's leaves, at a weight of 0.5."""
+    trees = []
+    for losses in (Losses(small.model), Losses(small.model, labelled)):
+        state, settings, batch = first(small, losses)
+        batch = {**batch, "actions": batch["actions"] * 0}
+        trained = {**state.params, "heads": state.heads} if state.heads else state.params
+        gradient = make_gradient(small.pipeline.model_config, settings, losses)
+        trees.append(gradient(trained, {}, batch, jax.random.key(5))[1])
+    assert not np.allclose(trees[0]["in"]["kernel"], trees[1]["in"]["kernel"])
+    np.testing.assert_allclose(trees[0]["out"]["kernel"], trees[1]["out"]["kernel"], atol=1e-6)
+
+
+def test_it_is_logged_validated_and_plotted_by_name(small, labelled, tmp_path, capsys):
+    small.train(tmp_path, auxiliary=labelled, held_out=[1], steps=40, validate_every=10, decay_steps=40)
+    rows = rows_of(tmp_path)
+    assert all({"loss", "total_loss", "cube_loss"} <= set(row) for row in rows)
+    measured = [row for row in rows if "validation_loss" in row]
+    assert len(measured) == 4
+    for row in measured:
+        assert {"validation_loss", "validation_cube_loss", "validation_cube_cube_position_mm"} <= set(row)
+    assert rows[-1]["cube_loss"] < 0.5 * rows[0]["cube_loss"]
+    screen = capsys.readouterr().err
+    assert "total loss" in screen and "cube loss" in screen and "cube cube position mm" in screen
+    assert (tmp_path / "loss.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("changes", [{"ema": 0.0}, {"ema": 0.9, "flow_samples": 2}, {"batch_size": 6, "accumulate": 3}])
+def test_stopped_and_resumed_equals_straight_bit_for_bit(small, labelled, tmp_path, changes):
+    for name, steps in (("straight", [6]), ("halves", [3, 6])):
+        for number, count in enumerate(steps):
+            options = {"auxiliary": labelled, "steps": count, "decay_steps": 6, **changes}
+            small.train(tmp_path / name, resume=number > 0, **options)
+    trees = [saved_tree(tmp_path / name / "checkpoints" / "6" / "train_state") for name in ("straight", "halves")]
+    assert "heads" in trees[0] and ("heads_ema" in trees[0]) == (changes.get("ema", 0.9) > 0)
+    losses = [[row["total_loss"] for row in rows_of(tmp_path / name)] for name in ("straight", "halves")]
+    assert losses[0] == losses[1]
+    params = [checkpoints.load_params(tmp_path / name / "checkpoints" / "6") for name in ("straight", "halves")]
+    jax.tree.map(np.testing.assert_array_equal, *params)
+
+
+def test_another_loss_is_no_resume(small, labelled, tmp_path):
+    small.train(tmp_path, steps=3)
+    with pytest.raises(ValueError, match=r"heads/cube/cube_position_m/bias is absent in the checkpoint .* losses"):
+        small.train(tmp_path, resume=True, steps=6, auxiliary=labelled)
+
+
+def test_what_is_served_holds_no_head_and_the_model_is_fed_no_label(small, labelled, tmp_path):
+    """The same run with and without labels: the same leaves in params/, the same assets, the same tensors."""
+    small.train(tmp_path / "with", auxiliary=labelled)
+    small.train(tmp_path / "without")
+    steps = [tmp_path / name / "checkpoints" / "6" for name in ("with", "without")]
+    leaves = [{path: leaf.shape for path, leaf in flatten(checkpoints.load_params(step)).items()} for step in steps]
+    assert leaves[0] == leaves[1]
+    assets = [sorted(path.name for path in (step / "assets" / "pirig").iterdir()) for step in steps]
+    assert assets[0] == assets[1]
+    records = [json.loads((step / "assets" / "pirig" / "policy.json").read_text()) for step in steps]
+    assert records[0] == records[1]
+    with_labels, plain = (
+        prepare(small.pipeline, small.dataset, small.dataset.frames, FOUR, labels=labels).batch(0)
+        for labels in ([NAME], [])
+    )
+    assert set(with_labels) - set(plain) == {"labels"}
+    fed = [inputs_of(batch, batch["images"]) for batch in (with_labels, plain)]
+    assert fed[0]._fields == ModelInputs._fields and "labels" not in ModelInputs._fields
+    jax.tree.map(np.testing.assert_array_equal, *fed)
+
+
+def test_validation_measures_with_the_averaged_head(small, labelled):
+    losses = Losses(small.model, labelled)
+    state, settings, batch = first(small, losses)
+    state, _ = make_train_step(small.pipeline.model_config, settings, losses=losses)(state, batch)
+    batches = prepare(small.pipeline, small.dataset, small.dataset.frames, FOUR, labels=losses.labels)
+    data = small.dataset
+    validation = Validation(batches, small.pipeline, data.actions, data.state, np.arange(5), settings, losses)
+    assert not np.array_equal(state.heads["cube"][NAME]["bias"], state.heads_ema["cube"][NAME]["bias"])
+    averaged, raw = (validation.measure(state.ema, heads) for heads in (heads_to_measure(state), state.heads))
+    assert averaged["validation_loss"] == raw["validation_loss"]
+    assert averaged["validation_cube_loss"] != raw["validation_cube_loss"]
+
+
+def test_a_position_has_one_scale_whatever_its_spread():
+    """A height that hardly varies, then 0.1 m off: 1 in the loss, however still the data lay; and the distance in mm."""
+    loss = LabelLoss(("cube_position_m",))
+    still = np.tile(np.float32([0.1, 0.2, 0.02]), (50, 1)) + np.float32([0, 0, 1e-3]) * np.arange(50)[:, None] / 50
+    head = loss.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2, 3, 4), np.float32), {"cube_position_m": still})
+    lifted = {"cube_position_m": still.mean(axis=0, keepdims=True) + np.float32([[0, 0, 0.1]])}
+    value, numbers = loss.measure(head, np.zeros((1, 1, 3, 4), np.float32), lifted)
+    np.testing.assert_allclose(value, [1 / 3], rtol=1e-4)
+    np.testing.assert_allclose(numbers["cube_position_mm"], [100.0], rtol=1e-4)
+
+
+def test_absent_cameras_say_nothing(small, labelled):
+    losses = Losses(small.model, labelled)
+    state, _, batch = first(small, losses)
+    config = small.pipeline.model_config
+    values = []
+    for pixels in (batch["images"], {"base_0_rgb": 255 - batch["images"]["base_0_rgb"]}):
+        inputs = inputs_of(batch, pixels)._replace(image_masks={"base_0_rgb": np.zeros(4, bool)})
+        values.append(losses.measure(state.params, state.heads, config, inputs, batch["labels"])["cube_loss"])
+    np.testing.assert_array_equal(*values)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (LossConfig("labels", 0.0), r"losses\.x\.weight is 0\.0; expected a positive number"),
+        (LossConfig("eyes", 1.0), r"losses\.x\.kind=eyes: expected one of labels"),
+        (LossConfig("labels", 1.0, ["ball_position_m"]), r"no column labels\.ball_position_m; it has cube_position_m"),
+        (LossConfig("labels", 1.0, ["cube_quat_wxyz"]), r"names end in _m, and cube_quat_wxyz is none"),
+        (LossConfig("labels", 1.0, settings={"scale": 1}), r"losses\.x\.settings\.scale: .* it takes scale_m"),
+        (LossConfig("labels", 1.0, settings={"scale_m": 0}), r"scale_m is 0; expected metres"),
+    ],
+)
+def test_what_cannot_be_is_named(config, sentence):
+    labels = {"cube_position_m": np.zeros((3, 3)), "cube_quat_wxyz": np.zeros((3, 4))}
+    with pytest.raises(ValueError, match=sentence):
+        auxiliary_losses({"x": config}, labels)
+
+
+def test_a_data_set_without_labels_is_refused():
+    with pytest.raises(ValueError, match=r"losses\.x learns positions, .* the data set has no labels at all"):
+        auxiliary_losses({"x": LossConfig("labels", 1.0)}, {})
+
+
+def test_the_config_names_them_and_only_they_change_a_runs_id():
+    plain, more = compose([]), compose(["losses=labels"])
+    assert plain.losses == {} and set(more.losses) == {"labels"}
+    assert more.losses["labels"].weight == 0.3 and isinstance(more.losses["labels"], LossConfig)
+    assert compose(["losses=labels", "losses.labels.weight=1"]).losses["labels"].weight == 1.0
+    assert run_id(plain) != run_id(more)
+    with pytest.raises(ValueError, match="losses=labels: openpi has no such thing; choose losses=null"):
+        compose(["losses=labels", "trainer=openpi", "size=full"])
