@@ -6,10 +6,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from tests.weights.test_save import exported, full_config
 
 from pirig.policies.for_openpi import train_config
 from pirig.training.batches import BatchSettings, prepare
+from tests.policies.test_for_openpi import exported, full_config
 from tests.real_openpi import import_openpi
 from tests.training.conftest import small_pipeline
 from tests.training.test_relative_batches import Arm, pipeline_of

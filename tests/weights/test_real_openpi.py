@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.weights.test_save import CONTRACT
 
 from pirig.config.places import ASSETS
 from pirig.config.schema import TrainConfig
@@ -28,6 +27,7 @@ from pirig.training.step import init_state, make_train_step
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
 from pirig.weights.load import load_params
 from pirig.weights.save import save_params
+from tests.policies.test_for_openpi import CONTRACT
 from tests.real_openpi import (
     import_openpi,
     our_inputs,

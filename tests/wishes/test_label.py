@@ -8,7 +8,7 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.datasets import from_demos
-from pirig.datasets.inspect import describe
+from pirig.datasets.inspect import look
 from pirig.datasets.lerobot_read import Dataset
 from pirig.demos import door as demos_door
 from pirig.sim import door
@@ -47,4 +47,4 @@ def test_one_more_name_in_labels_is_one_more_column(config, tmp_path):
     info = json.loads((tmp_path / "lerobot/meta/info.json").read_text())["features"]
     assert info["labels.goal_position_m"]["names"] == ["x_m", "y_m", "z_m"]
     assert info["labels.distance_m"] == {"dtype": "float32", "shape": [1], "names": ["distance_m_0"]}
-    assert any("labels.distance_m" in line for line in describe(tmp_path / "lerobot"))
+    assert any("labels.distance_m" in line for line in look(tmp_path / "lerobot").lines)
