@@ -15,7 +15,7 @@ from pirig.models.flow import ModelInputs, flow_model
 from pirig.models.layout import flatten, param_count, param_shapes
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import known, tower_named
-from pirig.stages.train import model_of
+from pirig.policies.build import model_of
 from pirig.training.flops import Shape, sample_cost
 from pirig.training.memory import estimate
 from pirig.training.sharding import split_axis
