@@ -16,6 +16,7 @@ from pirig.models.layout import flatten, param_count, param_shapes
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import known, tower_named
 from pirig.policies.build import model_of
+from pirig.policies.for_openpi import export, save_params
 from pirig.training.flops import Shape, sample_cost
 from pirig.training.memory import estimate
 from pirig.training.sharding import split_axis
@@ -23,7 +24,6 @@ from pirig.training.start import trainable_of
 from pirig.training.step import init_state, make_train_step
 from pirig.weights.load import load_params
 from pirig.weights.match import WeightsError, require_fits, shapes_of
-from pirig.weights.save import export, save_params
 
 HERE = Path(__file__).parent / "tower"
 ROOT = "tower/places"
