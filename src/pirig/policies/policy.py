@@ -24,8 +24,11 @@ from pirig.weights.load import load_params
 
 
 class Policy:
-    """`infer` takes 1 to `batch_size` observations; every call is padded to `batch_size`, so that one program serves.
+    """`infer` takes 1 to `batch_size` observations and gives each the actions that it would have alone, to the last bit.
 
+    On an accelerator every call is padded to `batch_size`, so that one program serves. On a CPU each row goes through a
+    program of one row: XLA's matrix product there rounds the last rows of a matrix otherwise than the others, so that a
+    row's actions would depend on its place; and where one observation waits, one is computed.
     `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk.
     """
 
@@ -34,6 +37,7 @@ class Policy:
         config = pipeline.model_config
         self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
         self.token_count = pipeline.prompt_length()
+        self._program_rows = 1 if jax.default_backend() == "cpu" else batch_size
         self._params = jax.tree.map(jnp.asarray, params)
         self._sample = jax.jit(
             lambda tree, observation, noise: sample_actions(tree, config, observation, noise=noise, steps=flow_steps)
@@ -48,15 +52,19 @@ class Policy:
 
     def predict(self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Images u8 [n, H, W, 3] of any size per role, state in the contract's units [n, state_dim] -> as `infer`."""
-        count, missing = len(state_raw), self.batch_size - len(state_raw)
-        images, state_raw = (
-            {role: _padded(pixels, missing) for role, pixels in images.items()},
-            _padded(state_raw, missing),
+        parts = [
+            self._sampled({role: pixels[rows] for role, pixels in images.items()}, state_raw[rows], noise[rows])
+            for rows in _slices(len(state_raw), self._program_rows)
+        ]
+        return self.pipeline.env_actions(np.concatenate(parts), state_raw)
+
+    def _sampled(self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
+        count, missing = len(state_raw), self._program_rows - len(state_raw)
+        inputs = self.model_inputs(
+            {role: _padded(pixels, missing) for role, pixels in images.items()}, _padded(state_raw, missing)
         )
-        chunk = self._sample(
-            self._params, self.model_inputs(images, state_raw), _padded(noise.astype(np.float32), missing)
-        )
-        return self.pipeline.env_actions(np.asarray(chunk)[:count], state_raw[:count])
+        return np.asarray(self._sample(self._params, inputs, _padded(noise.astype(np.float32), missing)))[:count]
 
     def raw_inputs(self, observations: Sequence[dict[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim]."""
@@ -87,6 +95,10 @@ class Policy:
             tokens=jnp.asarray(tokens[:, :used]),
             token_mask=jnp.asarray(mask[:, :used]),
         )
+
+
+def _slices(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _padded(rows: np.ndarray, count: int) -> np.ndarray:
