@@ -27,7 +27,8 @@ from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import Request, roll_out
 from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.evaluation.workers import Pool, WorkerPool
-from pirig.policies.policy import load_policy, load_policy_record
+from pirig.policies.card import PolicyCard
+from pirig.policies.policy import load_policy
 from pirig.runs.progress import newest_checkpoint
 from pirig.sim.maniskill import renderer
 from pirig.sim.maniskill.batches import scene
@@ -90,9 +91,9 @@ def main() -> None:
     checkpoint = newest_checkpoint(options.run)
     if checkpoint is None:
         parser.error(f"{options.run}: expected a run with a checkpoint, found none")
-    record = load_policy_record(checkpoint)
-    limit = step_limit(0, 1.5, record["demo_lengths"])
-    seeds = held_out_seeds(100_000, options.episodes, record["demo_seeds"])
+    card = PolicyCard.load(checkpoint)
+    limit = step_limit(0, 1.5, card.demo_lengths)
+    seeds = held_out_seeds(100_000, options.episodes, card.demo_seeds)
     drivers = {
         size: PolicyDriver(
             load_policy(checkpoint, flow_steps=options.flow_steps, batch_size=size),

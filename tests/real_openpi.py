@@ -18,8 +18,8 @@ import numpy as np
 from pirig.models.layout import Tree, leaf_specs, nest
 from pirig.models.pi0 import Observation
 from pirig.models.sizes import ModelConfig, TransformerConfig
+from pirig.policies.for_openpi import OPENPI_ROLES, pi0_arguments
 from pirig.training.openpi_trainer import as_openpi, find
-from pirig.weights.save import OPENPI_ROLES, pi0_arguments
 
 MORE = ("models.gemma", "models.lora", "models.siglip", "policies.policy_config", "shared.nnx_utils", "training.checkpoints",
         "training.sharding", "training.utils", "transforms")  # fmt: skip

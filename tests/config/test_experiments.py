@@ -7,7 +7,7 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
-from pirig.stages.train import model_of
+from pirig.policies.build import model_of
 from pirig.training.schedules import make_schedule
 from tests.datasets.kinova_recordings import write_recording
 

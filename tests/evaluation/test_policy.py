@@ -70,7 +70,10 @@ def test_a_state_wider_than_the_actions_fits_pi05_and_reaches_it(pipeline, param
 
 def test_noise_moves_the_states_tokens_and_no_other(pipeline):
     state_raw = np.zeros((1, 8), np.float32)
-    plain, noisy = pipeline.model_inputs(state_raw), pipeline.model_inputs(state_raw, np.full((1, 8), 0.1, np.float32))
+    plain, noisy = (
+        pipeline.model_inputs(state_raw),
+        pipeline.model_inputs(state_raw, noise=np.full((1, 8), 0.1, np.float32)),
+    )
     moved = (noisy[1] - plain[1])[0][plain[2][0]]
     np.testing.assert_array_equal(moved[-8:], 13)  # 0.1 of a range of 2 in 256 bins is 12.8
     assert not moved[:-8].any()

@@ -8,7 +8,8 @@ from pirig.config.places import places_of
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.workers import WorkerPool
-from pirig.policies.policy import load_pipeline, load_policy, load_policy_record
+from pirig.policies.card import PolicyCard
+from pirig.policies.policy import load_pipeline, load_policy
 from pirig.runs.progress import newest_checkpoint
 from pirig.transforms.normalize import load_norm_stats
 
@@ -27,7 +28,7 @@ def good(smoke_run):
         checkpoint=checkpoint,
         contract=pipeline.contract,
         pipeline=pipeline,
-        record=load_policy_record(checkpoint),
+        card=PolicyCard.load(checkpoint),
         stats=load_norm_stats(places.norm_stats),
         open_dataset=lambda: Dataset(folder),
         open_images=lambda: frame_cache(Dataset(folder), pipeline.contract.image_px, places.frame_caches),

@@ -25,7 +25,7 @@ def first_cause(**measured: Any) -> list[str]:
 
 
 def open_loop(good: Any, dataset: Any, predict: Any, label: str = "test") -> OpenLoop:
-    shape = (good.record["horizon"], good.pipeline.model_config.action_dim)
+    shape = (good.card.horizon, good.pipeline.model_config.action_dim)
     return OpenLoop(predict, dataset, good.open_images(), noise_shape=shape, batch_size=8)
 
 
@@ -38,7 +38,7 @@ class Memory:
 
     def __init__(self, good: Any, dataset: Any, episodes: Sequence[int], *, looks: bool = True):
         self.dataset, self.rows, self.looks = dataset, rows_of(dataset, episodes), looks
-        self.images, self.horizon = good.open_images(), good.record["horizon"]
+        self.images, self.horizon = good.open_images(), good.card.horizon
         self.last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)
 
     def predict(self, images: dict[str, np.ndarray], state: np.ndarray, noise: np.ndarray) -> np.ndarray:

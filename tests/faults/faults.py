@@ -20,7 +20,7 @@ from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.seeds import held_out_seeds, step_limit
 from pirig.gates import images, numbers, policy, simulated
 from pirig.models.layout import init_params
-from pirig.policies.assets import policy_record
+from pirig.policies.assets import card_of
 from pirig.policies.policy import Policy
 from pirig.training.optimizer import lora_trainable
 from pirig.transforms.normalize import NormStats
@@ -187,9 +187,9 @@ def relative_stats(good: Any, pool: Any) -> list[str]:
 @fault("relative actions executed without the state", "gate transforms", "eval", "action number .* relative to")
 def state_not_added(good: Any, pool: Any) -> list[str]:
     pipeline, _ = _relative(good)
-    record = policy_record(pipeline, good.open_dataset())
-    assert not policy.transforms(pipeline, record)
-    return policy.transforms(dataclasses.replace(pipeline, relative_to_state=()), record)
+    card = card_of(pipeline, good.open_dataset())
+    assert not policy.transforms(pipeline, card)
+    return policy.transforms(dataclasses.replace(pipeline, relative_to_state=()), card)
 
 
 @fault("NaN actions in the data set", "gate finite", "train", "actions holds 1 NaN")
@@ -202,13 +202,13 @@ def nan_actions(good: Any, pool: Any) -> list[str]:
 
 @fault("z-score where the model was trained on quantiles", "gate transforms", "eval", "state number .* training saw")
 def zscore(good: Any, pool: Any) -> list[str]:
-    return policy.transforms(dataclasses.replace(good.pipeline, normalization="zscore"), good.record)
+    return policy.transforms(dataclasses.replace(good.pipeline, normalization="zscore"), good.card)
 
 
 @fault("statistics made again under an old checkpoint", "gate transforms", "eval", "norm stats.*changed")
 def stats_under_checkpoint(good: Any, pool: Any) -> list[str]:
     changed = _shifted(good.stats, q99=lambda q: q + 0.1)
-    return policy.transforms(dataclasses.replace(good.pipeline, stats=changed), good.record)
+    return policy.transforms(dataclasses.replace(good.pipeline, stats=changed), good.card)
 
 
 @fault("state dropped in pi0.5", "gate state_reaches_model", "train", "cannot feel its joints")
@@ -219,7 +219,7 @@ def state_dropped(good: Any, pool: Any) -> list[str]:
 @fault("horizon of the checkpoint and of the model differ", "gate chunk", "eval", "trained on 16")
 def horizon(good: Any, pool: Any) -> list[str]:
     config = dataclasses.replace(good.pipeline.model_config, action_horizon=10)
-    return policy.chunk(dataclasses.replace(good.pipeline, model_config=config), good.record)
+    return policy.chunk(dataclasses.replace(good.pipeline, model_config=config), good.card)
 
 
 @fault("more steps executed than the chunk holds", "evaluation", "eval", r"eval\.execute=17.*16 steps")
@@ -279,12 +279,12 @@ def one_seed(good: Any, pool: Any) -> list[str]:
 
 @fault("evaluation on the demos' seeds", "evaluation", "eval", r"demos were recorded from.*eval\.first_seed")
 def training_seeds(good: Any, pool: Any) -> None:
-    held_out_seeds(good.record["demo_seeds"][0], 10, good.record["demo_seeds"])
+    held_out_seeds(good.card.demo_seeds[0], 10, good.card.demo_seeds)
 
 
 @fault("step limit 50 where demos need 60", "evaluation", "eval", r"eval\.max_steps=50 is shorter")
 def short_limit(good: Any, pool: Any) -> None:
-    step_limit(50, 1.5, good.record["demo_lengths"])
+    step_limit(50, 1.5, good.card.demo_lengths)
 
 
 @fault("a goal that no camera shows", "config", "demos", "no camera shows this task's goal")

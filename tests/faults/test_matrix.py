@@ -60,7 +60,7 @@ def test_fault_is_caught(fault, good, pool):
 
 def test_the_good_run_raises_nothing(good, pool):
     gates = data.cheap(good.open_dataset(), good.stats, good.pipeline.normalization)
-    report = run_gates({**gates, **policy.gates(good.pipeline, good.record)}, [])
+    report = run_gates({**gates, **policy.gates(good.pipeline, good.card)}, [])
     assert report.good, report.lines()
 
 

@@ -12,7 +12,7 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.diagnosis.open_loop import OpenLoop
 from pirig.gates import numbers, policy
-from pirig.policies.assets import policy_record
+from pirig.policies.assets import card_of
 from pirig.runs import progress
 from pirig.stages import doctor, stats, verify
 from pirig.transforms.normalize import load_norm_stats
@@ -89,9 +89,9 @@ def test_doctor_asks_a_runs_own_statistics(made):
 def test_a_checkpoint_served_without_the_state_is_refused(made):
     config, _, dataset = made
     pipeline = pipeline_of(config, dataset)
-    record = policy_record(pipeline, dataset)
-    assert policy.transforms(pipeline, record) == []
-    (said,) = policy.transforms(dataclasses.replace(pipeline, relative_to_state=()), record)
+    card = card_of(pipeline, dataset)
+    assert policy.transforms(pipeline, card) == []
+    (said,) = policy.transforms(dataclasses.replace(pipeline, relative_to_state=()), card)
     assert said.startswith("action number") and "relative to" in said
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from pirig.config.checks import ConfigError
 from pirig.config.load import compose
-from pirig.policies.assets import load_tokenizer, saved_tokenizer
-from pirig.stages.train import model_of
+from pirig.policies.build import model_of
+from pirig.policies.card import PolicyCard
+from pirig.policies.tokenizers import load_tokenizer, saved_tokenizer
 from pirig.transforms.tokenizer import BuiltinTokenizer, SentencePieceTokenizer
 from pirig.weights import bucket as bucket_module
 from tests.weights.bucket_server import BucketServer
@@ -24,6 +25,10 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("PIRIG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(bucket_module, "FIRST_PAUSE_S", 0.01)
+
+
+def card_with(tokenizer):
+    return PolicyCard({"max_token_len": 64}, "quantile", True, tokenizer)
 
 
 def same_ids(one, other):
@@ -68,8 +73,7 @@ def test_a_checkpoint_keeps_its_tokenizer(small, tmp_path, monkeypatch):
     small.pipeline = dataclasses.replace(small.pipeline, tokenizer=SentencePieceTokenizer(given, 64))
     result = small.train(tmp_path / "run", steps=3)
     Path(given).unlink()
-    record = {"tokenizer": "SentencePieceTokenizer", "model_config": {"max_token_len": 64}}
-    kept = saved_tokenizer(result.checkpoint / "assets" / "pirig", record)
+    kept = saved_tokenizer(result.checkpoint / "assets" / "pirig", card_with("SentencePieceTokenizer"))
     assert kept.path.is_relative_to(result.checkpoint) and same_ids(kept, SentencePieceTokenizer(TINY, 64))
-    builtin = saved_tokenizer(tmp_path, {"tokenizer": "BuiltinTokenizer", "model_config": {"max_token_len": 64}})
+    builtin = saved_tokenizer(tmp_path, card_with("BuiltinTokenizer"))
     assert isinstance(builtin, BuiltinTokenizer)

@@ -6,13 +6,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.weights.test_save import exported, full_config
 
+from pirig.policies.for_openpi import train_config
 from pirig.training.batches import BatchSettings, prepare
-from pirig.weights.save import train_config
 from tests.real_openpi import import_openpi
 from tests.training.conftest import small_pipeline
 from tests.training.test_relative_batches import Arm, pipeline_of
-from tests.weights.test_save import exported, full_config
 
 pytestmark = pytest.mark.openpi
 

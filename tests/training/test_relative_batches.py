@@ -7,7 +7,7 @@ import pytest
 
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
-from pirig.policies.assets import policy_record
+from pirig.policies.assets import card_of
 from pirig.training.batches import BatchSettings, prepare
 from tests.training.conftest import DIM, HORIZON, SmallDataset, small_pipeline
 
@@ -84,8 +84,8 @@ def test_without_relative_numbers_the_batch_is_made_of_the_rows_as_before(arm):
 
 def test_the_checkpoints_record_says_what_is_relative_and_its_probe_is_so(arm):
     pipeline = pipeline_of(arm)
-    record = policy_record(pipeline, arm)
-    assert record["relative_to_state"] == [2, -1]
-    np.testing.assert_allclose(record["probe"]["env_action"], arm.actions[0], atol=1e-6)
+    card = card_of(pipeline, arm)
+    assert card.relative_to_state == (2, -1)
+    np.testing.assert_allclose(card.probe["env_action"], arm.actions[0], atol=1e-6)
     plain = dataclasses.replace(pipeline, relative_to_state=())
-    assert np.abs(np.subtract(plain.probe(arm.state[0], arm.actions[0])["action"], record["probe"]["action"])).max() > 5
+    assert np.abs(np.subtract(plain.probe(arm.state[0], arm.actions[0])["action"], card.probe["action"])).max() > 5

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.weights.test_save import CONTRACT
 
 from pirig.config.places import ASSETS
 from pirig.config.schema import TrainConfig
@@ -19,12 +20,13 @@ from pirig.models import pi0
 from pirig.models.layout import flatten, nest
 from pirig.models.lora import trainable_mask
 from pirig.models.sizes import LoraConfig, ModelConfig, TransformerConfig, VisionConfig
+from pirig.policies.for_openpi import export
 from pirig.policies.policy import load_policy
 from pirig.training.optimizer import cast_frozen
 from pirig.training.step import init_state, make_train_step
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
 from pirig.weights.load import load_params
-from pirig.weights.save import export, save_params
+from pirig.weights.save import save_params
 from tests.real_openpi import (
     import_openpi,
     our_observation,
@@ -34,7 +36,6 @@ from tests.real_openpi import (
     their_config,
     their_observation,
 )
-from tests.weights.test_save import CONTRACT
 
 pytestmark = pytest.mark.openpi
 TOLERANCE, BF16_TOLERANCE, GRADIENT_TOLERANCE = 5e-5, 3e-2, 1e-3

@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pirig.config.places import ASSETS, POLICY_FILE, Places
+from pirig.config.places import Places
 from pirig.config.schema import Config, SimBackend
 from pirig.evaluation.seeds import step_limit
+from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.progress import is_trained, newest_checkpoint
 
 COUNT_KEYS = (
@@ -50,13 +51,11 @@ def is_measured(config: Config, places: Places) -> bool:
     if not config.run.checkpoint and not is_trained(config, places):
         return False
     checkpoint = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(places.run)
-    record = checkpoint / ASSETS / POLICY_FILE if checkpoint else None
-    if checkpoint is None or record is None or not record.is_file():
+    if checkpoint is None or not has_card(checkpoint):
         return False
     if not config.robot.simulated:
         return (recorded_folder(places.evaluations, checkpoint, config.eval.flow_steps) / ACTION_ERROR).is_file()
-    lengths = json.loads(record.read_text())["demo_lengths"]
-    limit = step_limit(config.eval.max_steps, config.eval.step_margin, lengths)
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, PolicyCard.load(checkpoint).demo_lengths)
     path = results_folder(places.evaluations, checkpoint, result_settings(config, checkpoint, limit)) / RATES
     if not path.is_file():
         return False

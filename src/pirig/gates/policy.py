@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from pirig.policies.card import PolicyCard
 from pirig.transforms.pipeline import Pipeline
 
 Gates = dict[str, Callable[[], list[str]]]
 
 
-def gates(pipeline: Pipeline, record: dict[str, Any]) -> Gates:
-    """`record` is the checkpoint's policy.json, `pipeline` what the policy will use."""
+def gates(pipeline: Pipeline, card: PolicyCard) -> Gates:
+    """`card` is the checkpoint's own, `pipeline` what the policy will use."""
     return {
-        "transforms": lambda: transforms(pipeline, record),
+        "transforms": lambda: transforms(pipeline, card),
         "state_reaches_model": lambda: state_reaches_model(pipeline),
-        "chunk": lambda: chunk(pipeline, record),
+        "chunk": lambda: chunk(pipeline, card),
     }
 
 
-def transforms(pipeline: Pipeline, record: dict[str, Any]) -> list[str]:
+def transforms(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     """The transforms give the numbers that they gave when the checkpoint was trained, on the frame kept for that."""
-    kept = record.get("probe")
+    kept = card.probe
     if kept is None:
         return ["policy.json holds no probe frame: it was made by another version; train again, or skip this gate"]
     now = pipeline.probe(np.array(kept["state_raw"], np.float32), np.array(kept["action_raw"], np.float32))
@@ -55,8 +55,8 @@ def state_reaches_model(pipeline: Pipeline) -> list[str]:
     return []
 
 
-def chunk(pipeline: Pipeline, record: dict[str, Any]) -> list[str]:
+def chunk(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     """The chunk that the model predicts is the one that it was trained on."""
-    if record["horizon"] == pipeline.model_config.action_horizon:
+    if card.horizon == pipeline.model_config.action_horizon:
         return []
-    return [f"the model predicts {pipeline.model_config.action_horizon} steps, it was trained on {record['horizon']}"]
+    return [f"the model predicts {pipeline.model_config.action_horizon} steps, it was trained on {card.horizon}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pirig.config.places import ASSETS, POLICY_FILE, STATS_FILE
+from pirig.config.places import ASSETS, STATS_FILE
 from pirig.contract import Contract
 from pirig.models.pi0 import Observation, sample_actions
-from pirig.models.sizes import ModelConfig
-from pirig.policies.assets import saved_tokenizer
+from pirig.policies.card import PolicyCard
+from pirig.policies.tokenizers import saved_tokenizer
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
@@ -43,26 +42,48 @@ class Policy:
             lambda tree, observation, noise: sample_actions(tree, config, observation, noise=noise, steps=flow_steps)
         )
 
-    def infer(self, observations: Sequence[dict[str, np.ndarray]], noise: np.ndarray) -> np.ndarray:
+    def infer(
+        self, observations: Sequence[dict[str, np.ndarray]], noise: np.ndarray, prompts: Sequence[str] | None = None
+    ) -> np.ndarray:
         """Observations as `SimEnv.observe` gives them, noise [n, A, J] -> actions f32 [n, A, action_dim].
 
         Raises ValueError where a camera of the contract is not in the observation.
         """
-        return self.predict(*self.raw_inputs(observations), noise)
+        return self.predict(*self.raw_inputs(observations), noise, prompts)
 
-    def predict(self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Images u8 [n, H, W, 3] of any size per role, state in the contract's units [n, state_dim] -> as `infer`."""
+    def predict(
+        self,
+        images: dict[str, np.ndarray],
+        state_raw: np.ndarray,
+        noise: np.ndarray,
+        prompts: Sequence[str] | None = None,
+    ) -> np.ndarray:
+        """Images u8 [n, H, W, 3] of any size per role, state in the contract's units [n, state_dim] -> as `infer`.
+
+        `prompts`: what each row is told; None: the contract's own sentence.
+        """
+        told = self._told(prompts, len(state_raw))
         parts = [
-            self._sampled({role: pixels[rows] for role, pixels in images.items()}, state_raw[rows], noise[rows])
+            self._sampled(
+                {role: pixels[rows] for role, pixels in images.items()}, state_raw[rows], noise[rows], told[rows]
+            )
             for rows in _slices(len(state_raw), self._program_rows)
         ]
         return self.pipeline.env_actions(np.concatenate(parts), state_raw)
 
-    def _sampled(self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def _told(self, prompts: Sequence[str] | None, count: int) -> np.ndarray:
+        """A sentence per row, as an array of them."""
+        return np.array([self.pipeline.contract.prompt] * count if prompts is None else list(prompts), object)
+
+    def _sampled(
+        self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray, prompts: np.ndarray
+    ) -> np.ndarray:
         """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
         count, missing = len(state_raw), self._program_rows - len(state_raw)
         inputs = self.model_inputs(
-            {role: _padded(pixels, missing) for role, pixels in images.items()}, _padded(state_raw, missing)
+            {role: _padded(pixels, missing) for role, pixels in images.items()},
+            _padded(state_raw, missing),
+            list(_padded(prompts, missing)),
         )
         return np.asarray(self._sample(self._params, inputs, _padded(noise.astype(np.float32), missing)))[:count]
 
@@ -83,10 +104,12 @@ class Policy:
         }
         return images, build_state(contract.state, stacked, contract.angle_center_rad)
 
-    def model_inputs(self, images: dict[str, np.ndarray], state_raw: np.ndarray) -> Observation:
+    def model_inputs(
+        self, images: dict[str, np.ndarray], state_raw: np.ndarray, prompts: Sequence[str] | None = None
+    ) -> Observation:
         """The tensors that the model is fed."""
         px = self.pipeline.contract.image_px
-        state, tokens, mask = self.pipeline.model_inputs(state_raw)
+        state, tokens, mask = self.pipeline.model_inputs(state_raw, prompts)
         used = max(self.token_count, int(mask.sum(axis=1).max()))
         return Observation(
             images={role: jnp.asarray(resize_with_pad(pixels, px)) for role, pixels in images.items()},
@@ -106,28 +129,17 @@ def _padded(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.repeat(rows[:1], count, axis=0)])
 
 
-def load_policy_record(checkpoint: Path) -> dict[str, Any]:
-    """policy.json of a checkpoint folder: model config, normalization, demo seeds and lengths."""
-    path = checkpoint / ASSETS / POLICY_FILE
-    if not path.is_file():
-        raise ValueError(
-            f"{checkpoint}: expected {ASSETS}/{POLICY_FILE}, found none; was this checkpoint made by pirig?"
-        )
-    return json.loads(path.read_text())
-
-
 def load_pipeline(checkpoint: Path) -> Pipeline:
     """The transforms that the checkpoint was trained with: contract, statistics, normalization, tokenizer."""
-    record = load_policy_record(checkpoint)
-    config = ModelConfig.from_plain(record["model_config"])
+    card, assets = PolicyCard.load(checkpoint), checkpoint / ASSETS
     return Pipeline(
-        contract=Contract.load(checkpoint / ASSETS),
-        model_config=config,
-        normalization=record["normalization"],
-        state_in_prompt=record["state_in_prompt"],
-        relative_to_state=tuple(record.get("relative_to_state", ())),  # older checkpoints have no such key
-        stats=load_norm_stats(checkpoint / ASSETS / STATS_FILE),
-        tokenizer=saved_tokenizer(checkpoint / ASSETS, record),
+        contract=Contract.load(assets),
+        model_config=card.model,
+        normalization=card.normalization,
+        state_in_prompt=card.state_in_prompt,
+        relative_to_state=card.relative_to_state,
+        stats=load_norm_stats(assets / STATS_FILE),
+        tokenizer=saved_tokenizer(assets, card),
     )
 
 

@@ -84,17 +84,17 @@ class _Measurement:
         from pirig.datasets.frame_cache import frame_cache
         from pirig.datasets.lerobot_read import Dataset
         from pirig.diagnosis import outcome
-        from pirig.policies.policy import load_policy_record
+        from pirig.policies.card import PolicyCard
         from pirig.runs.progress import chosen_checkpoint
 
         self.config, self.notes = config, list[str]()
         self.checkpoint = chosen_checkpoint(config, run_folder(config))
-        self.record = load_policy_record(self.checkpoint)
+        self.card = PolicyCard.load(self.checkpoint)
         self.contract = Contract.load(self.checkpoint / ASSETS)
         self.places = places_of(config, self.contract)
         self.dataset = Dataset(self.places.data_set)
         self.images = frame_cache(self.dataset, self.contract.image_px, self.places.frame_caches)
-        self.held_out: list[int] = list(self.record.get("held_out_episodes", []))
+        self.held_out: list[int] = list(self.card.held_out_episodes)
         self.trained = [one for one in range(self.dataset.episode_count) if one not in set(self.held_out)]
         found = outcome.newest_evaluation(self.places.evaluations, self.checkpoint)
         self.outcome: Outcome | None = outcome.read(found) if found else None
@@ -138,7 +138,7 @@ class _Measurement:
         if evaluation is not None:
             return json.loads((evaluation / "settings.json").read_text())
         self.notes.append("no evaluation of this checkpoint: `pirig eval RUN` measures the success rate and the funnel")
-        limit = step_limit(settings.max_steps, settings.step_margin, self.record["demo_lengths"])
+        limit = step_limit(settings.max_steps, settings.step_margin, self.card.demo_lengths)
         return {**dataclasses.asdict(settings), "limit": limit}
 
     def _policy(self) -> Policy:
@@ -165,7 +165,7 @@ class _Measurement:
         from pirig.gates.finding import Report, run_gates
 
         settings, pipeline = self.config.gates, self.policy.pipeline
-        served = run_gates(policy.gates(pipeline, self.record), settings.skip)
+        served = run_gates(policy.gates(pipeline, self.card), settings.skip)
         more = pipeline, self.held_out, pipeline.relative
         data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, *more)
         return Report({**data.found, **served.found}, data.skipped + served.skipped)

@@ -109,11 +109,12 @@ def _data_set(
 def _checkpoint(folder: Path) -> tuple[str, Report]:
     from pirig.gates import policy
     from pirig.gates.finding import Report, run_gates
-    from pirig.policies.policy import load_pipeline, load_policy_record
+    from pirig.policies.card import PolicyCard
+    from pirig.policies.policy import load_pipeline
     from pirig.runs.progress import newest_checkpoint
 
     checkpoint = newest_checkpoint(folder)
     if checkpoint is None:
         return f"run {folder}: no checkpoint yet", Report({}, [])
-    gates = policy.gates(load_pipeline(checkpoint), load_policy_record(checkpoint))
+    gates = policy.gates(load_pipeline(checkpoint), PolicyCard.load(checkpoint))
     return f"checkpoint {checkpoint}", run_gates(gates, [])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pirig.evaluation.lockstep import LockstepPool
     from pirig.evaluation.rollouts import Driver
     from pirig.evaluation.workers import Pool, WorkerPool
+    from pirig.policies.card import PolicyCard
 
 ROWS = ("oracle", "untrained", "policy")
 
@@ -67,51 +68,49 @@ def make(config: Config, places: Places) -> dict[str, dict[str, Any]]:
     Of an arm that is not simulated: {"held_out", "training"} -> open-loop action errors (`diagnosis.on_recording`).
     """
     from pirig.evaluation.seeds import step_limit
-    from pirig.policies.policy import load_policy_record
+    from pirig.policies.card import PolicyCard
 
     checkpoint = chosen_checkpoint(config, places.run)
     contract = Contract.load(checkpoint / ASSETS)
     require_equal(places.contract, contract, our_name="this run", their_name=f"checkpoint {checkpoint}")
-    record = load_policy_record(checkpoint)
+    card = PolicyCard.load(checkpoint)
     if not config.robot.simulated:
-        return _on_recording(config, places, checkpoint, record)
+        return _on_recording(config, places, checkpoint, card)
     require_simulator(config)
-    limit = step_limit(config.eval.max_steps, config.eval.step_margin, record["demo_lengths"])
-    report = _gates(config, checkpoint, record)
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, card.demo_lengths)
+    report = _gates(config, checkpoint, card)
     target = _target(config, places, checkpoint, limit)
     save(report, target)
     set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
-    rates = _Measurement(config, places, checkpoint, record, limit, target, report).rows()
+    rates = _Measurement(config, places, checkpoint, card, limit, target, report).rows()
     write_text(target / RATES, json.dumps(rates, indent=2) + "\n")
     set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return {name: rates[name] for name in ("policy", "oracle", "untrained")}
 
 
-def _on_recording(
-    config: Config, places: Places, checkpoint: Path, record: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
+def _on_recording(config: Config, places: Places, checkpoint: Path, card: PolicyCard) -> dict[str, dict[str, Any]]:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.diagnosis.on_recording import measure
     from pirig.policies.policy import load_policy
 
-    report = _gates(config, checkpoint, record)
+    report = _gates(config, checkpoint, card)
     target = recorded_folder(places.evaluations, checkpoint, config.eval.flow_steps)
     save(report, target)
     set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
     dataset = Dataset(places.data_set)
     policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
-    found = measure(policy, dataset, list(record.get("held_out_episodes", [])), config, places, target)
+    found = measure(policy, dataset, list(card.held_out_episodes), config, places, target)
     set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return found
 
 
-def _gates(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
+def _gates(config: Config, checkpoint: Path, card: PolicyCard) -> Report:
     """Raises GateError where the checkpoint would not be served as it was trained."""
     from pirig.policies.policy import load_pipeline
 
-    if record["horizon"] != config.horizon.steps:
+    if card.horizon != config.horizon.steps:
         raise ValueError(
-            f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {record['horizon']}; give that one."
+            f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {card.horizon}; give that one."
         )
     pipeline, asked = load_pipeline(checkpoint), tuple(config.control.relative_to_state)
     if pipeline.relative_to_state != asked:
@@ -119,7 +118,7 @@ def _gates(config: Config, checkpoint: Path, record: dict[str, Any]) -> Report:
             f"control.relative_to_state={list(asked)}: {checkpoint} was trained with {list(pipeline.relative_to_state)}; give "
             "that one."
         )
-    report = run_gates(policy.gates(pipeline, record), config.gates.skip)
+    report = run_gates(policy.gates(pipeline, card), config.gates.skip)
     require_good(report, "evaluation")
     return report
 
@@ -140,7 +139,7 @@ class _Measurement:
     config: Config
     places: Places
     checkpoint: Path
-    record: dict[str, Any]
+    card: PolicyCard
     limit: int
     target: Path
     report: Report  # of the gates that were asked without a simulator
@@ -148,10 +147,10 @@ class _Measurement:
     def rows(self) -> dict[str, dict[str, Any]]:
         from pirig.evaluation.seeds import held_out_seeds
 
-        settings, demo_seeds = self.config.eval, self.record["demo_seeds"]
+        settings, demo_seeds = self.config.eval, list(self.card.demo_seeds)
         held_out = held_out_seeds(settings.first_seed, max(settings.episodes, settings.untrained_episodes), demo_seeds)
         plan: dict[str, tuple[Callable[[], Driver], list[int], int]] = {
-            "oracle": (self._oracle, demo_seeds[: settings.oracle_episodes], max(self.record["demo_lengths"])),
+            "oracle": (self._oracle, demo_seeds[: settings.oracle_episodes], max(self.card.demo_lengths)),
             "untrained": (self._untrained, held_out[: settings.untrained_episodes], self.limit),
             "policy": (self._policy, held_out[: settings.episodes], self.limit),
         }

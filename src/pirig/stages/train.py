@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config, Mode
-from pirig.contract import Contract, require_equal
+from pirig.contract import require_equal
 from pirig.runs.lock import held
 from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import open_run, set_status
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pirig.datasets.lerobot_read import Dataset
-    from pirig.models.sizes import ModelConfig
     from pirig.training.loop import TrainResult
     from pirig.transforms.pipeline import Pipeline
     from pirig.transforms.relative import Relative
@@ -48,6 +46,7 @@ def make(config: Config, places: Places) -> TrainResult:
     if config.trainer == "openpi":
         _openpi().find()
     from pirig.datasets.lerobot_read import Dataset
+    from pirig.policies import build
     from pirig.training import processes, start
     from pirig.training.loop import train
     from pirig.training.validation import held_out_episodes
@@ -60,7 +59,7 @@ def make(config: Config, places: Places) -> TrainResult:
         require_long_enough(config, dataset)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
         own_stats = _stats_without(held_out, dataset, places, stats.relation_of(config))
-        pipeline = pipeline_of(config, dataset.contract, own_stats)
+        pipeline = build.pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config
         trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
         placement = start.placement_of(config)
@@ -183,45 +182,3 @@ def require_long_enough(config: Config, dataset: Dataset) -> None:
             f"horizon={config.horizon.steps}: the shortest episode of {dataset.folder} has {shortest} steps; "
             f"choose a horizon of at most {shortest}."
         )
-
-
-def model_of(config: Config, vocab_size: int) -> ModelConfig:
-    """`vocab_size`: the tokenizer's; the size's own vocabulary is kept where it is larger."""
-    from pirig.models.sizes import model_config
-
-    known = {"size": None, "always": True, "never": False}
-    if config.train.remat not in known:
-        raise ValueError(f"train.remat={config.train.remat}: expected one of {', '.join(known)}.")
-    model = model_config(
-        pi05=config.model.pi05,
-        size=config.size.name,
-        lora=config.finetune.lora,
-        action_dim=config.size.action_dim,
-        action_horizon=config.horizon.steps,
-        max_token_len=config.size.max_token_len,
-        image_px=config.size.image_px,
-        patch_px=config.size.patch_px,
-        compute_dtype=config.size.compute_dtype,
-    )
-    model = dataclasses.replace(model, vocab_size=max(model.vocab_size, vocab_size))
-    if not config.finetune.lora_expert:
-        model = dataclasses.replace(model, expert=dataclasses.replace(model.expert, lora=None))
-    remat = known[config.train.remat]
-    return model if remat is None else dataclasses.replace(model, remat=remat)
-
-
-def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipeline:
-    from pirig.policies.assets import load_tokenizer
-    from pirig.transforms.normalize import load_norm_stats
-    from pirig.transforms.pipeline import Pipeline
-
-    tokenizer = load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url)
-    return Pipeline(
-        contract=contract,
-        model_config=model_of(config, tokenizer.vocab_size),
-        normalization=config.model.normalization,
-        state_in_prompt=config.model.state_in_prompt,
-        stats=load_norm_stats(stats_path),
-        tokenizer=tokenizer,
-        relative_to_state=tuple(config.control.relative_to_state),
-    )

@@ -84,7 +84,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from pirig.weights.save import caveats, export
+    from pirig.policies.for_openpi import caveats, export
 
     exported = export(options.source, options.folder, asset_id=options.asset_id, dtype=options.dtype)
     for text in caveats(exported):
@@ -122,16 +122,16 @@ def _expected(options: argparse.Namespace, folder: Path, shapes: dict) -> tuple[
     from dataclasses import replace
 
     from pirig.models.sizes import SIZES
-    from pirig.weights.load import recorded_config
+    from pirig.policies.card import card_beside
     from pirig.weights.match import WeightsError, kind_of, named_config, size_of
 
     try:
         kind, size_name = kind_of(shapes), size_of(shapes)
     except WeightsError as error:
         raise WeightsError(f"{folder}: {error}") from error
-    recorded = recorded_config(folder)
-    if recorded is not None and not (options.model or options.size or options.lora):
-        return f"{kind} weights by pirig, {_size_words(size_name)}, compared with its own policy.json", recorded
+    card = card_beside(folder)
+    if card is not None and not (options.model or options.size or options.lora):
+        return f"{kind} weights by pirig, {_size_words(size_name)}, compared with its own policy.json", card.model
     size = options.size or size_name
     if size not in SIZES:
         raise WeightsError(

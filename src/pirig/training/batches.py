@@ -179,7 +179,7 @@ def prepare(
     noise = StateNoise(
         std,
         pipeline.prompt_length(),
-        lambda rows, noise: pipeline.model_inputs(dataset.state[rows], noise),
+        lambda rows, noise: pipeline.model_inputs(dataset.state[rows], noise=noise),
         settings.state_noise_share,
     )
     return Batches(

@@ -14,7 +14,8 @@ import jax
 import numpy as np
 
 from pirig.config.schema import TrainConfig
-from pirig.policies.assets import asset_writer
+from pirig.policies.assets import asset_writer, card_of
+from pirig.policies.card import PolicyCard, require_alike
 from pirig.runs.progress import newest_checkpoint
 from pirig.training import checkpoints, processes
 from pirig.training.augment import augment
@@ -116,6 +117,8 @@ def train(
     found = newest_checkpoint(run_folder) if resume else None
     if found:
         state, progress = checkpoints.restore(found, state, trainable)
+        ours = card_of(pipeline, dataset, held_out)
+        require_alike(ours, PolicyCard.load(found), our_name="this run", their_name=str(found))
         position, seconds = _resume_point(found, progress, batches)
         _say(f"resumed from {found} at step {int(state.step)}")
     title = experiment or run_folder.name
@@ -188,8 +191,7 @@ class _Run:
 
     def train(self, state: TrainState, position: int, seconds: float, should_stop: Callable[[], bool]) -> TrainResult:
         first, writes = int(state.step), processes.is_first()
-        more_assets = {"held_out_episodes": self.held_out} if self.held_out else None
-        write_assets = asset_writer(self.pipeline, self.dataset, more_assets)
+        write_assets = asset_writer(self.pipeline, card_of(self.pipeline, self.dataset, self.held_out))
         keep: dict[str, Any] = {"trainable": self.trainable, "keep_every": self.settings.keep_every}
         self.saver = checkpoints.Saver(self.folder, write_assets, **keep)
         self.saver.require_space(state, self.settings.steps)

@@ -23,7 +23,8 @@ import numpy as np
 
 from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.config.schema import Config, Mode
-from pirig.policies.assets import asset_writer
+from pirig.policies.assets import asset_writer, card_of
+from pirig.policies.for_openpi import OPENPI_ROLES, pi0_arguments
 from pirig.runs.progress import newest_checkpoint, steps_saved
 from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
 from pirig.training.loop import LOSS_WINDOW, TrainResult
@@ -31,7 +32,6 @@ from pirig.training.metrics import MetricsFile
 from pirig.training.validation import frames_of
 from pirig.weights.fetch import resolve
 from pirig.weights.load import params_folder
-from pirig.weights.save import OPENPI_ROLES, pi0_arguments
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
@@ -98,7 +98,7 @@ def train(
     finally:
         openpi.script.wandb, openpi.data_loader.create_data_loader, openpi.checkpoints.restore_state = originals
         metrics.close()
-        _complete(folder, pipeline, dataset)
+        _complete(folder, pipeline, dataset, held_out)
     losses = [row["loss"] for row in metrics.rows[-max(1, LOSS_WINDOW // settings.log_every) :]]
     loss, saved = float(np.mean(losses)) if losses else float("nan"), newest_checkpoint(folder)
     if saved is None:
@@ -214,9 +214,9 @@ class WandbTap:
         self._wandb.log(values, step=step)
 
 
-def _complete(folder: Path, pipeline: Pipeline, dataset: Dataset) -> None:
+def _complete(folder: Path, pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int]) -> None:
     """Adds contract.json and policy.json to each checkpoint's assets, so that it can be evaluated."""
-    write = asset_writer(pipeline, dataset)
+    write = asset_writer(pipeline, card_of(pipeline, dataset, held_out))
     for step in steps_saved(folder):
         assets = folder / CHECKPOINTS / str(step) / ASSETS
         assets.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,9 @@ the normalised, unpadded state), pad. Images are resized once when the frame cac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,12 +19,33 @@ from pirig.transforms.pad import pad_last
 from pirig.transforms.relative import Relative, absolute, mask_of, relative
 
 if TYPE_CHECKING:
-    from pirig.models.sizes import ModelConfig
     from pirig.transforms.tokenizer import Tokenizer
 
 
+class FitsModel(Protocol):
+    """What the numbers must fit of a model, whatever else its config holds."""
+
+    @property
+    def pi05(self) -> bool:
+        """Whether the state is read from the prompt only, so that it may be wider than the actions."""
+        ...
+
+    @property
+    def action_dim(self) -> int:
+        """Padded width of an action (and, but in pi0.5, of the state)."""
+        ...
+
+    @property
+    def action_horizon(self) -> int:
+        """Steps of a chunk."""
+        ...
+
+
+ModelConfig = TypeVar("ModelConfig", bound=FitsModel)
+
+
 @dataclass(frozen=True)
-class Pipeline:
+class Pipeline(Generic[ModelConfig]):
     """`stats` holds "state" and "actions" of the unpadded numbers; `normalization` is "zscore" or "quantile".
 
     `relative_to_state`: which numbers of an action the model learns as differences from the state (see Relative); ()
@@ -43,22 +65,25 @@ class Pipeline:
         return Relative(self.relative_to_state, self.model_config.action_horizon) if self.relative_to_state else None
 
     def model_inputs(
-        self, state_raw: np.ndarray, noise: np.ndarray | None = None
+        self, state_raw: np.ndarray, prompts: Sequence[str] | None = None, *, noise: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """[B, state_dim] -> state f32 [B, J] normalised and padded, tokens i32 [B, L], token mask bool [B, L].
 
-        pi0.5 reads the state in its prompt only, so there it may be wider than J. `noise` [B, state_dim], in normalised
-        units, is added to the state (training only).
+        `prompts`: a sentence per row; None: the contract's own, of which there must be one. pi0.5 reads the state in its
+        prompt only, so there it may be wider than J. `noise` [B, state_dim], in normalised units, is added to the state
+        (training only).
         """
         if state_raw.shape[-1] != self.contract.state_dim:
             raise ValueError(f"state has {state_raw.shape[-1]} numbers, the contract says {self.contract.state_dim}")
         state = normalize(state_raw, self.stats["state"], self.normalization).astype(np.float32)
         if noise is not None:
             state = state + noise
+        prompts = [self.contract.prompt] * len(state) if prompts is None else prompts
         if self.state_in_prompt:
-            encoded = [self.tokenizer.encode(self.contract.prompt, row) for row in state]
+            encoded = [self.tokenizer.encode(prompt, row) for prompt, row in zip(prompts, state, strict=True)]
         else:
-            encoded = [self.tokenizer.encode(self.contract.prompt, None)] * len(state)
+            by_prompt = {prompt: self.tokenizer.encode(prompt, None) for prompt in dict.fromkeys(prompts)}
+            encoded = [by_prompt[prompt] for prompt, _ in zip(prompts, state, strict=True)]
         tokens = np.stack([row for row, _ in encoded]).astype(np.int32)
         mask = np.stack([row for _, row in encoded])
         least = self.contract.state_dim if self.model_config.pi05 else 0
@@ -81,11 +106,12 @@ class Pipeline:
         }
 
     def prompt_length(self) -> int:
-        """Tokens [L] that the contract's prompt needs with any state: the longest of the states -2, -1, ... 2."""
-        if not self.state_in_prompt:
-            return int(self.tokenizer.encode(self.contract.prompt, None)[1].sum())
-        states = (np.full(self.contract.state_dim, value, np.float32) for value in (-2, -1, -0.5, 0, 0.5, 1, 2))
-        return max(int(self.tokenizer.encode(self.contract.prompt, state)[1].sum()) for state in states)
+        """Tokens [L] that the contract's prompts need with any state: the longest of the states -2, -1, ... 2."""
+        values = (-2, -1, -0.5, 0, 0.5, 1, 2) if self.state_in_prompt else ()
+        states: list[np.ndarray | None] = [np.full(self.contract.state_dim, value, np.float32) for value in values]
+        prompts = dict.fromkeys(scene.prompt for scene in self.contract.scenes)
+        states = states or [None]
+        return max(int(self.tokenizer.encode(prompt, state)[1].sum()) for prompt in prompts for state in states)
 
     def model_actions(self, actions_raw: np.ndarray, state_raw: np.ndarray) -> np.ndarray:
         """Chunks [..., A, action_dim] in the arm's units, states [..., state_dim] at their first frames -> f32 [..., A, J]."""

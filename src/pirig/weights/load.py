@@ -7,7 +7,6 @@ before a byte of the arrays is read.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -130,17 +129,6 @@ def arrays_in_parts(folder: Path, stored: Mapping[str, Stored]) -> Iterator[dict
             part = {}
     if part:
         yield _read(folder, part)
-
-
-def policy_file(params: Path) -> Path | None:
-    """policy.json beside an Orbax folder of ours (<step>/assets/*/policy.json), or None."""
-    return next(iter(sorted(params.parent.glob("assets/*/policy.json"))), None)
-
-
-def recorded_config(params: Path) -> ModelConfig | None:
-    """What the checkpoint itself says its model is; None for openpi's, which say nothing."""
-    file = policy_file(params)
-    return ModelConfig.from_plain(json.loads(file.read_text())["model_config"]) if file else None
 
 
 def _read(folder: Path, wanted: Mapping[str, Stored], dtype: Any = None) -> dict[str, np.ndarray]:

@@ -12,11 +12,12 @@ import pytest
 from pirig.contract import Camera, Contract, TaskScene
 from pirig.files.orbax import saved_tree
 from pirig.models.layout import flatten, leaf_specs, nest
+from pirig.policies.card import PolicyCard
+from pirig.policies.for_openpi import Exported, caveats, export, train_config
 from pirig.stages.weights import main
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
 from pirig.weights.load import load_params
 from pirig.weights.match import WeightsError
-from pirig.weights.save import Exported, caveats, export, train_config
 from tests.weights.test_load import save_tiny, tiny_config
 
 CONTRACT = Contract(
@@ -93,8 +94,9 @@ def test_what_cannot_be_exported_is_said(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def exported(config, **record):
-    return Exported(None, config, CONTRACT, RECORD | {"tokenizer": "PaligemmaTokenizer"} | record)
+def exported(config, **card):
+    card = RECORD | {"tokenizer": "PaligemmaTokenizer"} | card
+    return Exported(None, config, CONTRACT, PolicyCard(dataclasses.asdict(config), **card))
 
 
 def test_caveats():
@@ -169,10 +171,8 @@ def test_the_snippets_lora_and_pi0(monkeypatch):
 
 def test_actions_relative_to_the_state_become_openpis_own_transforms(monkeypatch):
     names = {}
-    for label, record in (("plain", {}), ("relative", {"relative_to_state": [6, -1]})):
-        config = run_snippet(train_config(exported(full_config(), **record), "push", "pirig"), monkeypatch)[
-            "push_config"
-        ]
+    for label, card in (("plain", {}), ("relative", {"relative_to_state": (6, -1)})):
+        config = run_snippet(train_config(exported(full_config(), **card), "push", "pirig"), monkeypatch)["push_config"]
         group = config("FOLDER").data.data_transforms(None)
         names[label] = [[type(one).__name__ for one in part] for part in (group.inputs, group.outputs)]
     assert names["plain"] == [["PirigInputs"], ["PirigOutputs"]]
