@@ -21,6 +21,7 @@ from jaxtyping import Float
 from pirig.config.schema import LossConfig
 from pirig.models.flow import FlowModel, ModelInputs
 from pirig.models.leaves import Tree
+from pirig.training import auxiliary as kinds_of_losses
 
 Numbers = dict[str, jax.Array]
 
@@ -142,8 +143,7 @@ def auxiliary_losses(configs: Mapping[str, LossConfig], labels: Mapping[str, np.
 def _made(name: str, config: LossConfig, widths: Mapping[str, int]) -> Weighted:
     if not config.weight > 0:
         raise ValueError(f"losses.{name}.weight is {config.weight}; expected a positive number, or leave the loss out")
-    folder = importlib.import_module("pirig.training.auxiliary")
-    kinds = sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
+    kinds = sorted(module.name for module in pkgutil.iter_modules(kinds_of_losses.__path__))
     if config.kind not in kinds:
         raise ValueError(
             f"losses.{name}.kind={config.kind}: expected one of {', '.join(kinds)}; a new one is "
@@ -157,7 +157,7 @@ def _made(name: str, config: LossConfig, widths: Mapping[str, int]) -> Weighted:
             f"losses.{name}.labels"
         )
     return Weighted(
-        importlib.import_module(f"{folder.__name__}.{config.kind}").make(name, config, widths), config.weight
+        importlib.import_module(f"{kinds_of_losses.__name__}.{config.kind}").make(name, config, widths), config.weight
     )
 
 
