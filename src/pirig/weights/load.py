@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pirig.config.places import CHECKPOINTS
 from pirig.files.orbax import restore_part, saved_tree
 from pirig.models.layout import Tree, flatten, init_params, leaf_specs, nest
 from pirig.models.sizes import ModelConfig
@@ -56,7 +57,7 @@ def params_folder(path: Path) -> Path:
         raise WeightsError(f"{path}: there is no such folder; give a checkpoint's folder")
     if _is_orbax(path):
         return path
-    for folder in (path, path / "checkpoints"):
+    for folder in (path, path / CHECKPOINTS):
         if _is_orbax(folder / ROOT):
             return folder / ROOT
         steps = [int(step.name) for step in folder.iterdir() if step.name.isdigit()] if folder.is_dir() else []
