@@ -6,7 +6,9 @@ import sys
 import time
 from types import SimpleNamespace
 
+from pirig.config.places import ASSETS
 from pirig.files.atomic import write_text
+from pirig.policies.card import PolicyCard
 from pirig.runs.record import set_status
 
 MARK = "as submitted"
@@ -31,7 +33,9 @@ def make(config, places):
     if config.train.seed == 99:
         time.sleep(300)
     checkpoint = folder / "checkpoints" / str(config.train.steps)
-    write_text(checkpoint / "assets" / "pirig" / "policy.json", json.dumps({"demo_lengths": [10, 12]}))
+    (checkpoint / ASSETS).mkdir(parents=True)
+    card = PolicyCard({"action_horizon": config.horizon.steps}, "quantile", True, "none", demo_lengths=(10, 12))
+    card.save(checkpoint / ASSETS)
     write_text(checkpoint / "resume.json", json.dumps({"step": config.train.steps, "seconds": 1.0}))
     rows = ({"step": step, "loss": 1 / step, "step_s": 0.01} for step in range(1, 11))
     write_text(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
