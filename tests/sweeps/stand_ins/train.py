@@ -33,7 +33,7 @@ def make(config, places):
     if config.train.seed == 99:
         time.sleep(300)
     checkpoint = folder / "checkpoints" / str(config.train.steps)
-    (checkpoint / ASSETS).mkdir(parents=True)
+    (checkpoint / ASSETS).mkdir(parents=True, exist_ok=True)
     card = PolicyCard({"action_horizon": config.horizon.steps}, "quantile", True, "none", demo_lengths=(10, 12))
     card.save(checkpoint / ASSETS)
     write_text(checkpoint / "resume.json", json.dumps({"step": config.train.steps, "seconds": 1.0}))
