@@ -14,6 +14,7 @@ from pirig.config.load import typed
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
 from pirig.runs.identity import named_by_id
+from pirig.sweeps.contradictions import explain
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
@@ -60,20 +61,20 @@ class Composer:
 def read_points(overrides: Sequence[Sequence[str]], compose: Compose) -> list[Point]:
     """Every point, checked; runs that the user did not name are named by their ids.
 
-    Raises ValueError that lists the points whose config contradicts itself, or that would write one run.
+    Raises ValueError that names the values that contradict each other, or the points that would write one run.
     """
     points: list[Point] = []
-    broken: list[str] = []
-    for words in overrides:
+    broken: dict[int, str] = {}
+    for number, words in enumerate(overrides):
         try:
             config = typed(compose(words))
         except ValueError as error:
-            broken.append(f"  {' '.join(words)}\n    {error}")
+            broken[number] = str(error)
             continue
         named = any(word.startswith("run.name=") for word in words)
         points.append(Point(config if named else named_by_id(config), tuple(words)))
     if broken:
-        raise ValueError(f"{len(broken)} of {len(overrides)} points contradict themselves:\n" + "\n".join(broken))
+        raise ValueError(explain([tuple(words) for words in overrides], broken))
     return _distinct(points)
 
 
