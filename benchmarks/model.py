@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import report
-from pirig.config.schema import TrainConfig
+from pirig.config.schema import ScheduleConfig, TrainConfig
 from pirig.models import pi0
 from pirig.models.layout import param_count
 from pirig.models.sizes import SIZES, ModelConfig, model_config
+from pirig.training.schedules import make_schedule
 from pirig.training.step import init_state, make_train_step
 
 CAMERAS = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")
@@ -87,7 +88,8 @@ class Trainer:
 
     def __init__(self, config: ModelConfig, params: Any, *, augment: bool = False):
         settings = TrainConfig(augment=augment)
-        self.state, self._step = init_state(params, settings, jax.random.key(0)), make_train_step(config, settings)
+        self.state = init_state(params, settings, jax.random.key(0))
+        self._step = make_train_step(config, settings, make_schedule(ScheduleConfig(), settings.steps))
 
     def __call__(self, batch: Batch) -> Any:
         self.state, metrics = self._step(self.state, batch)

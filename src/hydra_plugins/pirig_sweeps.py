@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
+from hydra.errors import ConfigCompositionException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+
+from pirig.config.command_line import rewrite, words_of_point
 
 
 class PointSweeper(BasicSweeper):
@@ -17,6 +22,26 @@ class PointSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         pass
+
+    def _parse_config(self) -> list[str]:
+        """What an experiment sweeps over, in words that Hydra takes."""
+        with _told():
+            return rewrite(super()._parse_config())
+
+    @staticmethod
+    def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
+        batches = BasicSweeper.split_arguments(overrides, max_batch_size)
+        with _told():
+            return [[words_of_point(words) for words in batch] for batch in batches]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Hydra shows its own errors without a traceback."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigCompositionException(str(error)) from None
 
 
 class _PirigLauncher(Launcher):

@@ -20,13 +20,7 @@ LAB_TASKS = ("pick_cube", "push_cube", "pull_cube", "place_sphere", "peg_inserti
 def test_it_composes_and_passes_every_check(name, tmp_path):
     recorded = [f"demos.path={write_recording(tmp_path / 'mugs')}"] if name.startswith("kinova_") else []
     config = compose([f"experiment={name}", *recorded])
-    train = config.train
-    make_schedule(
-        peak_lr=train.peak_lr,
-        final_lr=train.final_lr,
-        warmup_steps=train.warmup_steps,
-        decay_steps=train.decay_steps or train.steps,
-    )
+    make_schedule(config.schedule, config.train.steps)
     assert config.run.experiment == name
     assert model_of(config, 512).action_horizon == config.horizon.steps
 

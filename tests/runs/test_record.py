@@ -34,7 +34,7 @@ def test_resume_with_other_training_settings_names_them(tmp_path):
     config = config_at(tmp_path)
     open_run(config, places_of(config))
     changed = config_at(tmp_path, "run.mode=resume", "train.peak_lr=0.5")
-    with pytest.raises(ValueError, match=r"train\.peak_lr: 2\.5e-05 then, 0\.5 now"):
+    with pytest.raises(ValueError, match=r"schedule\.peak_lr: 2\.5e-05 then, 0\.5 now"):
         open_run(changed, places_of(changed))
 
 

@@ -16,7 +16,7 @@ def composer():
     register_schema()
     with hydra.initialize_config_module("pirig.conf", version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        master = loader.load_configuration("config", ["train.warmup_steps=7"], run_mode=RunMode.MULTIRUN)
+        master = loader.load_configuration("config", ["schedule.warmup_steps=7"], run_mode=RunMode.MULTIRUN)
         yield Composer(loader, master)
 
 
@@ -24,7 +24,7 @@ def composer():
     "words",
     [
         ["train.seed=3", "run.name='x-${train.seed}'"],
-        ["task=stack_cube", "camera=wrist", "horizon=h20", "train.peak_lr=1e-3"],
+        ["task=stack_cube", "camera=wrist", "horizon=h20", "schedule.peak_lr=1e-3"],
         ["experiment=smoke", "train.seed=1"],
         ["gates.skip=[images,seeds]", "demos.path=null", "camera.entries.base.fov_rad=0.5"],
     ],
@@ -40,7 +40,7 @@ def test_a_later_point_does_not_inherit_from_an_earlier_one(composer):
 
 
 def test_points_are_named_by_their_ids(composer):
-    one, two = read_points([["train.seed=1"], ["train.seed=1", "train.peak_lr=1"]], composer.compose)
+    one, two = read_points([["train.seed=1"], ["train.seed=1", "schedule.peak_lr=1"]], composer.compose)
     for point in (one, two):
         assert point.config.run.name == f"push_cube-pi05-tiny-nowrist-joints-h16-s1-{run_id(point.config)}"
     assert one.config.run.name != two.config.run.name

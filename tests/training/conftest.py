@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pirig.config.schema import TrainConfig
+from pirig.config.schema import ScheduleConfig, TrainConfig
 from pirig.contract import Camera, Contract, TaskScene
 from pirig.models.flow import FlowModel
 from pirig.transforms.normalize import NormStats
@@ -92,6 +92,9 @@ def small_pipeline():
     return Pipeline(contract, LinearConfig(), "zscore", False, stats, OneToken())
 
 
+SCHEDULE = ScheduleConfig(peak_lr=1e-2, final_lr=1e-3, warmup_steps=2)
+
+
 @pytest.fixture
 def small():
     """(pipeline, dataset, frames, model) and settings."""
@@ -99,9 +102,6 @@ def small():
     settings = TrainConfig(
         steps=6,
         batch_size=5,
-        peak_lr=1e-2,
-        final_lr=1e-3,
-        warmup_steps=2,
         ema=0.9,
         save_every=100,
         log_every=2,
@@ -114,17 +114,16 @@ def small():
         dataset: SmallDataset
         model: FlowModel
         settings: TrainConfig
+        schedule: ScheduleConfig
 
         def train(self, folder, *, resume=False, model=None, **changes):
             from pirig.training.loop import train
 
-            settings = dataclasses.replace(
-                self.settings, **{k: v for k, v in changes.items() if hasattr(self.settings, k)}
+            settings, schedule = (
+                dataclasses.replace(part, **{key: changes.pop(key) for key in list(changes) if hasattr(part, key)})
+                for part in (self.settings, self.schedule)
             )
-            others = {k: v for k, v in changes.items() if not hasattr(self.settings, k)}
-            model = model or self.model
-            return train(
-                folder, settings, self.pipeline, self.dataset, self.dataset.frames, resume=resume, model=model, **others
-            )
+            options = {"schedule": schedule, "resume": resume, "model": model or self.model, **changes}
+            return train(folder, settings, self.pipeline, self.dataset, self.dataset.frames, **options)
 
-    return Small(small_pipeline(), dataset, MODEL, settings)
+    return Small(small_pipeline(), dataset, MODEL, settings, SCHEDULE)

@@ -63,6 +63,11 @@ class CosineDecaySchedule:
     decay_steps: int = 30_000
     decay_lr: float = 2.5e-6
 @dataclasses.dataclass(frozen=True)
+class RsqrtDecaySchedule:
+    warmup_steps: int = 1_000
+    peak_lr: float = 5e-5
+    timescale: float = 10_000
+@dataclasses.dataclass(frozen=True)
 class AdamW:
     b1: float = 0.9
     b2: float = 0.95

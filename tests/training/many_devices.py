@@ -23,17 +23,17 @@ def main() -> None:
 
     data, pipeline = conftest.SmallDataset(), conftest.small_pipeline()
     settings = TrainConfig(
-        steps=6, batch_size=8, peak_lr=1e-2, final_lr=1e-3, warmup_steps=2, ema=0.9, save_every=3, shift_px=1,
+        steps=6, batch_size=8, ema=0.9, save_every=3, shift_px=1,
         accumulate=options.get("accumulate", 1),
     )  # fmt: skip
     auxiliary = auxiliary_losses({"cube": LossConfig("labels", 0.5)} if options.get("labels") else {}, data.labels)
-    split = []
+    schedule, split = dataclasses.replace(conftest.SCHEDULE, decay_steps=6), []
     for name, fsdp, steps, resume in options["runs"]:
         placement = make_placement(fsdp, min_bytes=64, batch_size=8, accumulate=settings.accumulate) if fsdp else None
-        here = dataclasses.replace(settings, steps=steps, decay_steps=6)
+        here = dataclasses.replace(settings, steps=steps)
         held_out = [1] if options.get("held_out") else []
-        train(folder / name, here, pipeline, data, data.frames, resume=resume, model=conftest.MODEL, placement=placement,
-              held_out=held_out, auxiliary=auxiliary)  # fmt: skip
+        train(folder / name, here, pipeline, data, data.frames, schedule=schedule, resume=resume, model=conftest.MODEL,
+              placement=placement, held_out=held_out, auxiliary=auxiliary)  # fmt: skip
         if placement:
             kernel = jax.ShapeDtypeStruct((213, 16), "float32")
             split.append(placement.tree({"in": {"kernel": kernel}})["in"]["kernel"].shard_shape(kernel.shape))

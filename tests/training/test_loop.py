@@ -109,12 +109,14 @@ def test_params_item_is_openpis(small, tmp_path):
 def test_a_checkpoint_is_written_beside_the_training(small, tmp_path):
     from pirig.training.batches import BatchSettings, prepare
     from pirig.training.loop import initial_params
+    from pirig.training.schedules import make_schedule
     from pirig.training.step import make_train_step
 
     params = initial_params(small.settings, small.pipeline.model_config, small.model)
     state = init_state(params, small.settings, jax.random.key(1))
     before = jax.tree.map(np.array, state.params)
-    step = make_train_step(small.pipeline.model_config, small.settings, model=small.model)
+    schedule = make_schedule(small.schedule, small.settings.steps)
+    step = make_train_step(small.pipeline.model_config, small.settings, schedule, model=small.model)
     go_on = threading.Event()
     with checkpoints.Saver(tmp_path, lambda folder: go_on.wait(60)) as saver:
         folder = saver.save(state, {"position": 0})
@@ -211,9 +213,9 @@ import conftest, dataclasses
 from pirig.config.schema import TrainConfig
 from pirig.training.loop import train
 data = conftest.SmallDataset()
-settings = TrainConfig(steps={steps}, batch_size=5, peak_lr=1e-2, final_lr=1e-3, warmup_steps=2, ema=0.9,
-                       save_every=10, log_every=1, shift_px=1)
-result = train(Path({folder!r}), settings, conftest.small_pipeline(), data, data.frames, resume={resume}, model=conftest.MODEL)
+settings = TrainConfig(steps={steps}, batch_size=5, ema=0.9, save_every=10, log_every=1, shift_px=1)
+result = train(Path({folder!r}), settings, conftest.small_pipeline(), data, data.frames, schedule=conftest.SCHEDULE,
+               resume={resume}, model=conftest.MODEL)
 print(result.steps, result.stopped)
 """
 

@@ -17,6 +17,7 @@ from pirig.training import checkpoints
 from pirig.training.auxiliary.labels import LabelLoss
 from pirig.training.batches import BatchSettings, prepare
 from pirig.training.losses import Losses, auxiliary_losses
+from pirig.training.schedules import make_schedule
 from pirig.training.step import heads_to_measure, init_state, inputs_of, make_gradient, make_train_step
 from pirig.training.validation import Validation
 
@@ -34,6 +35,10 @@ def rows_of(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+def rate(small):
+    return make_schedule(small.schedule, small.settings.steps)
+
+
 def first(small, losses, **changes):
     """The state, the settings and a batch of a training with these losses."""
     settings = dataclasses.replace(small.settings, **changes)
@@ -47,7 +52,7 @@ def first(small, losses, **changes):
 def test_the_total_is_the_flow_loss_and_the_weighted_others(small, labelled):
     losses = Losses(small.model, labelled)
     state, settings, batch = first(small, losses)
-    _, metrics = make_train_step(small.pipeline.model_config, settings, losses=losses)(state, batch)
+    _, metrics = make_train_step(small.pipeline.model_config, settings, rate(small), losses=losses)(state, batch)
     parts = {name: float(metrics[name]) for name in ("loss", "total_loss", "cube_loss")}
     assert parts["total_loss"] == pytest.approx(parts["loss"] + 0.5 * parts["cube_loss"], rel=1e-6)
     assert parts["cube_loss"] > 0
@@ -57,10 +62,10 @@ def test_without_others_the_step_is_what_it_was(small, labelled):
     plain, more = Losses(small.model), Losses(small.model, labelled)
     state, settings, batch = first(small, plain)
     assert state.heads == {} and "labels" not in batch
-    _, alone = make_train_step(small.pipeline.model_config, settings, losses=plain)(state, batch)
+    _, alone = make_train_step(small.pipeline.model_config, settings, rate(small), losses=plain)(state, batch)
     assert set(alone) == {"loss", "grad_norm", "param_norm", "lr", "finite"}
     state, settings, batch = first(small, more)
-    _, both = make_train_step(small.pipeline.model_config, settings, losses=more)(state, batch)
+    _, both = make_train_step(small.pipeline.model_config, settings, rate(small), losses=more)(state, batch)
     np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-6)
 
 
@@ -149,7 +154,7 @@ def test_what_is_served_holds_no_head_and_the_model_is_fed_no_label(small, label
 def test_validation_measures_with_the_averaged_head(small, labelled):
     losses = Losses(small.model, labelled)
     state, settings, batch = first(small, losses)
-    state, _ = make_train_step(small.pipeline.model_config, settings, losses=losses)(state, batch)
+    state, _ = make_train_step(small.pipeline.model_config, settings, rate(small), losses=losses)(state, batch)
     batches = prepare(small.pipeline, small.dataset, small.dataset.frames, FOUR, labels=losses.labels)
     data = small.dataset
     validation = Validation(batches, small.pipeline, data.actions, data.state, np.arange(5), settings, losses)

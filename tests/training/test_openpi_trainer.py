@@ -9,6 +9,7 @@ import pytest
 
 from pirig.config.checks import ConfigError, check
 from pirig.config.load import compose
+from pirig.config.schema import ScheduleConfig
 from pirig.models.sizes import model_config
 from pirig.training import openpi_trainer
 from pirig.training.batches import BatchSettings, prepare
@@ -37,10 +38,11 @@ def full(small, **changes):
     return dataclasses.replace(small.pipeline, model_config=model)
 
 
-def run(small, config, folder, weights, **train):
+def run(small, config, folder, weights, schedule=None, **train):
     here = dataclasses.replace(
         config,
         train=dataclasses.replace(small.settings, **train),
+        schedule=schedule or small.schedule,
         weights=dataclasses.replace(config.weights, path=str(weights)),
     )
     pipeline = full(small)
@@ -131,6 +133,16 @@ def test_openpi_absent_is_one_clear_sentence():
         openpi_trainer.find()
 
 
+def test_every_curve_of_ours_is_openpis(fake):
+    openpi, rates = openpi_trainer.find(), {"warmup_steps": 2, "peak_lr": 1e-2}
+    rsqrt = openpi_trainer.lr_schedule(openpi, ScheduleConfig("rsqrt", **rates, numbers={"timescale": 7.0}), 6)
+    assert type(rsqrt).__name__ == "RsqrtDecaySchedule" and dataclasses.astuple(rsqrt) == (2, 1e-2, 7.0)
+    constant = openpi_trainer.lr_schedule(openpi, ScheduleConfig("constant", **rates), 6)
+    assert type(constant).__name__ == "CosineDecaySchedule" and dataclasses.astuple(constant) == (2, 1e-2, 3, 1e-2)
+    with pytest.raises(ValueError, match=r"schedule\.warmup_steps=6, but the cosine ends at step 6"):
+        openpi_trainer.lr_schedule(openpi, ScheduleConfig(warmup_steps=6), 6)
+
+
 def test_what_openpi_lacks_is_refused(config):
     for group, change, words in (
         ("train", {"accumulate": 2}, "train.accumulate=2: openpi has no such thing"),
@@ -138,7 +150,7 @@ def test_what_openpi_lacks_is_refused(config):
         ("size", {"name": "tiny"}, "choose size=full"),
         ("size", {"image_px": 112}, "size.image_px=112: openpi has no such thing; choose size.image_px=224"),
         ("size", {"patch_px": 16}, "choose size.patch_px=14"),
-        ("train", {"warmup_steps": 30, "steps": 30}, "choose train.warmup_steps=3"),
+        ("schedule", {"name": "stairs"}, "schedule=stairs: openpi has no such thing; choose schedule=cosine"),
     ):
         changed = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **change)})
         with pytest.raises(ConfigError, match=words):

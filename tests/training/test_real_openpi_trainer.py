@@ -33,8 +33,9 @@ def test_three_steps_and_two_more(tmp_path):
     pipeline = Pipeline(contract, model, "quantile", True, stats, BuiltinTokenizer(48))
     draw = np.random.default_rng(0)
     frames = {"base_0_rgb": draw.integers(0, 256, (dataset.frame_count, 224, 224, 3), dtype=np.uint8)}
-    config = compose(["trainer=openpi", "model=pi05", "size=full", "weights=scratch", "size.tokenizer=builtin"])
-    settings = TrainConfig(steps=3, batch_size=2, log_every=1, save_every=100, warmup_steps=1, ema=0.9)
+    words = ["trainer=openpi", "model=pi05", "size=full", "weights=scratch", "size.tokenizer=builtin"]
+    config = compose([*words, "schedule.warmup_steps=1"])
+    settings = TrainConfig(steps=3, batch_size=2, log_every=1, save_every=100, ema=0.9)
     folder = tmp_path / "exp" / "run"
     folder.mkdir(parents=True)
     with sized(import_openpi(), model):

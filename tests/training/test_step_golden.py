@@ -6,11 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from pirig.config.schema import TrainConfig
+from pirig.config.schema import ScheduleConfig, TrainConfig
 from pirig.models import pi0
 from pirig.models.sizes import ModelConfig, TransformerConfig
 from pirig.models.towers.siglip import SiglipConfig
 from pirig.training.optimizer import path_name
+from pirig.training.schedules import make_schedule
 from pirig.training.step import init_state, make_train_step
 
 HERE = Path(__file__).parent
@@ -26,9 +27,8 @@ CONFIG = ModelConfig(
     vlm=LANGUAGE,
     expert=LANGUAGE,
 )
-SETTINGS = TrainConfig(
-    steps=10, peak_lr=1e-3, final_lr=1e-4, warmup_steps=2, decay_steps=10, ema=0.9, augment=False, batch_size=2
-)
+SETTINGS = TrainConfig(steps=10, ema=0.9, augment=False, batch_size=2)
+SCHEDULE = make_schedule(ScheduleConfig(peak_lr=1e-3, final_lr=1e-4, warmup_steps=2), SETTINGS.steps)
 
 
 def nested(flat):
@@ -67,7 +67,7 @@ def test_three_steps_equal_openpi():
     golden = np.load(HERE / "golden" / "train_pi0_ad32.npz")
     before = nested(np.load(DATA / "model_pi0_ad32_params.npz"))
     state = init_state(before, SETTINGS, jax.random.key(11))
-    step, batch = make_train_step(CONFIG, SETTINGS), recorded_batch()
+    step, batch = make_train_step(CONFIG, SETTINGS, SCHEDULE), recorded_batch()
     for number in range(3):
         state, metrics = step(state, batch)
         assert float(metrics["loss"]) == pytest.approx(golden["loss"][number], abs=5e-5)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pirig.config.places import ASSETS
-from pirig.config.schema import TrainConfig
+from pirig.config.schema import ScheduleConfig, TrainConfig
 from pirig.contract import Camera
 from pirig.models import pi0
 from pirig.models.layout import flatten, nest
@@ -23,6 +23,7 @@ from pirig.models.towers.siglip import SiglipConfig
 from pirig.policies.for_openpi import export
 from pirig.policies.policy import load_policy
 from pirig.training.optimizer import cast_frozen
+from pirig.training.schedules import make_schedule
 from pirig.training.step import init_state, make_train_step
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
 from pirig.weights.load import load_params
@@ -136,13 +137,14 @@ def test_samples(pair, record_property):
 def test_train_steps(openpi, kind, tmp_path, record_property):
     """Three steps of openpi's scripts/train.py and three of ours: loss, gradient norm, EMA. Augmentation is off."""
     config, steps = config_of(kind), 3
-    settings = TrainConfig(steps=10, warmup_steps=2, peak_lr=1e-3, final_lr=1e-4, ema=0.9, augment=False, seed=5)
+    settings = TrainConfig(steps=10, ema=0.9, augment=False, seed=5)
+    rates = ScheduleConfig(warmup_steps=2, peak_lr=1e-3, final_lr=1e-4)
     with sized(openpi, config), without_augmentation(openpi):
-        _, state, step = their_trainer(openpi, config, settings, tmp_path)
+        _, state, step = their_trainer(openpi, config, settings, rates, tmp_path)
         params, mask = state.params.to_pure_dict(), trainable_mask(config)
         train_key = jax.random.split(jax.random.key(settings.seed))[0]
         our_state = init_state(cast_frozen(params, mask), settings, train_key, mask)
-        our_step = make_train_step(config, settings, trainable=mask)
+        our_step = make_train_step(config, settings, make_schedule(rates, settings.steps), trainable=mask)
         worst = 0.0
         for number in range(steps):
             batch = small_batch(config, 2, seed=number)
@@ -163,12 +165,12 @@ def test_train_steps(openpi, kind, tmp_path, record_property):
     assert worst < GRADIENT_TOLERANCE and off[path] < 2e-2, path
 
 
-def their_trainer(openpi, config, settings, folder):
+def their_trainer(openpi, config, settings, rates, folder):
     """openpi's TrainConfig, first state (its every leaf with noise) and compiled step, as its main() makes them."""
     their = openpi.config.TrainConfig(
         name="small", exp_name="run", checkpoint_base_dir=str(folder), model=their_config(openpi, config), wandb_enabled=False,
         lr_schedule=openpi.optimizer.CosineDecaySchedule(
-            warmup_steps=settings.warmup_steps, peak_lr=settings.peak_lr, decay_steps=settings.steps, decay_lr=settings.final_lr),
+            warmup_steps=rates.warmup_steps, peak_lr=rates.peak_lr, decay_steps=settings.steps, decay_lr=rates.final_lr),
         optimizer=openpi.optimizer.AdamW(weight_decay=settings.weight_decay, clip_gradient_norm=settings.clip_norm),
         ema_decay=settings.ema, freeze_filter=their_config(openpi, config).get_freeze_filter(), weight_loader=Given(config),
     )  # fmt: skip
@@ -202,7 +204,7 @@ def test_a_checkpoint_by_openpi_is_read_here(openpi, tmp_path, record_property):
     data = openpi.config.DataConfig(repo_id="x", asset_id="panda", norm_stats=stats)
     loader = mock.Mock(data_config=lambda: data)
     with sized(openpi, config):
-        their, state, _ = their_trainer(openpi, config, TrainConfig(ema=0.9), tmp_path)
+        their, state, _ = their_trainer(openpi, config, TrainConfig(ema=0.9), ScheduleConfig(), tmp_path)
         manager, _ = openpi.saving.initialize_checkpoint_dir(
             their.checkpoint_dir, keep_period=None, overwrite=False, resume=False
         )

@@ -19,6 +19,7 @@ from pirig.policies.build import model_of
 from pirig.policies.for_openpi import export, save_params
 from pirig.training.flops import Shape, sample_cost
 from pirig.training.memory import estimate
+from pirig.training.schedules import make_schedule
 from pirig.training.sharding import split_axis
 from pirig.training.start import trainable_of
 from pirig.training.step import init_state, make_train_step
@@ -58,7 +59,7 @@ def test_it_trains_samples_and_is_reckoned(wish):
     paths = set(flatten(params))
     assert f"{ROOT}/stem/kernel" in paths and not [path for path in paths if path.startswith("PaliGemma/img")]
     before = flatten(jax.tree.map(np.asarray, params))  # the step takes the parameters' memory
-    state, metrics = make_train_step(model, config.train)(
+    state, metrics = make_train_step(model, config.train, make_schedule(config.schedule, config.train.steps))(
         init_state(params, config.train, jax.random.key(1)), batch_of(model)
     )
     assert np.isfinite(float(metrics["loss"]))

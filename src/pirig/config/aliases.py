@@ -2,12 +2,16 @@
 
 `camera.wrist` and `state.includes_goal` said by hand what the entries say; they went. A command line that still gives one is
 told so; a YAML that does is refused where it says another thing than the entries do.
+
+The rates of the learning-rate schedule moved from `train` to `schedule`; the old keys mean the same on a command line, in a
+YAML and in a saved config. They were a cosine's, so `train.final_lr` and `train.decay_steps` ask for `schedule.name=cosine`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pirig.config.schema import Config
@@ -17,6 +21,11 @@ RETIRED = {
     "camera.wrist": "the robot that carries a camera is chosen where an entry of camera.entries has sensor=hand_camera",
     "state.includes_goal": "whether the state holds the goal follows from state.entries",
 }
+MOVED = {f"train.{key}": f"schedule.{key}" for key in ("peak_lr", "warmup_steps", "final_lr", "decay_steps")}
+OF_A_COSINE = ("train.final_lr", "train.decay_steps")
+CONSTANT_ENDS_AT = (
+    1_000_000  # step; a constant rate was written as a cosine from the peak to the peak, which ends there
+)
 OPENED = ("camera", "state")  # groups in which Hydra lets an older key pass, so that `load.typed` can answer for it
 
 
@@ -25,6 +34,50 @@ def retired_values(config: Config) -> dict[str, Any]:
     entries = config.camera.entries.values()
     on_hand = any(entry.sensor == "hand_camera" or entry.role == "left_wrist_0_rgb" for entry in entries)
     return {"camera.wrist": on_hand, "state.includes_goal": holds_goal(config.state.entries)}
+
+
+def old_keys(flat_config: dict[str, Any]) -> dict[str, Any]:
+    """A flat config with the keys that moved under their old names, written as the version before them wrote it."""
+    old = {new: name for name, new in MOVED.items()}
+    renamed = {old.get(key, key): value for key, value in flat_config.items()}
+    if renamed.get("schedule.name") == "constant":
+        renamed |= {"train.final_lr": renamed["train.peak_lr"], "train.decay_steps": CONSTANT_ENDS_AT}
+        del renamed["schedule.name"]
+    return renamed
+
+
+def move_words(words: Sequence[str]) -> list[str]:
+    """Overrides with keys that moved under their new names. Raises ValueError where an old key contradicts `schedule=`."""
+    keys = [re.match(r"[+~]*([\w.]*)", word).group(1) for word in words]  # type: ignore[union-attr]
+    cosines = [key for key in keys if key in OF_A_COSINE]
+    chosen = next((word for word in words if re.match(r"schedule(\.name)?=", word)), None)
+    if cosines and chosen and chosen.partition("=")[2] != "cosine":
+        raise ValueError(
+            f"{cosines[0]} with {chosen}: it is an old key of the cosine, now {MOVED[cosines[0]]}; leave it out, or choose "
+            "schedule=cosine."
+        )
+    moved = []
+    for word, key in zip(words, keys, strict=True):
+        moved.append(word.replace(key, MOVED[key], 1) if key in MOVED else word)
+        if key in cosines[:1] and not chosen:
+            moved.append("schedule.name=cosine")
+    return moved
+
+
+def move_keys(plain: dict[str, Any]) -> dict[str, Any]:
+    """A nested config, or a part of one, with keys that moved in their new places; a copy where there are any."""
+    train = plain.get("train")
+    keys = [key for key in MOVED if isinstance(train, dict) and key.partition(".")[2] in train]
+    if not keys:
+        return plain
+    moved = copy.deepcopy(plain)
+    moved["schedule"] = moved.get("schedule") or {}
+    if any(key in OF_A_COSINE for key in keys):
+        moved["schedule"].setdefault("name", "cosine")
+    for key in keys:
+        name = key.partition(".")[2]
+        moved["schedule"].setdefault(name, moved["train"].pop(name))
+    return moved
 
 
 def refuse_retired(words: Iterable[str]) -> None:
@@ -47,9 +100,15 @@ def take_retired(plain: dict[str, Any]) -> dict[str, Any]:
 
 def current(saved: dict[str, Any]) -> dict[str, Any]:
     """A config that an older version saved, nested, with the keys of this one."""
-    renewed = copy.deepcopy(saved)
+    renewed = move_keys(copy.deepcopy(saved))
     take_retired(renewed)
+    if "schedule" not in saved and _is_constant(renewed.get("schedule", {})):
+        renewed["schedule"] |= {"name": "constant", "decay_steps": 0}
     return renewed
+
+
+def _is_constant(rates: dict[str, Any]) -> bool:
+    return rates.get("final_lr") == rates.get("peak_lr") and rates.get("decay_steps") == CONSTANT_ENDS_AT
 
 
 def require_agreement(said: dict[str, Any], config: Config) -> None:

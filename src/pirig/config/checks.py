@@ -8,6 +8,8 @@ from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
 from pirig.contract import MANISKILL
 
+OPENPI_CURVES = ("cosine", "constant", "rsqrt")  # of its cosine and its rsqrt
+
 
 class ConfigError(ValueError):
     """The resolved config contradicts itself."""
@@ -161,7 +163,7 @@ def labels_are_simulated(config: Config) -> str | None:
 
 def batch_divides(config: Config) -> str | None:
     batch, devices = config.train.batch_size, config.fsdp.devices
-    if batch % devices:
+    if devices > 0 and batch % devices:
         return (
             f"train.batch_size={batch} with fsdp={devices}: each device gets an equal part, and {batch} does not divide "
             f"by {devices}; choose train.batch_size={max(batch // devices, 1) * devices}."
@@ -294,16 +296,22 @@ def openpi_can_train(config: Config) -> str | None:
         f"losses={','.join(config.losses)}": (bool(config.losses), "losses=null"),
         "train.augment=false": (not config.train.augment, "train.augment=true"),
     }
-    decay, warmup = config.train.decay_steps or config.train.steps, config.train.warmup_steps
-    lacking[f"train.warmup_steps={warmup} and {decay} steps of decay"] = (
-        warmup >= decay,
-        f"train.warmup_steps={decay // 10}",
-    )
+    lacking[f"schedule={config.schedule.name}"] = (config.schedule.name not in OPENPI_CURVES, "schedule=cosine")
     wrong = [
         f"trainer=openpi with {given}: openpi has no such thing; choose {instead} or trainer=pirig."
         for given, (lacks, instead) in lacking.items()
         if lacks
     ]
+    return "\n".join(wrong) or None
+
+
+def schedule_has_a_course(config: Config) -> str | None:
+    """What goes for every curve; what one asks for is asked by `make_schedule`, where a training starts."""
+    schedule, wrong = config.schedule, []
+    if schedule.peak_lr <= 0:
+        wrong.append(f"schedule.peak_lr={schedule.peak_lr}: expected a positive number; openpi fine-tunes with 2.5e-5.")
+    if min(schedule.warmup_steps, schedule.decay_steps) < 0:
+        wrong.append("schedule.warmup_steps and schedule.decay_steps: expected whole numbers of at least 0.")
     return "\n".join(wrong) or None
 
 
@@ -326,6 +334,7 @@ def counts_positive(config: Config) -> str | None:
         "eval.workers": config.eval.workers,
         "eval.num_envs": config.eval.num_envs,
         "horizon.steps": config.horizon.steps,
+        "fsdp.devices": config.fsdp.devices,
     }
     wrong = [f"{key}={value}: expected a whole number of at least 1." for key, value in counts.items() if value < 1]
     return "\n".join(wrong) or None
@@ -362,6 +371,7 @@ RULES = (
     names_known,
     tokenizer_known,
     openpi_can_train,
+    schedule_has_a_course,
     robot_is_simulated,
     robot_is_known,
     state_is_known,

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from pirig.config.aliases import OPENED, current, refuse_retired, require_agreement, take_retired
+from pirig.config.aliases import OPENED, current, move_words, refuse_retired, require_agreement, take_retired
 from pirig.config.checks import ConfigError, check
 from pirig.config.recorded import completed
 from pirig.config.schema import Config
@@ -19,6 +19,9 @@ def register_schema() -> None:
     """Makes `- schema` in `conf/config.yaml` the typed root; unknown keys of the opened groups are for `typed` to refuse."""
     from hydra.core.config_store import ConfigStore
 
+    from pirig.config import sources
+
+    sources.use()
     node = OmegaConf.structured(Config)
     for group in OPENED:
         OmegaConf.set_struct(node[group], False)
@@ -83,6 +86,7 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
     if not path.is_file():
         raise ConfigError(f"{folder}: expected a run folder with a config.yaml, found none")
     refuse_retired(overrides)
+    overrides = move_words(overrides)
     saved = loaded(OmegaConf.load(path))
     groups = [word for word in overrides if "." not in word.split("=")[0] and "=" in word and _is_group(saved, word)]
     if groups:

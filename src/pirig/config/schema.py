@@ -168,10 +168,6 @@ class TrainConfig:
     accumulate: int = 1  # each batch goes through in so many parts: less memory, the same gradient
     remat: str = "size"  # compute layers again in the backward pass: size (only size=full does), always, never
     seed: int = 0
-    peak_lr: float = 2.5e-5
-    final_lr: float = 2.5e-6
-    warmup_steps: int = 100
-    decay_steps: int = 0  # 0: train.steps
     clip_norm: float = 1.0
     weight_decay: float = 1e-10
     ema: float = 0.99  # 0 switches it off
@@ -204,6 +200,18 @@ class LossConfig:
         default_factory=list
     )  # columns labels.<name> of the data set; what none means the kind says
     settings: dict[str, Any] = field(default_factory=dict)  # numbers of its own
+
+
+@dataclass
+class ScheduleConfig:
+    """Of the learning rate: a straight line up to the peak, then a curve."""
+
+    name: str = "cosine"  # the curve: a function of pirig/training/schedules.py
+    peak_lr: float = 2.5e-5
+    warmup_steps: int = 100
+    final_lr: float = 2.5e-6  # where a curve that has an end goes to
+    decay_steps: int = 0  # and where it ends, counted from step 0; 0: train.steps
+    numbers: dict[str, float] = field(default_factory=dict)  # what a curve asks for beside these
 
 
 @dataclass
@@ -265,6 +273,7 @@ class Config:
     demos: DemosConfig = field(default_factory=DemosConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     losses: dict[str, LossConfig] = field(default_factory=dict)  # beside the flow loss, by name
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 
-from pirig.config.aliases import retired_values
+from pirig.config.aliases import old_keys, retired_values
 from pirig.config.schema import Config, as_plain, flat
 from pirig.runs.record import training_slice
 
@@ -15,10 +15,11 @@ def run_id(config: Config) -> str:
     """8 hex digits of what a trained checkpoint depends on; folders, evaluation and logging do not change them.
 
     Values that are the schema's defaults are left out, so that a key which a later version adds changes no older run's id
-    (`open_run` still compares every key of a folder that it enters). Keys that went are hashed with the values that they had.
+    (`open_run` still compares every key of a folder that it enters). Keys that went are hashed with the values that they had,
+    keys that moved under their old names.
     """
-    usual = flat(as_plain(Config()))
-    asked = flat(training_slice(config)) | retired_values(config)
+    usual = old_keys(flat(as_plain(Config())))
+    asked = old_keys(flat(training_slice(config))) | retired_values(config)
     said = {key: value for key, value in asked.items() if value not in (None, usual.get(key))}
     text = json.dumps(said, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

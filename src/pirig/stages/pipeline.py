@@ -25,6 +25,7 @@ LOSS_WINDOW = 100  # as in training
 
 def run(config: Config) -> int:
     eval.require_simulator(config)
+    train.check_schedule(config)
     places = places_of(config)
     open_run(config, places)
     with held(places.run):

@@ -42,6 +42,7 @@ def make(config: Config, places: Places) -> TrainResult:
     """Trains into the opened run folder, going on from its newest checkpoint if it has one."""
     _set_memory(config)
     _warn(config)
+    check_schedule(config)
     if config.trainer == "openpi":
         _openpi().find()
     ready = _prepare(config, places)
@@ -113,6 +114,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         ready.pipeline,
         ready.dataset,
         ready.frames,
+        schedule=config.schedule,
         resume=config.run.mode == Mode.resume,
         params=start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run),
         trainable=ready.trainable,
@@ -165,3 +167,13 @@ def _warn(config: Config) -> None:
             "them",
             file=sys.stderr,
         )
+
+
+def check_schedule(config: Config) -> None:
+    """Says what of the schedule its curve does not ask for. Raises ValueError where the curve cannot be drawn."""
+    from pirig.training.schedules import make_schedule, without_part
+
+    make_schedule(config.schedule, config.train.steps)
+    idle = without_part(config.schedule)
+    if idle:
+        print(f"schedule={config.schedule.name}: {', '.join(idle)} has no part in it", file=sys.stderr)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from pirig.config.schema import TrainConfig
+from pirig.config.schema import ScheduleConfig, TrainConfig
 from pirig.models.flow import FlowModel, flow_model
 from pirig.policies.assets import asset_writer, card_of
 from pirig.policies.card import PolicyCard, require_alike
@@ -27,6 +27,7 @@ from pirig.training.memory import GB, compiled_bytes, device_limit, require_fits
 from pirig.training.meter import Meter
 from pirig.training.metrics import MetricsFile, Screen, Wandb, sample_sheet, save_sheets
 from pirig.training.optimizer import Tree
+from pirig.training.schedules import make_schedule
 from pirig.training.sharding import Placement
 from pirig.training.step import (
     Batch,
@@ -91,6 +92,7 @@ def train(
     dataset: Dataset,
     frames: Mapping[str, np.ndarray],
     *,
+    schedule: ScheduleConfig,
     resume: bool,
     params: Tree | None = None,
     trainable: Tree | None = None,
@@ -111,6 +113,7 @@ def train(
     """
     _check(run_folder, settings, resume)
     losses = Losses(model or flow_model(), auxiliary or {})
+    make_schedule(schedule, settings.steps)  # asked now: the data comes next
     held_out_frames = frames_of(held_out, dataset.lengths)
     rows = placement.own_rows(settings.batch_size) if placement else None
     batches = prepare(
@@ -136,7 +139,7 @@ def train(
         position, seconds = _resume_point(found, progress, batches)
         _say(f"resumed from {found} at step {int(state.step)}")
     title = experiment or run_folder.name
-    run = _Run(run_folder, settings, pipeline, dataset, batches, trainable, losses, title, placement)
+    run = _Run(run_folder, settings, schedule, pipeline, dataset, batches, trainable, losses, title, placement)
     if held_out:
         seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, losses, placement)
         run.validation, run.held_out = Validation(batches, *seen), list(held_out)
@@ -200,6 +203,7 @@ class _Run:
 
     folder: Path
     settings: TrainConfig
+    schedule: ScheduleConfig
     pipeline: Pipeline
     dataset: Dataset
     batches: Batches
@@ -221,7 +225,12 @@ class _Run:
         self.metrics = MetricsFile(self.folder, first, writes)
         more = ("mfu",) if self.meter.knows_peak else ()
         self.screen = Screen(self.settings.steps, self.settings.log_every, more, self.losses.names) if writes else None
-        config = {**dataclasses.asdict(self.settings), "model": dataclasses.asdict(self.pipeline.model_config)}
+        rates = dataclasses.asdict(self.schedule)
+        config = {
+            **dataclasses.asdict(self.settings),
+            "schedule": rates,
+            "model": dataclasses.asdict(self.pipeline.model_config),
+        }
         self.wandb = Wandb(self.settings.wandb if writes else "disabled", self.settings.project, self.folder, config)
         self.started_s = time.monotonic() - seconds
         try:
@@ -271,7 +280,8 @@ class _Run:
         _say(f"training {self.settings.steps - int(state.step)} steps; the first one compiles")
         shardings = (self.placement.tree(state), self.placement.copied) if self.placement else None
         options: dict[str, Any] = {"trainable": self.trainable, "losses": self.losses, "shardings": shardings}
-        step = make_train_step(self.pipeline.model_config, self.settings, **options)
+        schedule = make_schedule(self.schedule, self.settings.steps)
+        step = make_train_step(self.pipeline.model_config, self.settings, schedule, **options)
         compiled = step.lower(state, batch).compile()
         needed = compiled_bytes(compiled)
         if needed is not None:
@@ -346,5 +356,5 @@ class _Run:
         checkpoints.dump_batch(dump, rows)
         raise TrainingDiverged(
             f"step {step + 1}: not a finite number; the first is in {where}. The batch is in {dump}. "
-            "Look at the data there, or lower train.peak_lr and go on from the last checkpoint with run.mode=resume"
+            "Look at the data there, or lower schedule.peak_lr and go on from the last checkpoint with run.mode=resume"
         )

@@ -22,13 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.places import ASSETS, CHECKPOINTS
-from pirig.config.schema import Config, Mode
+from pirig.config.schema import Config, Mode, ScheduleConfig
 from pirig.policies.assets import asset_writer, card_of
 from pirig.policies.for_openpi import OPENPI_ROLES, pi0_arguments
 from pirig.runs.progress import newest_checkpoint, steps_saved
 from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
 from pirig.training.loop import LOSS_WINDOW, TrainResult
 from pirig.training.metrics import MetricsFile
+from pirig.training.schedules import make_schedule
 from pirig.training.validation import frames_of
 from pirig.weights.fetch import resolve
 from pirig.weights.load import params_folder
@@ -128,12 +129,7 @@ def train_config(openpi: SimpleNamespace, config: Config, pipeline: Pipeline, fo
         assets_base_dir=str(folder.parent),
         model=model,
         weight_loader=start,
-        lr_schedule=openpi.optimizer.CosineDecaySchedule(
-            warmup_steps=settings.warmup_steps,
-            peak_lr=settings.peak_lr,
-            decay_steps=settings.decay_steps or settings.steps,
-            decay_lr=settings.final_lr,
-        ),
+        lr_schedule=lr_schedule(openpi, config.schedule, settings.steps),
         optimizer=openpi.optimizer.AdamW(weight_decay=settings.weight_decay, clip_gradient_norm=settings.clip_norm),
         ema_decay=settings.ema or None,
         seed=settings.seed,
@@ -146,6 +142,25 @@ def train_config(openpi: SimpleNamespace, config: Config, pipeline: Pipeline, fo
         wandb_enabled=settings.wandb == "online",
         fsdp_devices=config.fsdp.devices,
         **freeze,
+    )
+
+
+def lr_schedule(openpi: SimpleNamespace, schedule: ScheduleConfig, steps: int) -> Any:
+    """openpi's config of the same rates: it has a cosine, of which a constant is one that falls by nothing, and rsqrt.
+
+    Raises ValueError as ours does.
+    """
+    make_schedule(schedule, steps)
+    rates = {"warmup_steps": schedule.warmup_steps, "peak_lr": schedule.peak_lr}
+    if schedule.name == "rsqrt":
+        return openpi.optimizer.RsqrtDecaySchedule(**rates, timescale=schedule.numbers["timescale"])
+    if schedule.name == "constant":
+        return openpi.optimizer.CosineDecaySchedule(
+            **rates, decay_steps=schedule.warmup_steps + 1, decay_lr=schedule.peak_lr
+        )
+    assert schedule.name == "cosine", schedule.name  # openpi_can_train
+    return openpi.optimizer.CosineDecaySchedule(
+        **rates, decay_steps=schedule.decay_steps or steps, decay_lr=schedule.final_lr
     )
 
 

@@ -16,7 +16,7 @@ from pirig.models.flow import FlowModel, ModelInputs, flow_model
 from pirig.training.augment import augment, to_unit_range
 from pirig.training.losses import Losses
 from pirig.training.optimizer import Tree, kernel_norm, make_optimizer, merge, select
-from pirig.training.schedules import Schedule, make_schedule
+from pirig.training.schedules import Schedule
 from pirig.training.sharding import Placement
 
 Batch = dict[str, Any]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions
@@ -42,17 +42,8 @@ class TrainState:
     heads_ema: Tree = field(default_factory=dict)
 
 
-def schedule_of(settings: TrainConfig) -> Schedule:
-    return make_schedule(
-        peak_lr=settings.peak_lr,
-        final_lr=settings.final_lr,
-        warmup_steps=settings.warmup_steps,
-        decay_steps=settings.decay_steps or settings.steps,
-    )
-
-
-def optimizer_of(settings: TrainConfig) -> optax.GradientTransformation:
-    return make_optimizer(schedule_of(settings), clip_norm=settings.clip_norm, weight_decay=settings.weight_decay)
+def optimizer_of(settings: TrainConfig, schedule: Schedule) -> optax.GradientTransformation:
+    return make_optimizer(schedule, clip_norm=settings.clip_norm, weight_decay=settings.weight_decay)
 
 
 def init_state(
@@ -84,7 +75,7 @@ def _first_state(
     ema, heads_ema = (
         jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (trained, heads)) if settings.ema else ({}, {})
     )
-    opt_state = optimizer_of(settings).init(_with_heads(trained, heads))
+    opt_state = optimizer_of(settings, jnp.zeros_like).init(_with_heads(trained, heads))  # the same for every schedule
     return TrainState(jnp.zeros((), jnp.int32), params, ema, opt_state, rng, heads, heads_ema)
 
 
@@ -208,6 +199,7 @@ def _in_parts(x: jax.Array, parts: int, axis: int) -> jax.Array:
 def make_train_step(
     model_config: Any,
     settings: TrainConfig,
+    schedule: Schedule,
     *,
     trainable: Tree | None = None,
     losses: Losses | None = None,
@@ -221,7 +213,7 @@ def make_train_step(
     `shardings`: those of the state, and the one of the metrics.
     """
     gradient = make_gradient(model_config, settings, losses)
-    optimizer, schedule = optimizer_of(settings), schedule_of(settings)
+    optimizer = optimizer_of(settings, schedule)
 
     def averaged(old: Tree, new: Tree) -> Tree:
         return jax.tree.map(lambda old, new: settings.ema * old + (1 - settings.ema) * new, old, new) if old else {}

@@ -15,7 +15,7 @@ def make(config, places):
         return False
 
     data = SmallDataset()
-    options = {"resume": True, "model": MODEL, "should_stop": slow}
+    options = {"resume": True, "model": MODEL, "should_stop": slow, "schedule": config.schedule}
     result = train(places.run, config.train, small_pipeline(), data, data.frames, **options)
     set_status(places.run, "train", "stopped" if result.stopped else "done", by=result.stopped)
     return result
