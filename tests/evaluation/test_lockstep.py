@@ -120,9 +120,10 @@ def test_a_gpu_that_is_not_here_is_said_before_anything_starts(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    require_simulator(compose(["experiment=quickstart"]))
+    quickstart = compose(["experiment=quickstart"])
+    require_simulator(quickstart, places_of(quickstart))
     with pytest.raises(ValueError, match=r"eval\.sim_backend=gpu.*no CUDA device.*eval\.sim_backend=cpu"):
-        require_simulator(compose(["experiment=quickstart", "eval.sim_backend=gpu"]))
+        require_simulator(compose(["experiment=quickstart", "eval.sim_backend=gpu"]), places_of(quickstart))
 
 
 def test_results_of_a_gpu_lie_apart_and_those_of_the_cpu_where_they_were(tmp_path):

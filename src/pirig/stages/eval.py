@@ -33,13 +33,12 @@ def run(config: Config) -> int:
     return 0
 
 
-def require_simulator(config: Config) -> None:
+def require_simulator(config: Config, places: Places) -> None:
     """Raises ValueError where the evaluation's simulator needs a GPU that is not here."""
     if config.robot.simulated and config.eval.sim_backend == SimBackend.gpu:
-        from pirig.config.agreement import contract_of
         from pirig.sim.door import implementation
 
-        if missing := implementation(contract_of(config)).missing_scenes():
+        if missing := implementation(places.contract).missing_scenes():
             raise ValueError(missing)
 
 
@@ -55,7 +54,7 @@ def make(config: Config, places: Places) -> Measured:
     trained = Contract.load(checkpoint / ASSETS)
     require_equal(places.contract, trained, our_name="this run", their_name=f"checkpoint {checkpoint}")
     card = PolicyCard.load(checkpoint)
-    require_simulator(config)
+    require_simulator(config, places)
     target = target_of(config, places, checkpoint, card.demo_lengths)
     report = policy.require_served_as_trained(config, checkpoint, card)
     target.enter(config.run.mode)

@@ -24,9 +24,9 @@ LOSS_WINDOW = 100  # as in training
 
 
 def run(config: Config) -> int:
-    eval.require_simulator(config)
-    train.check_schedule(config)
     places = places_of(config)
+    eval.require_simulator(config, places)
+    train.check_schedule(config)
     open_run(config, places)
     with held(places.run):
         return _run(config, places)
