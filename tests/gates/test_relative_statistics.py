@@ -101,7 +101,7 @@ def test_a_checkpoint_served_without_the_state_is_refused(made):
 def policy_of(pipeline, learned):
     """Gives the same differences whatever it sees."""
 
-    def predict(images, state, noise):
+    def predict(images, state, noise, prompts=None):
         return pipeline.env_actions(pipeline.model_actions(learned + 0 * noise, 0 * state), state)
 
     return SimpleNamespace(predict=predict, pipeline=pipeline, noise_shape=(HORIZON, 8))
@@ -127,7 +127,7 @@ def test_errors_are_in_the_arms_units(made):
     pipeline, off = pipeline_of(config, dataset), np.array([0.25] + [0] * 7, np.float32)
     last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)
 
-    def predict(images, state, noise):
+    def predict(images, state, noise, prompts=None):
         rows = [int(np.abs(dataset.state - one).sum(axis=1).argmin()) for one in state]
         chunks = np.stack([dataset.actions[np.minimum(row + np.arange(HORIZON), last[row])] for row in rows])
         return pipeline.env_actions(pipeline.model_actions(chunks + off, state), state)

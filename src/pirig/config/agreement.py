@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pirig.config.mixes import configs_of
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import state_entry
 from pirig.contract import RECORDED, Camera, Contract, TaskScene
@@ -16,7 +17,7 @@ def contract_of(config: Config) -> Contract:
     """One value for data, policy and simulator. Raises ValueError on an unknown state entry."""
     control = config.control
     return Contract(
-        scenes=(TaskScene(config.task.env_id, config.task.prompt),),
+        scenes=_scenes(config),
         robot_uid=config.robot.wrist_uid if _has_hand_camera(config) else config.robot.uid,
         control_mode=control.mode,
         control_hz=control.control_hz,
@@ -35,6 +36,11 @@ def contract_of(config: Config) -> Contract:
         angle_center_rad=tuple(config.state.angle_center_rad),
         simulator=config.task.simulator if config.robot.simulated else RECORDED,
     )
+
+
+def _scenes(config: Config) -> tuple[TaskScene, ...]:
+    """One nameless scene, or of a mix one for each task."""
+    return tuple(TaskScene(one.task.env_id, one.task.prompt, name) for name, one in configs_of(config).items())
 
 
 def _has_hand_camera(config: Config) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pirig.config import scenes
 from pirig.config.agreement import TARGETS, contract_of
+from pirig.config.mixes import mix_is_whole
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
 from pirig.contract import MANISKILL
@@ -372,6 +373,7 @@ RULES = (
     tokenizer_known,
     openpi_can_train,
     schedule_has_a_course,
+    mix_is_whole,
     robot_is_simulated,
     robot_is_known,
     state_is_known,

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterable, MutableMapping, Sequence
 
 from pirig.config.aliases import move_words, refuse_retired
+from pirig.config.mixes import refuse_merged_tasks
 from pirig.config.options import NUMBERED, option, require_known
 
 MULTIRUN = ("-m", "--multirun")
@@ -27,6 +28,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     on `pair=` without alternatives.
     """
     refuse_retired(arguments)
+    refuse_merged_tasks(arguments)
     ordered = sorted(move_words(arguments), key=lambda argument: argument not in MULTIRUN)
     if sum(word.startswith(PAIR) for word in ordered) > 1:
         raise ValueError("several pair=: one of them holds all the alternatives, split by |; it is one axis.")

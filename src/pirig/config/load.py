@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from pirig.config import mixes
 from pirig.config.aliases import OPENED, current, move_words, refuse_retired, require_agreement, take_retired
 from pirig.config.checks import ConfigError, check
 from pirig.config.recorded import completed
@@ -31,6 +32,7 @@ def register_schema() -> None:
 def typed(composed: DictConfig) -> Config:
     """Resolves, checks and freezes a composed config. Raises ConfigError, naming keys, before anything starts."""
     said = _take_retired(composed)
+    _complete_mix(composed)
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
         raise ConfigError(f"no value for {', '.join(missing)}: give each on the command line, as in {missing[0]}=...")
@@ -42,6 +44,27 @@ def typed(composed: DictConfig) -> Config:
     require_agreement(said, config)
     check(config)
     return completed(config)
+
+
+def _complete_mix(composed: DictConfig) -> None:
+    """Puts the tasks of a mix in place of their names."""
+    if composed.mix is None:
+        return
+    plain = OmegaConf.to_container(composed)
+    with open_dict(composed):
+        for key, value in mixes.completed(plain, _task_named).items():  # type: ignore[arg-type]
+            OmegaConf.update(composed, key, value, merge=True)
+
+
+def _task_named(name: str) -> dict[str, Any]:
+    """conf/task/NAME.yaml as a config that chooses it has it."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():
+        return OmegaConf.to_container(hydra.compose("config", [f"task={name}"]).task)  # type: ignore[return-value]
+    with hydra.initialize_config_module("pirig.conf", version_base="1.3"):
+        return _task_named(name)
 
 
 def loaded(saved: Any) -> DictConfig:

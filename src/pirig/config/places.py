@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pirig.config.agreement import contract_of
+from pirig.config.mixes import configs_of
 from pirig.config.schema import Config, DemosConfig
 from pirig.contract import Contract
 
@@ -26,12 +28,22 @@ POLICY_FILE, STATS_FILE, TOKENIZER_FILE = "policy.json", "norm_stats.json", "tok
 
 @dataclass(frozen=True)
 class Places:
-    """`contract`: what data, policy and simulator agree on. `norm_stats`: the data set's, of all its episodes."""
+    """`contract`: what data, policy and simulator agree on. `norm_stats`: the data set's, of all its episodes.
+
+    `sources`: of a mix, the places of each task's own demos and data set, which it shares with runs of that task alone; the
+    mix itself has no demos and no data set, only their joint statistics.
+    """
 
     contract: Contract
     data: Path
     run: Path
     norm_stats: Path
+    sources: Mapping[str, Places] = field(default_factory=dict)
+
+    @property
+    def of_tasks(self) -> tuple[Places, ...]:
+        """Where demos and data sets lie: one place for each task."""
+        return tuple(self.sources.values()) or (self,)
 
     @property
     def demos(self) -> Path:
@@ -72,8 +84,10 @@ def places_of(config: Config, contract: Contract | None = None) -> Places:
     """`contract`: a checkpoint's, where that one counts and not the config's."""
     contract = contract or contract_of(config)
     data = data_folder(config, contract)
-    stats = data / DATA_SET / META / _stats_name(config)
-    return Places(contract, data, run_folder(config), stats)
+    if config.mix is None:
+        return Places(contract, data, run_folder(config), data / DATA_SET / META / _stats_name(config))
+    sources = {name: places_of(one, contract.of_task(name)) for name, one in configs_of(config).items()}
+    return Places(contract, data, run_folder(config), data / _stats_name(config), sources)
 
 
 def run_folder(config: Config) -> Path:

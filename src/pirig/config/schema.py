@@ -48,6 +48,21 @@ class TaskConfig:
 
 
 @dataclass
+class MixSource:
+    """One task of a mix, under its name in conf/task."""
+
+    weight: float = 1.0  # its share of what trains, beside the others'
+    task: TaskConfig | None = None  # the task's own file; filled in when the config is loaded
+
+
+@dataclass
+class MixConfig:
+    name: str = MISSING
+    sources: dict[str, MixSource] = field(default_factory=dict)
+    norm_stats: str = "joint"  # of all sources' frames together
+
+
+@dataclass
 class CameraEntry:
     role: str = MISSING  # the model's name: base_0_rgb, left_wrist_0_rgb
     sensor: str = (
@@ -259,7 +274,8 @@ class SweepConfig:
 @dataclass
 class Config:
     robot: RobotConfig = field(default_factory=RobotConfig)
-    task: TaskConfig = field(default_factory=TaskConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)  # of a mix: what its tasks have in common
+    mix: MixConfig | None = None
     camera: CameraConfig = field(default_factory=CameraConfig)
     state: StateConfig = field(default_factory=StateConfig)
     control: ControlConfig = field(default_factory=ControlConfig)

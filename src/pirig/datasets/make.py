@@ -10,19 +10,63 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pirig.config.mixes import configs_of
 from pirig.config.places import DATA, META, Places
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
 from pirig.runs.progress import has_data_set
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pirig.datasets.lerobot_read import Dataset
     from pirig.demos.manifest import DemosManifest
     from pirig.transforms.relative import Relative
 
 
 def make_demos(config: Config, places: Places) -> Path:
-    """The folder of demos that this config asks for."""
+    """The folder of demos that this config asks for; of a mix the one that each task's folder lies in."""
+    made = [_make_demos(one, own) for one, own in _each(config, places)]
+    return places.data.parent if places.sources else made[0]
+
+
+def make_data_set(config: Config, places: Places) -> Path:
+    """The LeRobot folder of this config's demos; of a mix the folder that each task's lies in.
+
+    Raises ContractError where one that is there is of another contract.
+    """
+    made = [_make_data_set(one, own) for one, own in _each(config, places)]
+    return places.data.parent if places.sources else made[0]
+
+
+def open_data_set(config: Config, places: Places) -> Dataset:
+    """Of a mix, the tasks' own as one. Raises ContractError where one is not what this run agrees on."""
+    from pirig.datasets.joined import Joined
+    from pirig.datasets.lerobot_read import Dataset
+
+    if places.sources:
+        return Joined(places.contract, {task: Dataset(own.data_set) for task, own in places.sources.items()})
+    dataset = Dataset(places.data_set)
+    require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
+    return dataset
+
+
+def open_frames(dataset: Dataset, image_px: int, places: Places) -> dict[str, np.ndarray]:
+    """{role: frames u8 [N, px, px, 3]} at the model's size, from the caches beside the data sets."""
+    from pirig.datasets.frame_cache import frame_cache
+    from pirig.datasets.joined import Joined, JoinedFrames
+
+    if not isinstance(dataset, Joined):
+        return frame_cache(dataset, image_px, places.frame_caches)
+    parts = [frame_cache(part, image_px, places.sources[task].frame_caches) for task, part in dataset.parts.items()]
+    return {role: JoinedFrames([part[role] for part in parts]) for role in dataset.roles}  # type: ignore[misc]
+
+
+def _each(config: Config, places: Places) -> list[tuple[Config, Places]]:
+    return [(one, places.sources.get(task, places)) for task, one in configs_of(config).items()]
+
+
+def _make_demos(config: Config, places: Places) -> Path:
     if not config.robot.simulated:
         return _recorded(config, places)
     from pirig.demos.door import maker
@@ -69,8 +113,7 @@ def _recorded(config: Config, places: Places) -> Path:
     return folder
 
 
-def make_data_set(config: Config, places: Places) -> Path:
-    """The LeRobot folder of this config's demos. Raises ContractError where the one that is there is of another contract."""
+def _make_data_set(config: Config, places: Places) -> Path:
     contract, folder = places.contract, places.data_set
     if folder.is_dir():
         require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
@@ -101,23 +144,23 @@ def _from_recorded(config: Config, places: Places) -> None:
         from_lerobot.convert(LeRobotSource(recording), places.data_set, places.contract, config.demos)
 
 
-def require_data_set(places: Places) -> Path:
+def require_data_set(places: Places) -> None:
     """Raises ValueError where `pirig convert` has not run."""
-    if not has_data_set(places):
-        raise ValueError(f"{places.data_set}: no data set there; run `pirig convert` with the same settings first.")
-    return places.data_set
+    if missing := [str(own.data_set) for own in places.of_tasks if not has_data_set(own)]:
+        raise ValueError(f"{', '.join(missing)}: no data set there; run `pirig convert` with the same settings first.")
 
 
 def make_norm_stats(config: Config, places: Places) -> Path:
-    """The file of the statistics of all episodes; no image is decoded."""
-    from pirig.datasets.lerobot_read import Dataset
+    """The file of the statistics of all episodes, of a mix those of all tasks together; no image is decoded."""
     from pirig.datasets.norm_stats import compute
     from pirig.transforms.normalize import save_norm_stats
 
-    folder, path = require_data_set(places), places.norm_stats
-    if not path.is_file():
-        save_norm_stats(path, compute(Dataset(folder), relation=relation_of(config)))
-    return path
+    require_data_set(places)
+    for task, own in places.sources.items():
+        make_norm_stats(configs_of(config)[task], own)
+    if not places.norm_stats.is_file():
+        save_norm_stats(places.norm_stats, compute(open_data_set(config, places), relation=relation_of(config)))
+    return places.norm_stats
 
 
 def own_norm_stats(config: Config, places: Places, dataset: Dataset, held_out: Sequence[int], *, write: bool) -> Path:

@@ -37,6 +37,11 @@ class Measurement:
     """One measurement that fails is a note on the page; the others go on."""
 
     def __init__(self, config: Config):
+        if config.mix is not None:
+            raise ValueError(
+                f"mix={config.mix.name}: a diagnosis asks about one task; see the success rates per task (`pirig eval`) and the "
+                "gates (`pirig doctor RUN`), or train the task that fails alone and diagnose that run."
+            )
         self.config, self.notes = config, list[str]()
         self.checkpoint = chosen_checkpoint(config, run_folder(config))
         self.card = PolicyCard.load(self.checkpoint)

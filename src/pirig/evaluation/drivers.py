@@ -15,7 +15,8 @@ from pirig.transforms.pipeline import Pipeline
 class PolicyDriver:
     """Executes the first `execute` actions of every chunk, then looks again.
 
-    The noise of a chunk depends on (noise_seed, scene, number of the chunk) and on nothing else.
+    Each request is answered with its scene's sentence. The noise of a chunk depends on (noise_seed, scene, number of the
+    chunk) and on nothing else.
     """
 
     looks = True
@@ -31,7 +32,9 @@ class PolicyDriver:
     def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
         noise = np.stack([self._noise(request) for request in requests])
         observations = [request.observation for request in requests if request.observation is not None]
-        return list(self.policy.infer(observations, noise)[:, : self.execute])
+        prompts = [request.prompt for request in requests]
+        told = prompts if all(prompts) else None  # a simulator without sentences: the contract's
+        return list(self.policy.infer(observations, noise, told)[:, : self.execute])
 
     def _noise(self, request: Request) -> np.ndarray:
         random = np.random.default_rng([self.noise_seed, request.scene, request.chunk])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pirig.comparison.statistics import wilson
 from pirig.config.schema import EvalConfig
 from pirig.files.atomic import write_text
 
@@ -71,9 +72,13 @@ class ErrorRow:
 
 @dataclass(frozen=True)
 class Measured:
-    """Closed loop the rows are policy, oracle and untrained; open loop held_out (where episodes were) and training."""
+    """Closed loop the rows are policy, oracle and untrained; open loop held_out (where episodes were) and training.
+
+    `tasks`: of a mix, the rows of each task; `rows` are all of them together.
+    """
 
     rows: Mapping[str, SuccessRow] | Mapping[str, ErrorRow]
+    tasks: Mapping[str, Mapping[str, SuccessRow]] = field(default_factory=dict)
 
     @property
     def closed_loop(self) -> bool:
@@ -85,13 +90,18 @@ class Measured:
         return {name: row for name, row in self.rows.items() if isinstance(row, SuccessRow)}
 
     def plain(self) -> dict[str, dict[str, Any]]:
-        return {name: dataclasses.asdict(row) for name, row in self.rows.items()}
+        tasks = {
+            task: {name: dataclasses.asdict(row) for name, row in rows.items()} for task, rows in self.tasks.items()
+        }
+        return {name: dataclasses.asdict(row) for name, row in self.rows.items()} | ({"tasks": tasks} if tasks else {})
 
     def save(self, folder: Path) -> None:
         write_text(folder / (RATES if self.closed_loop else ACTION_ERROR), json.dumps(self.plain(), indent=2) + "\n")
 
     def lines(self) -> list[str]:
         text = [line for name, row in self.rows.items() for line in row.lines(name)]
+        for task, rows in self.tasks.items():
+            text += [f"  {task:20} {line}" for name, row in rows.items() for line in row.lines(name)]
         if self.closed_loop:
             return text
         if "held_out" not in self.rows:
@@ -103,7 +113,10 @@ class Measured:
     def covers(self, asked: EvalConfig) -> bool:
         """Whether every row has at least the episodes that are asked for."""
         wanted = {"policy": asked.episodes, "untrained": asked.untrained_episodes, "oracle": 1}
-        return not self.closed_loop or all(self.rates[name].n >= count for name, count in wanted.items())
+        if not self.closed_loop:
+            return True
+        of_tasks = list(self.tasks.values()) or [self.rates]
+        return all(rows[name].n >= count for rows in of_tasks for name, count in wanted.items())
 
 
 def load(folder: Path) -> Measured | None:
@@ -111,8 +124,36 @@ def load(folder: Path) -> Measured | None:
     for name, kind in ((RATES, SuccessRow), (ACTION_ERROR, ErrorRow)):
         if (folder / name).is_file():
             plain = json.loads((folder / name).read_text())
-            return Measured({row: _row(kind, values) for row, values in plain.items()})
+            tasks = {
+                task: {row: _row(kind, values) for row, values in rows.items()}
+                for task, rows in plain.pop("tasks", {}).items()
+            }
+            return Measured({row: _row(kind, values) for row, values in plain.items()}, tasks)
     return None
+
+
+def together(tasks: Mapping[str, Measured]) -> Measured:
+    """The results of a mix from those of its tasks."""
+    rates = {task: measured.rates for task, measured in tasks.items()}
+    names = next(iter(rates.values()))
+    return Measured({name: _sum([rows[name] for rows in rates.values()]) for name in names}, rates)
+
+
+def _sum(rows: Sequence[SuccessRow]) -> SuccessRow:
+    """All episodes as one row; what only a task has (its sub-goals, files) stays with the task."""
+    k, n = sum(row.k for row in rows), sum(row.n for row in rows)
+    low, high = wilson(k, n)
+    return SuccessRow(
+        k,
+        n,
+        low,
+        high,
+        sum(row.k_at_end for row in rows),
+        mean_steps=sum((row.mean_steps or 0) * row.n for row in rows) / n,
+        max_steps=max(row.max_steps or 0 for row in rows),
+        first_seed=min(row.first_seed or 0 for row in rows),
+        gates_skipped=rows[0].gates_skipped,
+    )
 
 
 def _row(kind: Any, values: dict[str, Any]) -> Any:

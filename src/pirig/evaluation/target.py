@@ -58,6 +58,12 @@ def target_of(config: Config, places: Places, checkpoint: Path, demo_lengths: Se
     return Target(results_folder(places.evaluations, checkpoint, settings), settings, limit)
 
 
+def of_task(target: Target, task: str, config: Config, demos: PolicyCard) -> Target:
+    """One task's part of the results of a mix, with the step limit of its own demos."""
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, demos.demo_lengths)
+    return Target(target.folder / task, {**target.settings, "limit": limit}, limit)
+
+
 def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
     """What every episode's outcome depends on. On the CPU nothing is said of a GPU."""
     left_out = COUNT_KEYS + (OF_THE_GPU if config.eval.sim_backend == SimBackend.cpu else ())

@@ -14,7 +14,7 @@ from pirig.config.schema import Config, EvalConfig, GatesConfig
 from pirig.contract import Contract, differences
 from pirig.datasets.inspect import look
 from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.make import relation_of
+from pirig.datasets.make import open_data_set, relation_of
 from pirig.evaluation.inference import looks, made_up_looks
 from pirig.gates import policy
 from pirig.gates.acts import acts
@@ -53,7 +53,8 @@ def _run(folder: Path, config: Config) -> Asked:
         yield f"run {folder}: no checkpoint yet", Report({}, [])
     else:
         yield _checkpoint(checkpoint, config, places)
-    yield data_set(places.norm_stats, config.model.normalization, config.gates, relation_of(config))
+    for own in places.of_tasks:
+        yield data_set(own.norm_stats, config.model.normalization, config.gates, relation_of(config))
 
 
 def _checkpoint_alone(checkpoint: Path, overrides: Sequence[str]) -> tuple[str, Report]:
@@ -68,7 +69,7 @@ def _checkpoint_alone(checkpoint: Path, overrides: Sequence[str]) -> tuple[str, 
 
 def _checkpoint(checkpoint: Path, config: Config, places: Places) -> tuple[str, Report]:
     """Of a run: do run, checkpoint and data set agree, is it served as it was trained, and does it act?"""
-    dataset = Dataset(places.data_set) if has_data_set(places) else None
+    dataset = _data_set_of(config, places) if has_data_set(places) else None
     pipeline = load_pipeline(checkpoint)
     gates: policy.Gates = {
         "agreement": lambda: disagreements(config, places, pipeline.relative_to_state, checkpoint, dataset)
@@ -80,6 +81,11 @@ def _checkpoint(checkpoint: Path, config: Config, places: Places) -> tuple[str, 
         return f"checkpoint {checkpoint}", Report(report.found, report.skipped, {"acts": why})
     asked = run_gates({"acts": lambda: _acts(_loaded(checkpoint, config.eval.flow_steps), dataset)}, config.gates.skip)
     return f"checkpoint {checkpoint}", Report(report.found | asked.found, report.skipped + asked.skipped)
+
+
+def _data_set_of(config: Config, places: Places) -> Dataset:
+    """Of a mix, all tasks' as one; an odd data set is for `disagreements` to name."""
+    return open_data_set(config, places) if places.sources else Dataset(places.data_set)
 
 
 def _loaded(checkpoint: Path, flow_steps: int) -> Policy:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pirig.config.schema import Config, GatesConfig
+from pirig.datasets.joined import Joined
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.gates import arm, images, numbers, simulated
@@ -70,6 +71,27 @@ def check(
     return Report(report.found | more.found, report.skipped + more.skipped)
 
 
+def check_mix(
+    dataset: Joined,
+    stats: dict[str, NormStats],
+    normalization: str,
+    settings: GatesConfig,
+    pipeline: Pipeline,
+    held_out: Sequence[int] = (),
+    relation: Relative | None = None,
+) -> Report:
+    """Every gate of each task's data set, in that task's simulator; the statistics are those of all together."""
+    statistics = {"statistics": lambda: numbers.statistics(dataset, stats, normalization, held_out, relation)}
+    found, impossible = dict(run_gates(statistics, settings.skip).found), dict[str, str]()
+    others = replace(settings, skip=[*settings.skip, "statistics"])
+    for task, part in dataset.parts.items():
+        asked = check(part, stats, normalization, others, replace(pipeline, contract=part.contract))
+        for gate, sentences in asked.found.items():
+            found[gate] = [*found.get(gate, []), *(f"{task}: {sentence}" for sentence in sentences)]
+        impossible |= asked.impossible
+    return Report(found, list(settings.skip), impossible)
+
+
 def require_good_data(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: Sequence[int], run: Path) -> None:
     """Raises GateError where the data set would waste the training; the report is the run's gates.json.
 
@@ -78,7 +100,10 @@ def require_good_data(config: Config, dataset: Dataset, pipeline: Pipeline, held
     if newest_checkpoint(run) and load(run) is not None:
         return
     more = pipeline, held_out, pipeline.relative
-    report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
+    if isinstance(dataset, Joined):
+        report = check_mix(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
+    else:
+        report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
     save(report, run)
     require_good(report, "training")
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class PolicyCard:
     """`model_plain`: the model's config as plain values. `tokenizer`: the name of its class.
 
-    `demo_lengths` and `demo_seeds`: steps and scenes of the data set's episodes, of which `held_out_episodes` did not train.
+    `demo_lengths` and `demo_seeds`: steps and scenes of the data set's episodes, of which `held_out_episodes` did not train;
+    `demo_tasks`: of a mix, the task of each, by the names of the contract's scenes.
     `probe`: one frame's numbers on every side of the pipeline (`Pipeline.probe`); the oldest checkpoints have none.
     """
 
@@ -30,6 +31,7 @@ class PolicyCard:
     demo_lengths: tuple[int, ...] = ()
     demo_seeds: tuple[int, ...] = ()
     held_out_episodes: tuple[int, ...] = ()
+    demo_tasks: tuple[str, ...] = ()
     probe: dict[str, Any] | None = None
 
     @property
@@ -43,11 +45,26 @@ class PolicyCard:
         """Steps of a chunk."""
         return int(self.model_plain["action_horizon"])
 
+    def of_task(self, task: str) -> PolicyCard:
+        """What the card says of one task's demos; `task` "": of all of them. Episodes keep no number of the mix."""
+        if not task:
+            return self
+        chosen = [episode for episode, name in enumerate(self.demo_tasks) if name == task]
+        place = {episode: number for number, episode in enumerate(chosen)}
+        return dataclasses.replace(
+            self,
+            demo_lengths=tuple(self.demo_lengths[episode] for episode in chosen),
+            demo_seeds=tuple(self.demo_seeds[episode] for episode in chosen),
+            held_out_episodes=tuple(place[episode] for episode in self.held_out_episodes if episode in place),
+            demo_tasks=(),
+        )
+
     def to_json(self) -> str:
         plain = dataclasses.asdict(self)
         plain |= {"model_config": plain.pop("model_plain"), "horizon": self.horizon}
-        if not self.held_out_episodes:
-            del plain["held_out_episodes"]
+        for key in ("held_out_episodes", "demo_tasks"):
+            if not plain[key]:
+                del plain[key]  # as in the cards of older versions
         return json.dumps(plain, indent=2) + "\n"
 
     @staticmethod

@@ -5,13 +5,15 @@ For an arm that is not simulated: the open-loop action error on recorded episode
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pirig.config.mixes import configs_of
 from pirig.config.places import ASSETS, Places, places_of
 from pirig.config.schema import Config, SimBackend
 from pirig.contract import Contract, require_equal
-from pirig.evaluation.target import Target, target_of
+from pirig.evaluation.target import Target, of_task, target_of
 from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, save
 from pirig.runs.lock import held
@@ -60,11 +62,26 @@ def make(config: Config, places: Places) -> Measured:
     target.enter(config.run.mode)
     save(report, target.folder)
     set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
-    measure = _closed_loop if config.robot.simulated else _open_loop
+    measure = _closed_loops if config.robot.simulated else _open_loop
     measured = measure(config, places, checkpoint, card, target, report)
     measured.save(target.folder)
     set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return measured
+
+
+def _closed_loops(
+    config: Config, places: Places, checkpoint: Path, card: PolicyCard, target: Target, report: Report
+) -> Measured:
+    """Of a mix one after the other, each task in its own simulator, with its own step limit and folder."""
+    from pirig.evaluation.measured import together
+
+    if not places.sources:
+        return _closed_loop(config, places, checkpoint, card, target, report)
+    tasks = {}
+    for task, one in configs_of(config).items():
+        own, demos = replace(places.sources[task], run=places.run), card.of_task(task)
+        tasks[task] = _closed_loop(one, own, checkpoint, demos, of_task(target, task, one, demos), report)
+    return together(tasks)
 
 
 def _closed_loop(
@@ -80,7 +97,8 @@ def _closed_loop(
         from pirig.gates.data import in_simulator
         from pirig.policies.policy import load_pipeline
 
-        asked = in_simulator(Dataset(places.data_set), load_pipeline(checkpoint), pool, config.gates)
+        pipeline = replace(load_pipeline(checkpoint), contract=places.contract)
+        asked = in_simulator(Dataset(places.data_set), pipeline, pool, config.gates)
         save(Report(report.found | asked.found, report.skipped + asked.skipped), target.folder)
         require_good(asked, "evaluation on a GPU")
 

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pirig.config.mixes import shares_of
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config, Mode
-from pirig.contract import require_equal
 from pirig.runs.lock import held
 from pirig.runs.record import open_run, set_status
 from pirig.stages import stats
@@ -69,9 +69,7 @@ class _Ready:
 
 
 def _prepare(config: Config, places: Places) -> _Ready:
-    from pirig.datasets.frame_cache import frame_cache
-    from pirig.datasets.lerobot_read import Dataset
-    from pirig.datasets.make import own_norm_stats
+    from pirig.datasets.make import open_data_set, open_frames, own_norm_stats
     from pirig.gates.data import require_good_data
     from pirig.policies import build
     from pirig.training import processes, start
@@ -81,8 +79,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
     processes.join()
     with processes.first_then_others("data"):
         stats.make(config, places)
-        dataset = Dataset(places.data_set)
-        require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
+        dataset = open_data_set(config, places)
         start.require_long_enough(config, dataset)
         auxiliary = auxiliary_losses(config.losses, dataset.labels)
         held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
@@ -96,7 +93,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
         )
         if _is_first():
             require_good_data(config, dataset, pipeline, held_out, places.run)
-        frames = frame_cache(dataset, config.size.image_px, places.frame_caches)
+        frames = open_frames(dataset, config.size.image_px, places)
     return _Ready(pipeline, dataset, frames, held_out, trainable, placement, auxiliary)
 
 
@@ -122,6 +119,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         placement=ready.placement,
         held_out=ready.held_out,
         auxiliary=ready.auxiliary,
+        shares=shares_of(config),
     )
 
 

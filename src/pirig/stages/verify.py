@@ -32,13 +32,15 @@ def show(run: Path, data_set: Path | None = None) -> None:
     from pirig.config.load import of_run
     from pirig.config.places import ASSETS, places_of
     from pirig.contract import Contract, require_equal
+    from pirig.datasets.make import open_data_set
     from pirig.evaluation.inference import report
     from pirig.runs.progress import newest_checkpoint
 
     config, checkpoint = of_run(run, []), newest_checkpoint(run)
     if checkpoint is None:
         raise ValueError(f"{run}: no checkpoint yet; run `pirig train` with run.mode=resume first")
-    dataset = _opened(data_set or places_of(config).data_set)
+    places = places_of(config)
+    dataset = open_data_set(config, places) if places.sources and not data_set else _opened(data_set or places.data_set)
     trained = Contract.load(checkpoint / ASSETS)
     require_equal(trained, dataset.contract, our_name="checkpoint", their_name=f"the data set {dataset.folder}")
     policy = _loaded(checkpoint, config.eval.flow_steps)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pirig.config.state_entries import STATE_ENTRIES
+from pirig.datasets.joined import prompts_of, tasks_of
 from pirig.files.progress import Progress
+from pirig.training.order import Shares
 
 if TYPE_CHECKING:
     from pirig.config.schema import TrainConfig
@@ -79,7 +81,8 @@ class Batches:
     `starts` [N, J]: of actions relative to the state, what is taken from every step of the chunk at that frame (None:
     nothing). `noise` is for `batch`; `gather` gives the frames as they are. `held_out`: numbers of frames that no batch
     holds. `rows`: the part of every batch that this process loads. `labels` {name: f32 [N, k]}: privileged numbers that an
-    auxiliary loss looks at; a batch has them beside what the model is fed.
+    auxiliary loss looks at; a batch has them beside what the model is fed. `order`: places of the endless stream -> frame
+    numbers, in place of a permutation of all frames per epoch.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Batches:
         held_out: np.ndarray | None = None,
         rows: slice | None = None,
         labels: Mapping[str, np.ndarray] | None = None,
+        order: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         self.labels = dict(labels or {})
         self.images, self.state, self.actions, self.starts = dict(images), state, actions, starts
@@ -107,6 +111,7 @@ class Batches:
         self.horizon, self.batch_size, self.seed, self.noise = horizon, batch_size, seed, noise
         self.frame_count, self.rows = len(actions), rows or slice(None)
         self.used = np.setdiff1d(np.arange(len(actions)), held_out if held_out is not None else [])
+        self.order = order
         self._check(np.asarray(lengths))
         self.last_frame = np.repeat(np.cumsum(lengths) - 1, lengths)
         self._order = lru_cache(maxsize=2)(self._permutation)
@@ -135,6 +140,8 @@ class Batches:
     def indices(self, position: int) -> np.ndarray:
         """Frame numbers [batch_size] of the batch that starts at `position` of the endless stream."""
         places = np.arange(position, position + self.batch_size)
+        if self.order is not None:
+            return self.order(places)
         epochs, offsets = np.divmod(places, len(self.used))
         return np.array([self._order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
 
@@ -169,16 +176,23 @@ def prepare(
     held_out: np.ndarray | None = None,
     rows: slice | None = None,
     labels: Sequence[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> Batches:
     """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once.
 
-    `held_out` and `rows` as in Batches; `labels`: which of the label columns the batches hold.
+    `held_out` and `rows` as in Batches; `labels`: which of the label columns the batches hold. `shares`: of a mix, by task,
+    what part of the samples it is.
     """
+    prompts = prompts_of(dataset)
+
+    def told(rows: slice | np.ndarray) -> Sequence[str] | None:
+        return None if prompts is None else list(prompts[rows])
+
     parts: list[tuple[np.ndarray, ...]] = []
     with Progress("prepare frames", dataset.frame_count) as progress:
         for start in range(0, dataset.frame_count, PREPARE_ROWS):
             block = slice(start, min(start + PREPARE_ROWS, dataset.frame_count))
-            parts.append(pipeline.model_inputs(dataset.state[block]))
+            parts.append(pipeline.model_inputs(dataset.state[block], told(block)))
             progress.advance(block.stop - block.start)
     state, tokens, token_mask = (np.concatenate([part[i] for part in parts]) for i in range(3))
     actions, starts = pipeline.action_rows(dataset.actions, dataset.state)
@@ -186,7 +200,7 @@ def prepare(
     noise = StateNoise(
         std,
         pipeline.prompt_length(),
-        lambda rows, noise: pipeline.model_inputs(dataset.state[rows], noise=noise),
+        lambda rows, noise: pipeline.model_inputs(dataset.state[rows], told(rows), noise=noise),
         settings.state_noise_share,
     )
     return Batches(
@@ -204,7 +218,20 @@ def prepare(
         held_out=held_out,
         rows=rows,
         labels={name: dataset.labels[name] for name in labels},
+        order=_order(dataset, held_out, shares, settings.seed) if shares and len(shares) > 1 else None,
     )
+
+
+def _order(
+    dataset: Dataset, held_out: np.ndarray | None, shares: Mapping[str, float], seed: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Raises ValueError where no frame of a task trains."""
+    task_of_frame = np.repeat(np.array(tasks_of(dataset), object), dataset.lengths)
+    left = np.setdiff1d(np.arange(dataset.frame_count), held_out if held_out is not None else [])
+    sources = [left[task_of_frame[left] == task] for task in shares]
+    if empty := [task for task, frames in zip(shares, sources, strict=True) if not len(frames)]:
+        raise ValueError(f"no episode of {', '.join(empty)} is left to train on; lower train.validation_share")
+    return Shares(sources, list(shares.values()), seed).frames
 
 
 def noisy(chosen: Sequence[str], entries: Sequence[str], state_dim: int) -> np.ndarray:

@@ -102,13 +102,14 @@ def train(
     placement: Placement | None = None,
     held_out: Sequence[int] = (),
     auxiliary: Mapping[str, Weighted] | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> TrainResult:
     """Train into `run_folder` up to `settings.steps`; with `resume`, from its newest checkpoint if it has one.
 
     `params`: weights to start from (None: fresh from the seed). `trainable`: tree of bool, False leaves are frozen.
     `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
     `placement`: several devices (None: one). `held_out`: episodes that only validation sees. `auxiliary`: losses beside the
-    flow loss, by name.
+    flow loss, by name. `shares`: of a mix, by task, what part of the samples it is.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
     _check(run_folder, settings, resume)
@@ -124,6 +125,7 @@ def train(
         held_out=held_out_frames,
         rows=rows,
         labels=losses.labels,
+        shares=shares,
     )
     if params is None:
         params = initial_params(settings, pipeline.model_config, model)

@@ -91,11 +91,12 @@ class Pipeline(Generic[ModelConfig]):
         return pad_last(state, max(self.model_config.action_dim, least)), tokens, mask
 
     def probe(self, state_raw: np.ndarray, action_raw: np.ndarray) -> dict[str, list]:
-        """One frame's numbers on every side of the pipeline: [state_dim], [action_dim] -> lists for JSON.
+        """One frame's numbers on every side of the pipeline: [state_dim], [action_dim] -> lists for JSON; of a mix with the
+        first task's prompt.
 
         Kept with the weights, so that whoever serves them can show that the transforms are still the same.
         """
-        state, tokens, mask = self.model_inputs(state_raw[None])
+        state, tokens, mask = self.model_inputs(state_raw[None], [self.contract.scenes[0].prompt])
         action = self.model_actions(action_raw[None, None], state_raw[None])
         return {
             "state_raw": state_raw.tolist(),

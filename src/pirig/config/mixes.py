@@ -1,0 +1,94 @@
+"""Several tasks in one training: from the names in conf/mix/NAME.yaml to a config for each task."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pirig.config.schema import Config
+
+JOINT = "joint"
+
+
+def refuse_merged_tasks(words: Sequence[str]) -> None:
+    """Raises ValueError on `task=[a,b]`, which Hydra takes for one task made of both, and on a task beside a mix."""
+    for word in words:
+        if match := re.fullmatch(r"task=\[(.*)\]", word):
+            names = [name.strip() for name in match[1].split(",") if name.strip()]
+            raise ValueError(
+                f"{word}: Hydra merges such a list into one task, in which the last name wins ({(names or ['none'])[-1]}); for "
+                "one policy of several tasks give mix=NAME (a file conf/mix/NAME.yaml, as mix=push_pull), for a run of each -m "
+                f"task={','.join(names)}."
+            )
+    groups = {word.split("=")[0]: word for word in words}
+    if "task" in groups and groups.get("mix", "mix=null") not in ("mix=null", "mix="):
+        raise ValueError(
+            f"{groups['task']} with {groups['mix']}: a mix says itself which tasks it holds (conf/mix/); leave one out."
+        )
+
+
+def completed(plain: dict[str, Any], task_named: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """`mix` and `task` of a composed config that names a mix: its tasks in full, and in place of the one task what holds
+    for all of them.
+
+    `task_named` reads conf/task/NAME.yaml; tasks that are there already (of a saved config) are not read again.
+    """
+    mix = dict(plain["mix"])
+    sources = {name: dict(source or {}) for name, source in mix["sources"].items()}
+    for name, source in sources.items():
+        source["task"] = source.get("task") or task_named(name)
+    return {
+        "mix": {**mix, "sources": sources},
+        "task": _in_common(mix["name"], [one["task"] for one in sources.values()]),
+    }
+
+
+def _in_common(name: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first one's, under the mix's name; its goal is visible where all are, its episodes as short as the shortest."""
+    if not tasks:
+        raise ValueError(f"mix={name}: it names no task; sources: {{push_cube: {{weight: 1}}, ...}}")
+    shortest = min(task.get("min_episode_steps", 0) for task in tasks)
+    visible = all(task["goal_visible"] for task in tasks)
+    return {**tasks[0], "name": name, "goal_visible": visible, "min_episode_steps": shortest}
+
+
+def configs_of(config: Config) -> dict[str, Config]:
+    """A config for each task of a mix, as that task alone would have it; of one task {"": config}."""
+    if config.mix is None:
+        return {"": config}
+    return {
+        name: dataclasses.replace(config, task=source.task, mix=None) for name, source in config.mix.sources.items()
+    }
+
+
+def shares_of(config: Config) -> dict[str, float]:
+    """By task, its share of the samples that train; they add up to 1. Of one task {"": 1}."""
+    if config.mix is None:
+        return {"": 1.0}
+    whole = sum(source.weight for source in config.mix.sources.values())
+    return {name: source.weight / whole for name, source in config.mix.sources.items()}
+
+
+def mix_is_whole(config: Config) -> str | None:
+    """The rule of a mix that `checks` asks."""
+    if config.mix is None:
+        return None
+    mix, wrong = config.mix, []
+    if not config.robot.simulated:
+        wrong.append(f"robot={config.robot.name}: a mix is of simulated tasks")
+    if config.demos.path:
+        wrong.append(
+            f"demos.path={config.demos.path}: it names one task's demos; leave it out, each task's are planned"
+        )
+    if mix.norm_stats != JOINT:
+        wrong.append(f"mix.norm_stats={mix.norm_stats}: expected {JOINT}; statistics per source are not known yet")
+    wrong += [
+        f"mix.sources.{name}.weight={source.weight}: expected a number above 0"
+        for name, source in mix.sources.items()
+        if not source.weight > 0
+    ]
+    if config.trainer != "pirig":
+        wrong.append(f"trainer={config.trainer}: only trainer=pirig draws from several tasks")
+    return "\n".join(f"mix={mix.name} with {text}." for text in wrong) or None

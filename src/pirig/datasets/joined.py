@@ -1,0 +1,82 @@
+"""The data sets of a mix's tasks as one: one after the other, each episode with its task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pirig.contract import Contract, require_equal
+from pirig.datasets.lerobot_read import Dataset
+
+
+class Joined(Dataset):
+    """`parts` by task, in the contract's order; `tasks` names each episode's. `labels`: those that all of them hold.
+
+    Raises ContractError where a part is not what the contract says of its task.
+    """
+
+    def __init__(self, contract: Contract, parts: Mapping[str, Dataset]) -> None:
+        for task, part in parts.items():
+            require_equal(
+                contract.of_task(task), part.contract, our_name=f"task {task} of this run", their_name=str(part.folder)
+            )
+        self.contract, self.parts = contract, dict(parts)
+        self.folder = Path(" + ".join(str(part.folder) for part in parts.values()))
+        self.lengths = [length for part in parts.values() for length in part.lengths]
+        self.seeds = [seed for part in parts.values() for seed in part.seeds]
+        self.tasks = [task for task, part in parts.items() for _ in part.lengths]
+        self.offsets = [0, *np.cumsum(self.lengths).tolist()[:-1]]
+        self.state = np.concatenate([part.state for part in parts.values()])
+        self.actions = np.concatenate([part.actions for part in parts.values()])
+        shared = set.intersection(*(set(part.labels) for part in parts.values()))
+        self.labels = {
+            name: np.concatenate([part.labels[name] for part in parts.values()])
+            for name in sorted(shared)
+            if len({part.labels[name].shape[1] for part in parts.values()}) == 1
+        }
+
+    def image_png(self, role: str, index: int) -> bytes:
+        first = 0
+        for part in self.parts.values():
+            if index < first + part.frame_count:
+                return part.image_png(role, index - first)
+            first += part.frame_count
+        raise IndexError(f"frame {index} of a data set of {self.frame_count} frames")
+
+
+class JoinedFrames:
+    """Frames u8 [N, px, px, 3] that lie in several arrays, by frame numbers; memory maps stay on disk."""
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self.parts, self.ends = list(parts), np.cumsum([len(part) for part in parts])
+        self.shape, self.dtype = (int(self.ends[-1]), *self.parts[0].shape[1:]), self.parts[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frames: Any) -> np.ndarray:
+        """`frames`: an array of numbers, a slice or one number."""
+        numbers = np.arange(len(self))[frames]
+        flat = np.atleast_1d(numbers)
+        found = np.empty((len(flat), *self.shape[1:]), self.dtype)
+        which = np.searchsorted(self.ends, flat, side="right")
+        for number, part in enumerate(self.parts):
+            here = which == number
+            found[here] = part[flat[here] - (self.ends[number] - len(part))]
+        return found if np.ndim(numbers) else found[0]
+
+
+def tasks_of(dataset: Dataset) -> list[str]:
+    """The task of each episode of a mix; [] of one task's data set."""
+    return dataset.tasks if isinstance(dataset, Joined) else []
+
+
+def prompts_of(dataset: Dataset) -> np.ndarray | None:
+    """What each frame's episode is told, [N]; None: the contract's one sentence."""
+    if not (tasks := tasks_of(dataset)):
+        return None
+    told = {scene.task: scene.prompt for scene in dataset.contract.scenes}
+    return np.repeat(np.array([told[task] for task in tasks], object), dataset.lengths)
