@@ -49,7 +49,7 @@ def encode(params, config, images, *, dtype, remat):
     heat = jax.nn.softmax(cells @ params["heat"]["kernel"], axis=1)
     rows, columns = jnp.divmod(jnp.arange(side * side), side)
     place = jnp.einsum("nck,cx->nkx", heat, jnp.stack([columns, rows], axis=-1) / side)
-    tokens = jnp.concatenate([place, jnp.einsum("nck,cd->nkd", heat, cells)], axis=-1) @ params["out"]["kernel"]
+    tokens = jnp.concatenate([place, jnp.einsum("nck,ncd->nkd", heat, cells)], axis=-1) @ params["out"]["kernel"]
     return (tokens + params["out"]["bias"]).astype(dtype).reshape(len(images), -1, *tokens.shape[1:])
 
 
