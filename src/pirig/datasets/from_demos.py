@@ -60,11 +60,11 @@ def _files(folder: Path) -> list[Path]:
 
 def check_episode(file: Path, contract: Contract) -> tuple[np.ndarray, np.ndarray]:
     """State f32 [T, S] and actions f32 [T, A] of an episode whose arrays all fit the contract; no image is read."""
-    found = headers(file)
-    if "actions" not in found:
+    heads = headers(file)
+    if "actions" not in heads:
         raise ValueError(f"{file}: no actions; this is no episode of demos, run `pirig demos`")
     for camera in contract.cameras:
-        _require_images(file, found, camera, found["actions"].shape[0])
+        _require_images(file, heads, camera, heads["actions"].shape[0])
     with np.load(file) as arrays:
         actions = np.asarray(arrays["actions"], np.float32)
         try:
@@ -87,8 +87,8 @@ def _check_labels(files: list[Path]) -> list[str]:
     named = [name.removeprefix(LABEL) for name in headers(files[0]) if name.startswith(LABEL)]
     shapes: dict[str, int] = {}
     for file in files:
-        found = headers(file)
-        here = [name.removeprefix(LABEL) for name in found if name.startswith(LABEL)]
+        heads = headers(file)
+        here = [name.removeprefix(LABEL) for name in heads if name.startswith(LABEL)]
         if not here or here != named:
             raise ValueError(
                 f"{file}: labels {', '.join(here) or 'none'}, {files[0].name} has {', '.join(named) or 'none'}; expected the "
@@ -96,7 +96,7 @@ def _check_labels(files: list[Path]) -> list[str]:
             )
         for name, values in _labels(file, named).items():
             if values.ndim != 2 or values.shape != (
-                found["actions"].shape[0],
+                heads["actions"].shape[0],
                 shapes.setdefault(name, values.shape[-1]),
             ):
                 raise ValueError(
@@ -111,17 +111,17 @@ def _labels(file: Path, named: list[str]) -> dict[str, np.ndarray]:
         return {name: np.asarray(arrays[f"{LABEL}{name}"], np.float32) for name in named}
 
 
-def _require_images(file: Path, found: dict[str, Header], camera: Camera, length: int) -> None:
+def _require_images(file: Path, heads: dict[str, Header], camera: Camera, length: int) -> None:
     key = f"{IMAGE}{camera.role}"
-    if key not in found:
-        others = ", ".join(name for name in found if name.startswith(IMAGE)) or "no images at all"
+    if key not in heads:
+        others = ", ".join(name for name in heads if name.startswith(IMAGE)) or "no images at all"
         raise ValueError(
             f"{file}: no rgb of camera {camera.role} (it has {others}): run `pirig demos ...` with the same settings"
         )
     expected = Header((length, camera.height_px, camera.width_px, 3), np.dtype(np.uint8))
-    if found[key] != expected:
+    if heads[key] != expected:
         raise ValueError(
-            f"{file}: {key} is {found[key].dtype} {list(found[key].shape)}, expected {expected.dtype} "
+            f"{file}: {key} is {heads[key].dtype} {list(heads[key].shape)}, expected {expected.dtype} "
             f"{list(expected.shape)} ({length} actions); run `pirig demos` again"
         )
 

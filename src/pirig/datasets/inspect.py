@@ -74,20 +74,20 @@ def value_range(values: np.ndarray) -> str:
 
 def _npz(path: Path) -> Content:
     try:
-        found = headers(path)
+        heads = headers(path)
         with np.load(path) as arrays:
             entries = {
                 name: (h.shape, h.dtype, value_range(arrays[name]) if np.prod(h.shape) <= RANGE_LIMIT else "")
-                for name, h in found.items()
+                for name, h in heads.items()
             }
     except ValueError as error:
         return _damaged(str(error))
     missing = []
-    if "actions" not in found:
+    if "actions" not in heads:
         missing.append("no actions")
-    if not any(name.startswith("image/") for name in found):
+    if not any(name.startswith("image/") for name in heads):
         missing.append("no rgb: run `pirig demos ...`")
-    if "qpos" not in found:
+    if "qpos" not in heads:
         missing.append("no qpos: the state recipes need the joints")
     missing += [f"{name}: {span}" for name, (_, _, span) in entries.items() if "NOT FINITE" in span]
     return Content(_tree(entries), missing)
@@ -108,16 +108,16 @@ def _demos(path: Path) -> Content:
 
 def _demo_files(path: Path, lines: list[str], missing: list[str]) -> list[Path]:
     """The episodes that the manifest names and that are there; all that are there where it is missing."""
-    found = sorted(path.glob("episode_*.npz"))
+    episodes = sorted(path.glob("episode_*.npz"))
     try:
         manifest = DemosManifest.load(path)
     except (ValueError, TypeError) as error:
         missing.append(str(error))
-        return found
+        return episodes
     files = [file for file in (episode_file(path, seed) for seed in manifest.seeds) if file.is_file()]
     lines.append(
         f"  demos: {manifest.kept} kept of {manifest.tried} tried, {min(manifest.lengths, default=0)} to "
-        f"{max(manifest.lengths, default=0)} steps, {len(found)} episode files"
+        f"{max(manifest.lengths, default=0)} steps, {len(episodes)} episode files"
     )
     if len(files) < manifest.kept:
         missing.append(f"{manifest.kept - len(files)} of the manifest's episodes: run `pirig demos` again")
@@ -127,7 +127,7 @@ def _demo_files(path: Path, lines: list[str], missing: list[str]) -> list[Path]:
 def _bad_episodes(files: list[Path], contract: Contract | None) -> list[str]:
     from pirig.datasets.from_demos import check_episode
 
-    found = []
+    problems = []
     for file in files:
         try:
             if contract is None:
@@ -135,8 +135,8 @@ def _bad_episodes(files: list[Path], contract: Contract | None) -> list[str]:
             else:
                 check_episode(file, contract)
         except ValueError as error:
-            found.append(str(error))
-    return found
+            problems.append(str(error))
+    return problems
 
 
 def _contract_lines(folder: Path, lines: list[str], missing: list[str]) -> Contract | None:

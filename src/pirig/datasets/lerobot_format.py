@@ -128,14 +128,14 @@ def index_columns(length: int, *, episode_index: int, offset: int, fps: int) -> 
 def number_stats(values: np.ndarray) -> dict[str, Any]:
     """Exact statistics over the rows of [T] or [T, D] numbers, as lists of D."""
     rows = values.reshape(len(values), -1).astype(np.float64)
-    found = {
+    numbers = {
         "min": rows.min(0),
         "max": rows.max(0),
         "mean": rows.mean(0),
         "std": rows.std(0),
         **dict(zip(QUANTILES, np.quantile(rows, list(QUANTILES.values()), axis=0), strict=True)),
     }
-    return {key: value.tolist() for key, value in found.items()} | {"count": [len(rows)]}
+    return {key: value.tolist() for key, value in numbers.items()} | {"count": [len(rows)]}
 
 
 SAMPLED_FRAMES, PIXEL_STRIDE = 20, 4
@@ -155,11 +155,11 @@ def histogram_stats(frame_count: int, histogram: np.ndarray) -> dict[str, Any]:
     mean = histogram @ levels / total
     cumulative = np.cumsum(histogram, axis=1) / total[:, None]
     present = histogram > 0
-    found = {
+    numbers = {
         "min": levels[present.argmax(1)],
         "max": levels[255 - present[:, ::-1].argmax(1)],
         "mean": mean,
         "std": np.sqrt(np.maximum(histogram @ levels**2 / total - mean**2, 0.0)),
         **{key: levels[(cumulative >= q).argmax(1)] for key, q in QUANTILES.items()},
     }
-    return {key: value.reshape(3, 1, 1).tolist() for key, value in found.items()} | {"count": [frame_count]}
+    return {key: value.reshape(3, 1, 1).tolist() for key, value in numbers.items()} | {"count": [frame_count]}

@@ -109,12 +109,12 @@ class Dataset:
 
 def _row_groups(files: list[pq.ParquetFile]) -> np.ndarray:
     """i64 [groups, 3]: first row, file, row group within the file."""
-    found, row = [], 0
+    groups, row = [], 0
     for number, file in enumerate(files):
         for group in range(file.num_row_groups):
-            found.append((row, number, group))
+            groups.append((row, number, group))
             row += file.metadata.row_group(group).num_rows
-    return np.array(found, np.int64).reshape(-1, 3)
+    return np.array(groups, np.int64).reshape(-1, 3)
 
 
 def _open(file: Path) -> pq.ParquetFile:

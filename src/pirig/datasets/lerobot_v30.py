@@ -122,12 +122,12 @@ def as_matrix(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _stats(parts: Sequence[Part], columns: dict[str, np.ndarray]) -> fmt.Stats:
-    found: fmt.Stats = {}
+    stats: fmt.Stats = {}
     for role in parts[0].histograms:
         counts = [part.histograms[role] for part in parts]
         total = np.sum([histogram for _, histogram in counts], axis=0)
-        found[fmt.image_key(role)] = fmt.histogram_stats(sum(frames for frames, _ in counts), total)
-    return found | {key: fmt.number_stats(values) for key, values in columns.items()}
+        stats[fmt.image_key(role)] = fmt.histogram_stats(sum(frames for frames, _ in counts), total)
+    return stats | {key: fmt.number_stats(values) for key, values in columns.items()}
 
 
 def _flat_stats(stats: fmt.Stats) -> dict[str, Any]:

@@ -102,20 +102,20 @@ class LeRobotWriter:
         length, contract = len(actions), self.contract
         wanted: dict[str, tuple[int, ...]] = {"state": (length, contract.state_dim)}
         wanted["actions"] = (length, contract.action_dim)
-        found: dict[str, tuple[int, ...]] = {"state": state.shape, "actions": actions.shape}
+        shapes: dict[str, tuple[int, ...]] = {"state": state.shape, "actions": actions.shape}
         for name, values in labels.items():
-            wanted[name], found[name] = (length, values.shape[-1]), values.shape
+            wanted[name], shapes[name] = (length, values.shape[-1]), values.shape
         for camera in contract.cameras:
             if camera.role not in images:
                 raise ValueError(f"episode of seed {seed}: no images of camera {camera.role}")
             wanted[camera.role] = (length, camera.height_px, camera.width_px, 3)
-            found[camera.role] = images[camera.role].shape
+            shapes[camera.role] = images[camera.role].shape
             if images[camera.role].dtype != np.uint8:
                 raise ValueError(
                     f"episode of seed {seed}: {camera.role} is {images[camera.role].dtype}, expected uint8"
                 )
         wrong = [
-            f"{key} {list(found[key])}, expected {list(wanted[key])}" for key in wanted if found[key] != wanted[key]
+            f"{key} {list(shapes[key])}, expected {list(wanted[key])}" for key in wanted if shapes[key] != wanted[key]
         ]
         if wrong or not length:
             raise ValueError(f"episode of seed {seed}: {'; '.join(wrong) or 'it has no frames'}")

@@ -45,8 +45,8 @@ class Cause:
 def ranked(evidence: Evidence) -> list[Cause]:
     """All causes that the evidence supports, the likeliest first."""
     rules = HARD_RULES + (() if succeeds(evidence) else SOFT_RULES)
-    found = [cause for rule in rules for cause in rule(evidence)]
-    return sorted(found, key=lambda cause: -cause.weight)
+    causes = [cause for rule in rules for cause in rule(evidence)]
+    return sorted(causes, key=lambda cause: -cause.weight)
 
 
 def succeeds(evidence: Evidence) -> bool:
@@ -95,7 +95,7 @@ def oracle(evidence: Evidence) -> list[Cause]:
 
 
 def input_parity(evidence: Evidence) -> list[Cause]:
-    return [cause for one in evidence.parity for cause in (*_pixels(one), *_state(one))]
+    return [cause for compared in evidence.parity for cause in (*_pixels(compared), *_state(compared))]
 
 
 def _pixels(parity: Parity) -> list[Cause]:
@@ -257,8 +257,8 @@ def scenes_not_shared(evidence: Evidence) -> list[Cause]:
 
 def accumulating(evidence: Evidence) -> list[Cause]:
     """Where the policy, alone, leaves the demo's path for good."""
-    rows = [one for one in evidence.hand_overs if one.first == "demo"]
-    helped = next((one for one in rows if one.share > 0 and one.k > 0.5 * one.n), None)
+    rows = [hand_over for hand_over in evidence.hand_overs if hand_over.first == "demo"]
+    helped = next((hand_over for hand_over in rows if hand_over.share > 0 and hand_over.k > 0.5 * hand_over.n), None)
     alone = _row(evidence, "demo", 0.0)
     if helped is None or alone is None or alone.k > 0.5 * alone.n:
         return []
@@ -275,8 +275,8 @@ def accumulating(evidence: Evidence) -> list[Cause]:
 
 def breaks_late(evidence: Evidence) -> list[Cause]:
     """Even a demo that is nearly done is not finished by the policy."""
-    rows = [one for one in evidence.hand_overs if one.first == "demo"]
-    if not rows or any(one.k > 0.5 * one.n for one in rows):
+    rows = [hand_over for hand_over in evidence.hand_overs if hand_over.first == "demo"]
+    if not rows or any(hand_over.k > 0.5 * hand_over.n for hand_over in rows):
         return []
     last = rows[-1]
     return [
@@ -349,7 +349,9 @@ def few_episodes(evidence: Evidence) -> list[Cause]:
 
 
 def _row(evidence: Evidence, first: str, share: float) -> HandOver | None:
-    return next((one for one in evidence.hand_overs if (one.first, one.share) == (first, share)), None)
+    return next(
+        (hand_over for hand_over in evidence.hand_overs if (hand_over.first, hand_over.share) == (first, share)), None
+    )
 
 
 def _at(errors: Errors, step: int) -> float:

@@ -98,7 +98,9 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        plain = dataclasses.asdict(dataclasses.replace(self, parity=[_without_pictures(one) for one in self.parity]))
+        plain = dataclasses.asdict(
+            dataclasses.replace(self, parity=[_without_pictures(compared) for compared in self.parity])
+        )
         return json.dumps(plain, indent=2, default=_plain) + "\n"
 
 

@@ -16,8 +16,8 @@ from pirig.evaluation.target import SETTINGS
 
 def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
     """The folder of the newest finished evaluation of this checkpoint."""
-    found = evaluations.glob(f"step{checkpoint.name}-*/{RATES}")
-    return max((path.parent for path in found), key=lambda path: (path / RATES).stat().st_mtime, default=None)
+    rates = evaluations.glob(f"step{checkpoint.name}-*/{RATES}")
+    return max((path.parent for path in rates), key=lambda path: (path / RATES).stat().st_mtime, default=None)
 
 
 def read(folder: Path) -> Outcome:

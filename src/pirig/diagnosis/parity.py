@@ -17,7 +17,7 @@ def measure(
     pool: Pool, policy: Policy, dataset: Dataset, images: Mapping[str, np.ndarray], episode: int
 ) -> list[Parity]:
     """At the episode's first frame, and after replaying half of its actions. `images`: training's frame cache."""
-    found = []
+    compared = []
     for step in (0, dataset.lengths[episode] // 2):
         pool.start(0, dataset.seeds[episode], look=step == 0)
         ((_, answer),) = pool.next_ready([0])
@@ -26,8 +26,8 @@ def measure(
             pool.run(0, actions, max_steps=2 * dataset.lengths[episode], look=True)
             ((_, answer),) = pool.next_ready([0])
         if answer.observation is not None:  # none where a demo succeeds in its first half
-            found.append(compare(policy, dataset, images, answer.observation, episode, step))
-    return found
+            compared.append(compare(policy, dataset, images, answer.observation, episode, step))
+    return compared
 
 
 def compare(

@@ -31,8 +31,8 @@ class SharedDriver:
 
     def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
         asked = [request for request in requests if self._is_policys(request)]
-        answers = dict(zip((one.scene for one in asked), self.policy.act(asked) if asked else [], strict=True))
-        return [answers[one.scene] if one.scene in answers else self._demo(one) for one in requests]
+        answers = dict(zip((request.scene for request in asked), self.policy.act(asked) if asked else [], strict=True))
+        return [answers[request.scene] if request.scene in answers else self._demo(request) for request in requests]
 
     def _is_policys(self, request: Request) -> bool:
         switch = self.switch[request.scene]
@@ -49,7 +49,7 @@ class SharedDriver:
 
 def hand_overs(pool: Pool, policy: PolicyDriver, demos: Mapping[int, np.ndarray], *, max_steps: int) -> list[HandOver]:
     """Each share of SHARES, both ways, on the demos' own scenes. Share 0 is the other one alone."""
-    found = []
+    hand_overs = []
     for first in ("policy", "demo"):
         for share in SHARES:
             switch = {scene: _rounded(share * len(demo), policy.execute) for scene, demo in demos.items()}
@@ -57,8 +57,8 @@ def hand_overs(pool: Pool, policy: PolicyDriver, demos: Mapping[int, np.ndarray]
             label = f"{first} for {share:.0%}"
             results = _run(pool, driver, list(demos), max_steps=max_steps, label=label)
             k = sum(result.success for result in results)
-            found.append(HandOver(first, share, k, len(results), sub_goals(results)))
-    return found
+            hand_overs.append(HandOver(first, share, k, len(results), sub_goals(results)))
+    return hand_overs
 
 
 def late(pool: Pool, driver: Driver, failed_scenes: Sequence[int], limit: int) -> Late:

@@ -63,16 +63,16 @@ class LockstepPool:
         if self.runs:
             runs, self.runs = self.runs, {}
             _, max_steps, look = next(iter(runs.values()))
-            return Run({one: actions for one, (actions, _, _) in runs.items()}, max_steps, look)
+            return Run({place: actions for place, (actions, _, _) in runs.items()}, max_steps, look)
         if self.starts:
             starts, self.starts = self.starts, {}
-            scenes = {one: scene for one, (scene, _) in starts.items()}
+            scenes = {place: scene for place, (scene, _) in starts.items()}
             return Start(scenes, self._states(scenes), any(look for _, look in starts.values()))
         films, self.films = self.films, {}
-        scenes = {one: scene for one, (scene, _, _) in films.items()}
+        scenes = {place: scene for place, (scene, _, _) in films.items()}
         every = next(every for _, _, every in films.values())
         return Film(
-            Start(scenes, self._states(scenes)), {one: actions for one, (_, actions, _) in films.items()}, every
+            Start(scenes, self._states(scenes)), {place: actions for place, (_, actions, _) in films.items()}, every
         )
 
     def _states(self, scenes: dict[int, int]) -> dict[int, State]:

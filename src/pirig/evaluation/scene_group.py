@@ -59,9 +59,9 @@ class Group:
     def _start(self, message: Start) -> Answer:
         """Places that have nothing to begin repeat another's scene; nobody reads them."""
         spare = next(iter(message.scenes))
-        numbers = [one if one in message.scenes else spare for one in range(self.scenes.num_envs)]
-        self.scenes.reset([message.scenes[one] for one in numbers], [message.states[one] for one in numbers])
-        self.episodes = {one: Progressed(scene, self.prompt) for one, scene in message.scenes.items()}
+        numbers = [place if place in message.scenes else spare for place in range(self.scenes.num_envs)]
+        self.scenes.reset([message.scenes[place] for place in numbers], [message.states[place] for place in numbers])
+        self.episodes = {place: Progressed(scene, self.prompt) for place, scene in message.scenes.items()}
         self.stood_still = set()
         return self._seen(list(message.scenes), message.look)
 
@@ -69,9 +69,9 @@ class Group:
         self._require_fresh(message.actions)
         for step in range(_longest(message.actions)):
             todo = {
-                one: actions[step]
-                for one, actions in message.actions.items()
-                if step < len(actions) and not self.episodes[one].done
+                place: actions[step]
+                for place, actions in message.actions.items()
+                if step < len(actions) and not self.episodes[place].done
             }
             if not todo:
                 break
@@ -82,43 +82,43 @@ class Group:
         self._start(message.begin)
         longest = _longest(message.actions)
         for step in range(longest + 1):
-            left = {one: len(actions) - step for one, actions in message.actions.items()}
-            filmed = [one for one, steps in left.items() if steps == 0 or (steps > 0 and step % message.every == 0)]
-            for one, view in self._views(filmed).items():
-                self.episodes[one].frames.append(side_by_side(view))
+            left = {place: len(actions) - step for place, actions in message.actions.items()}
+            filmed = [place for place, steps in left.items() if steps == 0 or (steps > 0 and step % message.every == 0)]
+            for place, view in self._views(filmed).items():
+                self.episodes[place].frames.append(side_by_side(view))
             if step < longest:
-                self._step({one: message.actions[one][step] for one in left if left[one] > 0}, longest)
-        return {one: self.episodes[one] for one in message.actions}
+                self._step({place: message.actions[place][step] for place in left if left[place] > 0}, longest)
+        return {place: self.episodes[place] for place in message.actions}
 
     def _step(self, actions: Mapping[int, np.ndarray], max_steps: int) -> None:
         batch = np.zeros((self.scenes.num_envs, len(next(iter(actions.values())))), np.float32)
-        for one, action in actions.items():
-            batch[one] = action
+        for place, action in actions.items():
+            batch[place] = action
         infos = self.scenes.step(batch)
         self.stood_still |= set(self.episodes) - set(actions)
-        for one in actions:
-            self.episodes[one].add(infos[one], max_steps)
+        for place in actions:
+            self.episodes[place].add(infos[place], max_steps)
 
     def _require_fresh(self, numbers: Mapping[int, np.ndarray]) -> None:
         """An episode that stood still while others went on is no longer where its driver believes it to be."""
-        for one in numbers:
-            if one in self.stood_still:
+        for place in numbers:
+            if place in self.stood_still:
                 raise RuntimeError(
-                    f"place {one} (scene {self.episodes[one].scene}) stood still while others executed longer chunks, so it "
+                    f"place {place} (scene {self.episodes[place].scene}) stood still while others executed longer chunks, so it "
                     "cannot go on; a driver of many scenes gives all of them chunks of one length."
                 )
 
     def _seen(self, numbers: list[int], look: bool) -> Answer:
-        views = self._views([one for one in numbers if look and not self.episodes[one].done])
-        for one in numbers:
-            self.episodes[one].observation = views.get(one)
-        return {one: self.episodes[one] for one in numbers}
+        views = self._views([place for place in numbers if look and not self.episodes[place].done])
+        for place in numbers:
+            self.episodes[place].observation = views.get(place)
+        return {place: self.episodes[place] for place in numbers}
 
     def _views(self, numbers: list[int]) -> dict[int, Observation]:
         """Renders all scenes once, if anybody wants to see."""
         views = self.scenes.observe() if numbers else []
-        return {one: views[one] for one in numbers}
+        return {place: views[place] for place in numbers}
 
 
 def _longest(actions: Mapping[int, np.ndarray]) -> int:
-    return max(len(found) for found in actions.values())
+    return max(len(chunk) for chunk in actions.values())

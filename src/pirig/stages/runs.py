@@ -42,17 +42,17 @@ def show(folder: Path) -> int:
     from pirig.files.console import console
 
     screen = console()
-    found = rows(find_runs(folder))
-    if not screen.is_terminal or not _busy(found):
-        screen.print(render(found))
-        screen.print(_counts(found))
+    shown = rows(find_runs(folder))
+    if not screen.is_terminal or not _busy(shown):
+        screen.print(render(shown))
+        screen.print(_counts(shown))
         return 0
-    with Live(render(found), console=screen, auto_refresh=False) as live:
-        while _busy(found):
+    with Live(render(shown), console=screen, auto_refresh=False) as live:
+        while _busy(shown):
             time.sleep(REFRESH_S)
-            found = rows(find_runs(folder))
-            live.update(render(found), refresh=True)
-    screen.print(_counts(found))
+            shown = rows(find_runs(folder))
+            live.update(render(shown), refresh=True)
+    screen.print(_counts(shown))
     return 0
 
 
@@ -76,15 +76,15 @@ def retry(folders: list[Path], changes: list[str]) -> int:
     batches: dict[str, list[Point]] = {}
     launchers = {}
     for row in chosen:
-        found = record.read(row.folder)
-        if not found:
+        recorded = record.read(row.folder)
+        if not recorded:
             print(f"{row.folder}: not launched by a sweep; go on with run.mode=resume")
             continue
-        point = Point(record.config_of(found), tuple(found["overrides"]))
+        point = Point(record.config_of(recorded), tuple(recorded["overrides"]))
         _require_here(row, point)
-        key = f"{found['verb']} {found['launcher']}"
+        key = f"{recorded['verb']} {recorded['launcher']}"
         batches.setdefault(key, []).append(point)
-        launchers[key] = (found["verb"], found["launcher"])
+        launchers[key] = (recorded["verb"], recorded["launcher"])
     if not batches:
         print("nothing to retry: " + _counts(rows(folders)))
     status = 0
@@ -118,11 +118,11 @@ def _folders(words: list[str], verb: str) -> list[Path]:
     return sorted({folder for word in words for folder in find_runs(Path(word))})
 
 
-def _busy(found: list[Row]) -> bool:
-    return any(row.state in ("running", "queued") for row in found)
+def _busy(shown: list[Row]) -> bool:
+    return any(row.state in ("running", "queued") for row in shown)
 
 
-def _counts(found: list[Row]) -> str:
-    noun = "run" if len(found) == 1 else "runs"
-    counted = Counter(row.state for row in found).items()
-    return f"{len(found)} {noun}: " + ", ".join(f"{count} {state}" for state, count in counted)
+def _counts(shown: list[Row]) -> str:
+    noun = "run" if len(shown) == 1 else "runs"
+    counted = Counter(row.state for row in shown).items()
+    return f"{len(shown)} {noun}: " + ", ".join(f"{count} {state}" for state, count in counted)

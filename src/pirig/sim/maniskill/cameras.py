@@ -46,7 +46,7 @@ def _registered(env_id: str, placed: tuple[Camera, ...]) -> str:
         def _default_sensor_configs(self) -> list[CameraConfig]:
             theirs = parse_camera_configs(super()._default_sensor_configs)
             known = {*theirs, *parse_camera_configs(self.agent._sensor_configs)}
-            new = [CameraConfig(sensor, **found) for sensor, found in settings.items() if sensor not in known]
+            new = [CameraConfig(sensor, **keys) for sensor, keys in settings.items() if sensor not in known]
             return [*theirs.values(), *new]
 
     ours = f"pirig/{hashlib.sha256(repr(placed).encode()).hexdigest()[:8]}-{env_id}"

@@ -147,20 +147,20 @@ def success_of(info: dict[str, Any]) -> bool:
 
 def flags_of(info: dict[str, Any]) -> dict[str, np.ndarray]:
     """The boolean entries of a step's info, bool [num_envs] each: the task's own sub-goals."""
-    found = {key: batched(value) for key, value in info.items() if key not in PLAIN_FLAGS}
-    return {key: array.reshape(-1) for key, array in found.items() if array.dtype == bool and array.ndim <= 1}
+    arrays = {key: batched(value) for key, value in info.items() if key not in PLAIN_FLAGS}
+    return {key: array.reshape(-1) for key, array in arrays.items() if array.dtype == bool and array.ndim <= 1}
 
 
 def proprioception(base: Any) -> dict[str, np.ndarray]:
     """qpos f32 [num_envs, 9], tcp_pose f32 [num_envs, 7], goal_pos f32 [num_envs, 3]; see `SimEnv.sense`."""
     agent = base.agent
-    found = {"qpos": batched(agent.robot.get_qpos())}
+    numbers = {"qpos": batched(agent.robot.get_qpos())}
     if hasattr(agent, "tcp"):
-        found["tcp_pose"] = batched(agent.tcp.pose.raw_pose)
+        numbers["tcp_pose"] = batched(agent.tcp.pose.raw_pose)
     goal = _goal_position(base)
     if goal is not None:
-        found["goal_pos"] = goal
-    return {name: array.astype(np.float32) for name, array in found.items()}
+        numbers["goal_pos"] = goal
+    return {name: array.astype(np.float32) for name, array in numbers.items()}
 
 
 def _goal_position(base: Any) -> np.ndarray | None:

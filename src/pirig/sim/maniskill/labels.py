@@ -17,11 +17,11 @@ def object_poses(base: Any) -> Labels:
     "<name>_position_m" f32 [num_envs, 3] and "<name>_quat_wxyz" f32 [num_envs, 4], sorted by name. Goal sites are objects; of
     an articulation (a drawer, a tap) it is the root.
     """
-    found: Labels = {}
+    poses: Labels = {}
     for name, thing in _objects(base):
         pose = batched(thing.pose.raw_pose).astype(np.float32)
-        found[f"{name}_position_m"], found[f"{name}_quat_wxyz"] = pose[:, :3], pose[:, 3:]
-    return dict(sorted(found.items()))
+        poses[f"{name}_position_m"], poses[f"{name}_quat_wxyz"] = pose[:, :3], pose[:, 3:]
+    return dict(sorted(poses.items()))
 
 
 def _objects(base: Any) -> Iterator[tuple[str, Any]]:
@@ -36,11 +36,11 @@ def _furniture(base: Any) -> set[str]:
     """What the scene builders put there that no task moves: a table, a kitchen."""
     from mani_skill.utils.scene_builder import SceneBuilder
 
-    found: set[str] = set()
+    names: set[str] = set()
     for builder in vars(base).values():
         if isinstance(builder, SceneBuilder):
-            found |= _names(builder.scene_objects) - _names(builder.movable_objects)
-    return found
+            names |= _names(builder.scene_objects) - _names(builder.movable_objects)
+    return names
 
 
 def _names(things: Any) -> set[str]:

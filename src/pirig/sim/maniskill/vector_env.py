@@ -46,10 +46,10 @@ class VectorEnv:
         self.steps = 0
 
     def _require_equal(self, wanted: dict[str, dict[str, Any]]) -> None:
-        found = self.base.get_state_dict()
+        current = self.base.get_state_dict()
         for kind, parts in wanted.items():
             for name, value in parts.items():
-                apart = np.abs(_signless(kind, batched(found[kind][name])) - _signless(kind, batched(value))).max(1)
+                apart = np.abs(_signless(kind, batched(current[kind][name])) - _signless(kind, batched(value))).max(1)
                 if (apart > APART).any():
                     number = int(apart.argmax())
                     raise RuntimeError(
@@ -70,13 +70,13 @@ class VectorEnv:
         success = batched(info["success"])
         flags = {**flags_of(info), **self.sub_goals.flags(info)}
         return [
-            StepInfo(bool(success[one]), {name: bool(values[one]) for name, values in flags.items()}, self.steps)
-            for one in range(self.num_envs)
+            StepInfo(bool(success[place]), {name: bool(values[place]) for name, values in flags.items()}, self.steps)
+            for place in range(self.num_envs)
         ]
 
     def observe(self) -> list[Observation]:
         numbers, images = proprioception(self.base), render_cameras(self.base, self.contract)
-        return [Observation(one_scene(images, one), one_scene(numbers, one)) for one in range(self.num_envs)]
+        return [Observation(one_scene(images, place), one_scene(numbers, place)) for place in range(self.num_envs)]
 
     def close(self) -> None:
         self.env.close()
