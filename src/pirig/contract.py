@@ -15,6 +15,7 @@ from typing import Any
 
 CONTRACT_VERSION = 1
 FILE_NAME = "contract.json"
+PAD = "pad"  # how images were resized before that was a choice
 MANISKILL, RECORDED = "maniskill", "recorded"  # simulators; recorded: none, the data came from a real arm
 
 
@@ -55,6 +56,7 @@ class Contract:
     """The agreement. Rates in Hz, sizes in pixels; `action_dim` and `state_dim` count unpadded numbers.
 
     `state` names the observation entries that are concatenated, in order (for example ``("qpos8", "goal_pos")``).
+    `resize` names how a camera's frame becomes `image_px` wide and high (`transforms/images.py`).
     `gripper_open` is the value of the last action number that opens the gripper. `goal_shown`: the cameras see the goal
     site that ManiSkill hides from them. `angle_center_rad`: of a real arm, per joint; its angles, in state and action, are
     taken to within pi of it, so that a joint's position has one number. `scenes`: one, or in a mix one for each task, told
@@ -80,6 +82,7 @@ class Contract:
     fps: int
     goal_shown: bool = False
     angle_center_rad: tuple[float, ...] = ()
+    resize: str = PAD
     simulator: str = MANISKILL
     version: int = CONTRACT_VERSION
 
@@ -116,6 +119,8 @@ class Contract:
             del fields["goal_shown"]
         if not self.angle_center_rad:
             del fields["angle_center_rad"]
+        if self.resize == PAD:
+            del fields["resize"]
         if self.simulator == _usual_simulator(self.scenes):
             del fields["simulator"]
         return json.dumps(fields, indent=2, sort_keys=True)

@@ -1,5 +1,6 @@
 """The writer and the reader: what goes in comes out, a bad episode does not go in."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,10 +11,11 @@ from PIL import Image
 
 from pirig.contract import ContractError
 from pirig.datasets import lerobot_format, lerobot_v30, png
-from pirig.datasets.frame_cache import frame_cache
+from pirig.datasets.frame_cache import VERSION, frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_write import LeRobotWriter
 from pirig.datasets.norm_stats import compute
+from pirig.transforms import images
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.state import build_state
 from tests.datasets.episodes import make_contract, make_episode, write_dataset
@@ -110,6 +112,21 @@ def test_frame_cache_holds_the_resized_frames_and_is_built_once(dataset, tmp_pat
     monkeypatch.setattr(png, "decode", lambda data: pytest.fail("decoded again"))
     frame_cache(dataset, 20, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_a_frame_cache_of_another_resize_or_of_an_older_version_is_not_used(dataset, tmp_path, monkeypatch, capsys):
+    before = frame_cache(dataset, 20, tmp_path)["base_0_rgb"]
+    assert not capsys.readouterr().out
+    monkeypatch.setitem(images.RESIZES, "pad", lambda u8, px: resize_with_pad(u8[..., ::-1, :], px))
+    after = frame_cache(dataset, 20, tmp_path)["base_0_rgb"]
+    assert (before[5] != after[5]).any()
+    assert "made of another data set, by another resize or by an older version" in capsys.readouterr().out
+    old_key = f"{VERSION} {dataset.content_hash} {dataset.contract.hash} 24"  # before 2026-11-27
+    old = tmp_path / f"frames-24px-{hashlib.sha256(old_key.encode()).hexdigest()[:16]}"
+    old.mkdir()
+    np.save(old / "base_0_rgb.npy", np.zeros((26, 24, 24, 3), np.uint8))
+    assert frame_cache(dataset, 24, tmp_path)["base_0_rgb"].any()
+    assert f"{old.name} in {tmp_path}" in capsys.readouterr().out
 
 
 def test_frame_cache_of_other_content_is_another_one(tmp_path, contract):

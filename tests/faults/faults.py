@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from pirig.models.layout import init_params
 from pirig.policies.assets import card_of
 from pirig.policies.policy import Policy
 from pirig.training.optimizer import lora_trainable
+from pirig.transforms.images import RESIZES, resize_with_pad
 from pirig.transforms.normalize import NormStats
 from pirig.weights.load import require_supplied
 from pirig.weights.match import require_fits, shapes_of
@@ -216,10 +218,15 @@ def state_dropped(good: Any, pool: Any) -> list[str]:
     return policy.state_reaches_model(dataclasses.replace(good.pipeline, state_in_prompt=False))
 
 
-@fault("horizon of the checkpoint and of the model differ", "gate chunk", "eval", "trained on 16")
+@fault("another resize than the checkpoint was trained with", "gate transforms", "eval", "test picture.*the resize")
+def other_resize(good: Any, pool: Any) -> list[str]:
+    with mock.patch.dict(RESIZES, pad=lambda image, px: resize_with_pad(image[..., ::-1, :, :], px)):
+        return policy.transforms(good.pipeline, good.card)
+
+
+@fault("another horizon asked of a checkpoint than it has", "gate chunk", "eval", "horizon=10.*with horizon 16")
 def horizon(good: Any, pool: Any) -> list[str]:
-    config = dataclasses.replace(good.pipeline.model_config, action_horizon=10)
-    return policy.chunk(dataclasses.replace(good.pipeline, model_config=config), good.card)
+    return policy.chunk(good.pipeline, of_run(good.folder, ["horizon.steps=10"]))
 
 
 @fault("more steps executed than the chunk holds", "evaluation", "eval", r"eval\.execute=17.*16 steps")

@@ -1,5 +1,6 @@
 """Every known way to 0 % is caught, the good run raises nothing, and the table in docs/ is what these tests say."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pirig.config.load import of_run
 from pirig.config.schema import GatesConfig
 from pirig.gates import data, policy
 from pirig.gates.ask import reports
@@ -60,8 +62,24 @@ def test_fault_is_caught(fault, good, pool):
 
 def test_the_good_run_raises_nothing(good, pool):
     gates = data.cheap(good.open_dataset(), good.stats, good.pipeline.normalization)
-    report = run_gates({**gates, **policy.gates(good.pipeline, good.card)}, [])
+    report = run_gates({**gates, **policy.gates(good.pipeline, good.card, good.config)}, [])
     assert report.good, report.lines()
+
+
+def test_a_checkpoint_from_before_the_pixels_were_kept_is_asked_what_it_holds(good):
+    probe = {name: value for name, value in good.card.probe.items() if name != "pixels"}
+    old = dataclasses.replace(good.card, probe=probe)
+    assert not policy.transforms(good.pipeline, old)
+    assert policy.transforms(dataclasses.replace(good.pipeline, normalization="zscore"), old)
+
+
+def test_an_evaluation_with_another_horizon_is_stopped_by_the_gate_and_may_be_forced(good):
+    """On the real path: nothing else stands before it, and gates.skip lets it pass."""
+    asked = of_run(good.folder, ["horizon.steps=10"])
+    with pytest.raises(GateError, match=r"chunk: horizon=10.*with horizon 16"):
+        policy.require_served_as_trained(asked, good.checkpoint, good.card)
+    forced = of_run(good.folder, ["horizon.steps=10", "gates.skip=[chunk]"])
+    assert policy.require_served_as_trained(forced, good.checkpoint, good.card).skipped == ["chunk"]
 
 
 def test_doctor_names_a_hidden_goal_that_was_forced(good, tmp_path):

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pirig.training.augment import augment, random_shift, to_unit_range
+from pirig.training.augment import augment, random_shift
+from pirig.transforms.images import unit_range
 
 
 def pictures(batch=6, px=16):
@@ -31,4 +32,4 @@ def test_shift_is_a_crop_of_the_edge_padded_image():
 def test_no_shift_keeps_the_pixels():
     images = pictures()
     assert random_shift(jax.random.key(0), images, 0) is images
-    np.testing.assert_allclose(to_unit_range(images), np.asarray(images) / 255 * 2 - 1, atol=1e-6)
+    np.testing.assert_allclose(unit_range(images), np.asarray(images) / 255 * 2 - 1, atol=1e-6)

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pirig.transforms.images import resize_with_pad
+from pirig.transforms import images
+from pirig.transforms.images import pixels_digest, resize_with_pad, unit_range
 from pirig.transforms.normalize import NormStats, load_norm_stats, normalize, save_norm_stats, unnormalize
 from pirig.transforms.pad import pad_last
 from pirig.transforms.state import build_state
@@ -55,8 +58,31 @@ def test_resize_equals_openpi(size):
 def test_resize_passes_equal_sizes_and_refuses_floats():
     image = np.zeros((224, 224, 3), np.uint8)
     assert resize_with_pad(image, 224) is image
-    with pytest.raises(ValueError, match="uint8"):
+    with pytest.raises((ValueError, TypeError), match="uint8"):  # TypeError: tests check the annotations
         resize_with_pad(image.astype(np.float32), 64)
+
+
+def test_unit_range_is_one_function_for_numpy_jax_and_traced_images():
+    images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=-1)
+    expected = images.astype(np.float32) / 255.0 * 2.0 - 1.0
+    np.testing.assert_array_equal(unit_range(images), expected)
+    np.testing.assert_array_equal(unit_range(jnp.asarray(images)), expected)
+    np.testing.assert_allclose(jax.jit(unit_range)(jnp.asarray(images)), expected, atol=1e-6)
+    assert unit_range(images).dtype == np.float32
+    np.testing.assert_array_equal(unit_range(expected), expected)
+
+
+def test_the_pixels_digest_follows_resize_range_and_size(monkeypatch):
+    usual = pixels_digest(64, "pad")
+    assert usual == pixels_digest(64, "pad") == "0314e3cf6a7dbc0e" and usual != pixels_digest(56, "pad")
+    with monkeypatch.context() as patch:
+        patch.setitem(images.RESIZES, "pad", lambda u8, px: resize_with_pad(u8[..., ::-1], px))
+        assert pixels_digest(64, "pad") != usual
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "unit_range", lambda u8: (u8 / 255.0).astype(np.float32))
+        assert pixels_digest(64, "pad") != usual
+    with pytest.raises(ValueError, match=r"size\.resize=stretch: expected one of pad"):
+        pixels_digest(64, "stretch")
 
 
 def test_pad_equals_openpi():

@@ -34,6 +34,7 @@ def contract_of(config: Config) -> Contract:
         fps=control.control_hz,
         goal_shown=config.camera.show_goal,
         angle_center_rad=tuple(config.state.angle_center_rad),
+        resize=config.size.resize,
         simulator=config.task.simulator if config.robot.simulated else RECORDED,
     )
 

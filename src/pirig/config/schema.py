@@ -127,6 +127,7 @@ class SizeConfig:
     max_token_len: int = MISSING
     tokenizer: str = MISSING  # builtin, paligemma (its file is fetched once) or the path of a SentencePiece file
     compute_dtype: str = "float32"
+    resize: str = "pad"  # how a frame becomes image_px wide and high: transforms/images.py
 
 
 @dataclass

@@ -15,7 +15,7 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.files.atomic import staging_folder
 from pirig.files.progress import Progress
 from pirig.files.space import require_space
-from pirig.transforms.images import resize_with_pad
+from pirig.transforms.images import pixels_digest, resize
 
 BLOCK = 64
 VERSION = 1  # changes where the bytes of a cache would
@@ -24,11 +24,12 @@ VERSION = 1  # changes where the bytes of a cache would
 def frame_cache(dataset: Dataset, image_px: int, root: Path) -> dict[str, np.ndarray]:
     """{role: read-only memory map u8 [N, image_px, image_px, 3]}, built under `root` unless it is there already.
 
-    The folder's name follows from the data set's content, the contract and `image_px`: another data set never meets an
-    old cache. Raises ValueError where the disk is too small.
+    The folder's name follows from the data set's content, the contract, `image_px` and what a test picture becomes: another
+    data set or another resize never meets an old cache. Raises ValueError where the disk is too small.
     """
     folder = cache_folder(dataset, image_px, root)
     if not folder.is_dir():
+        _say_unused(folder)
         needed = dataset.frame_count * len(dataset.roles) * image_px**2 * 3
         require_space(folder, needed, "the decoded frames need")
         try:
@@ -42,12 +43,25 @@ def frame_cache(dataset: Dataset, image_px: int, root: Path) -> dict[str, np.nda
 
 def cache_folder(dataset: Dataset, image_px: int, root: Path) -> Path:
     """Where the cache of this data set at this size is or will be."""
-    key = hashlib.sha256(f"{VERSION} {dataset.content_hash} {dataset.contract.hash} {image_px}".encode()).hexdigest()
-    return Path(root) / f"frames-{image_px}px-{key[:16]}"
+    pixels = pixels_digest(image_px, dataset.contract.resize)
+    key = f"{VERSION} {dataset.content_hash} {dataset.contract.hash} {image_px} {pixels}"
+    return Path(root) / f"frames-{image_px}px-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _say_unused(folder: Path) -> None:
+    """Of another data set's frames, another resize, or a version that did not record its resize: none can be trusted."""
+    size = folder.name.rpartition("-")[0]
+    others = sorted(path.name for path in folder.parent.glob(f"{size}-*") if path != folder and path.is_dir())
+    if others:
+        print(
+            f"frames: decoded anew; {', '.join(others)} in {folder.parent}: made of another data set, by another resize or by an "
+            "older version, not used, may be deleted",
+            flush=True,
+        )
 
 
 def _build(dataset: Dataset, image_px: int, folder: Path) -> None:
-    shape = (dataset.frame_count, image_px, image_px, 3)
+    shape, how = (dataset.frame_count, image_px, image_px, 3), dataset.contract.resize
     with (
         Progress("decode frames", dataset.frame_count * len(dataset.roles)) as progress,
         ThreadPoolExecutor(2, thread_name_prefix="decode") as pool,
@@ -55,7 +69,7 @@ def _build(dataset: Dataset, image_px: int, folder: Path) -> None:
         for role in dataset.roles:
             frames = np.lib.format.open_memmap(folder / f"{role}.npy", mode="w+", dtype=np.uint8, shape=shape)
             for rows, pngs in _blocks(dataset, role):
-                frames[rows] = list(pool.map(lambda data: resize_with_pad(png.decode(data), image_px), pngs))
+                frames[rows] = list(pool.map(lambda data: resize(png.decode(data), image_px, how), pngs))
                 progress.advance(len(pngs))
             frames.flush()
             del frames

@@ -15,6 +15,7 @@ from pirig.config.places import DATA, META, Places
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
 from pirig.runs.progress import has_data_set
+from pirig.transforms.images import resize_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +73,7 @@ def _make_demos(config: Config, places: Places) -> Path:
     from pirig.demos.door import maker
 
     contract, folder = places.contract, places.demos
+    resize_named(contract.resize)  # a wrong name would be noticed when the frames are decoded, after all demos
     manifest = maker(contract)(contract, config.task, config.demos, folder, Path(config.run.root) / DATA)
     print(
         f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"

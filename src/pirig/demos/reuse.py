@@ -11,8 +11,6 @@ from pirig.config.state_entries import state_entry
 from pirig.contract import FILE_NAME, Contract
 from pirig.demos.manifest import LABEL, DemosManifest, append_tried, episode_file, read_episode, read_tried
 
-NOT_IN_A_DEMO = ("state", "state_dim", "scenes")  # state and prompt are chosen or added when demos are converted
-
 
 def take_over(
     contract: Contract, source: str, seeds: list[int], count: int, folder: Path, *, labels: bool = False
@@ -50,11 +48,13 @@ def _same_scenes(contract: Contract, source: str, other: Path) -> bool:
         found, made_by = Contract.load(other), DemosManifest.load(other).source
     except ValueError:
         return False  # unfinished, of another version, or torn: not ours to judge here
-    return (
-        made_by == source
-        and found.env_id == contract.env_id
-        and dataclasses.replace(found, **{name: getattr(contract, name) for name in NOT_IN_A_DEMO}) == contract
-    )
+    return made_by == source and _recorded(found) == _recorded(contract)
+
+
+def _recorded(contract: Contract) -> Contract:
+    """Without what is chosen or added when demos are converted, and later."""
+    scenes = tuple(dataclasses.replace(scene, prompt="") for scene in contract.scenes)
+    return dataclasses.replace(contract, scenes=scenes, state=(), state_dim=0, image_px=0, resize="")
 
 
 def _link(contract: Contract, source: Path, target: Path, labels: bool) -> bool:

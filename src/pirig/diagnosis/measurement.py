@@ -102,7 +102,7 @@ class Measurement:
 
     def _gates(self) -> Report:
         settings, pipeline = self.config.gates, self.policy.pipeline
-        served = run_gates(policy.gates(pipeline, self.card), settings.skip)
+        served = run_gates(policy.gates(pipeline, self.card, self.config), settings.skip)
         more = pipeline, self.held_out, pipeline.relative
         data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, *more)
         return Report({**data.found, **served.found}, data.skipped + served.skipped)

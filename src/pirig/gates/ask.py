@@ -62,7 +62,7 @@ def _checkpoint_alone(checkpoint: Path, overrides: Sequence[str]) -> tuple[str, 
     if checkpoint.absolute().parent.name == CHECKPOINTS and (run / "config.yaml").is_file():
         config = of_run(run, list(overrides))
         return _checkpoint(checkpoint, config, places_of(config))
-    gates = policy.gates(load_pipeline(checkpoint), PolicyCard.load(checkpoint))
+    gates = policy.gates(load_pipeline(checkpoint), PolicyCard.load(checkpoint), None)
     gates["acts"] = lambda: _acts(_loaded(checkpoint, EvalConfig().flow_steps), None)
     return f"checkpoint {checkpoint}", run_gates(gates, [])
 
@@ -74,7 +74,7 @@ def _checkpoint(checkpoint: Path, config: Config, places: Places) -> tuple[str, 
     gates: policy.Gates = {
         "agreement": lambda: disagreements(config, places, pipeline.relative_to_state, checkpoint, dataset)
     }
-    gates |= policy.gates(pipeline, PolicyCard.load(checkpoint))
+    gates |= policy.gates(pipeline, PolicyCard.load(checkpoint), config)
     report = run_gates(gates, config.gates.skip)
     if report.found.get("agreement"):
         why = "run, checkpoint and data set disagree, so an inference would say nothing"

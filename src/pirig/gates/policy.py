@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,31 +16,27 @@ from pirig.transforms.pipeline import Pipeline
 Gates = dict[str, Callable[[], list[str]]]
 
 
-def gates(pipeline: Pipeline, card: PolicyCard) -> Gates:
-    """`card` is the checkpoint's own, `pipeline` what the policy will use."""
-    return {
+def gates(pipeline: Pipeline, card: PolicyCard, asked: Config | None) -> Gates:
+    """`card` is the checkpoint's own, `pipeline` what the policy will use, `asked` the config of the run, None without one."""
+    found: Gates = {
         "transforms": lambda: transforms(pipeline, card),
         "state_reaches_model": lambda: state_reaches_model(pipeline),
-        "chunk": lambda: chunk(pipeline, card),
     }
+    return found if asked is None else {**found, "chunk": lambda: chunk(pipeline, asked)}
 
 
 def require_served_as_trained(config: Config, checkpoint: Path, card: PolicyCard) -> Report:
     """What the gates of a checkpoint say. Raises GateError where it would not be served as it was trained, ValueError where
-    the config asks for another horizon or other relative numbers than it was trained with."""
+    the config asks for other relative numbers than it was trained with."""
     from pirig.policies.policy import load_pipeline
 
-    if card.horizon != config.horizon.steps:
-        raise ValueError(
-            f"horizon={config.horizon.steps}: {checkpoint} was trained with horizon {card.horizon}; give that one."
-        )
     pipeline, asked = load_pipeline(checkpoint), tuple(config.control.relative_to_state)
     if pipeline.relative_to_state != asked:
         raise ValueError(
             f"control.relative_to_state={list(asked)}: {checkpoint} was trained with {list(pipeline.relative_to_state)}; give "
             "that one."
         )
-    report = run_gates(gates(pipeline, card), config.gates.skip)
+    report = run_gates(gates(pipeline, card, config), config.gates.skip)
     require_good(report, "evaluation")
     return report
 
@@ -50,7 +47,7 @@ def transforms(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     if kept is None:
         return ["policy.json holds no probe frame: it was made by another version; train again, or skip this gate"]
     now = pipeline.probe(np.array(kept["state_raw"], np.float32), np.array(kept["action_raw"], np.float32))
-    found = []
+    found = _pixels(kept, now)
     for name, cause in (
         ("state", "norm stats, normalisation, padding or the state recipe"),
         ("tokens", "the prompt, the tokenizer or the state in the prompt"),
@@ -68,6 +65,16 @@ def transforms(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     return found
 
 
+def _pixels(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Checkpoints from before the digest was kept are asked nothing."""
+    if kept.get("pixels") in (None, now["pixels"]):
+        return []
+    return [
+        f"a test picture becomes {now['pixels']} here, training saw {kept['pixels']}: the resize (or Pillow's version) or the "
+        "range of the pixels changed"
+    ]
+
+
 def state_reaches_model(pipeline: Pipeline) -> list[str]:
     """pi0.5 feels its joints only through the prompt."""
     if pipeline.model_config.pi05 and not pipeline.state_in_prompt:
@@ -78,8 +85,9 @@ def state_reaches_model(pipeline: Pipeline) -> list[str]:
     return []
 
 
-def chunk(pipeline: Pipeline, card: PolicyCard) -> list[str]:
-    """The chunk that the model predicts is the one that it was trained on."""
-    if card.horizon == pipeline.model_config.action_horizon:
+def chunk(pipeline: Pipeline, asked: Config) -> list[str]:
+    """The run asks for chunks as long as its checkpoint predicts; no parameter's shape tells, so another would load and act."""
+    ours, theirs = asked.horizon.steps, pipeline.model_config.action_horizon
+    if ours == theirs:
         return []
-    return [f"the model predicts {pipeline.model_config.action_horizon} steps, it was trained on {card.horizon}"]
+    return [f"horizon={ours} in this run's config, and the checkpoint was trained with horizon {theirs}; give that one"]

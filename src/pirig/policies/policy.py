@@ -16,7 +16,7 @@ from pirig.models.flow import ModelInputs, flow_model
 from pirig.policies.card import PolicyCard
 from pirig.policies.tokenizers import saved_tokenizer
 from pirig.sim.door import Observation
-from pirig.transforms.images import resize_with_pad
+from pirig.transforms.images import resize
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.state import build_state
@@ -109,11 +109,13 @@ class Policy:
         self, images: dict[str, np.ndarray], state_raw: np.ndarray, prompts: Sequence[str] | None = None
     ) -> ModelInputs:
         """The tensors that the model is fed."""
-        px = self.pipeline.contract.image_px
+        contract = self.pipeline.contract
         state, tokens, mask = self.pipeline.model_inputs(state_raw, prompts)
         used = max(self.token_count, int(mask.sum(axis=1).max()))
         return ModelInputs(
-            images={role: jnp.asarray(resize_with_pad(pixels, px)) for role, pixels in images.items()},
+            images={
+                role: jnp.asarray(resize(pixels, contract.image_px, contract.resize)) for role, pixels in images.items()
+            },
             image_masks={role: jnp.ones(len(state), bool) for role in images},
             state=jnp.asarray(state),
             tokens=jnp.asarray(tokens[:, :used]),

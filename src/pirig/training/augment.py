@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from pirig.transforms.images import unit_range
+
 BRIGHTNESS = 0.2  # factor 1 +- this
 CONTRAST = 0.2  # factor 1 +- this, about the image's mean
 
@@ -24,13 +26,6 @@ def random_shift(key: jax.Array, images: jax.Array, shift_px: int) -> jax.Array:
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (height, width, 3))
 
     return jax.vmap(crop)(padded, corners)
-
-
-def to_unit_range(images_u8: jax.Array) -> jax.Array:
-    """uint8 0..255 to float32 -1..1; floats pass through."""
-    if images_u8.dtype != jnp.uint8:
-        return images_u8
-    return images_u8.astype(jnp.float32) / 255.0 * 2.0 - 1.0
 
 
 def jitter(
@@ -51,5 +46,5 @@ def augment(key: jax.Array, images: Mapping[str, jax.Array], shift_px: int) -> d
     result = {}
     for number, role in enumerate(sorted(images)):
         shift_key, colour_key = jax.random.split(jax.random.fold_in(key, number))
-        result[role] = jitter(colour_key, to_unit_range(random_shift(shift_key, images[role], shift_px)))
+        result[role] = jitter(colour_key, unit_range(random_shift(shift_key, images[role], shift_px)))
     return result

@@ -13,11 +13,12 @@ import optax
 
 from pirig.config.schema import TrainConfig
 from pirig.models.flow import FlowModel, ModelInputs, flow_model
-from pirig.training.augment import augment, to_unit_range
+from pirig.training.augment import augment
 from pirig.training.losses import Losses
 from pirig.training.optimizer import Tree, kernel_norm, make_optimizer, merge, select
 from pirig.training.schedules import Schedule
 from pirig.training.sharding import Placement
+from pirig.transforms.images import unit_range
 
 Batch = dict[str, Any]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions
 Metrics = dict[str, jax.Array]
@@ -113,7 +114,7 @@ def make_inputs(
         if settings.augment:
             images = augment(augment_key, batch["images"], settings.shift_px)
         else:
-            images = {role: to_unit_range(image) for role, image in batch["images"].items()}
+            images = {role: unit_range(image) for role, image in batch["images"].items()}
         draws = () if settings.flow_samples == 1 else (settings.flow_samples,)
         noise, flow_time = model.draw_noise_and_time(key, (*draws, *batch["actions"].shape))
         return inputs_of(batch, images), batch["actions"], noise, flow_time

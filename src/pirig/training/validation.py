@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.schema import TrainConfig
-from pirig.training.augment import to_unit_range
 from pirig.training.batches import Batches
 from pirig.training.losses import Losses
 from pirig.training.optimizer import Tree
 from pirig.training.sharding import Placement
 from pirig.training.step import Batch, inputs_of
+from pirig.transforms.images import unit_range
 
 if TYPE_CHECKING:
     from pirig.transforms.pipeline import Pipeline
@@ -123,7 +123,7 @@ def _make_all(losses: Losses, config: Any) -> Any:
         """Per row: "loss" [B, A], the auxiliary losses' numbers [B]; where the model samples, action chunks [B, A, J]. No
         augmentation."""
         noise, flow_time = model.draw_noise_and_time(jax.random.wrap_key_data(key_data), batch["actions"].shape)
-        images = {role: to_unit_range(image) for role, image in batch["images"].items()}
+        images = {role: unit_range(image) for role, image in batch["images"].items()}
         inputs, actions = inputs_of(batch, images), batch["actions"]
         flow = model.compute_loss(params, config, inputs, actions, noise=noise, flow_time=flow_time)
         found = {"loss": flow, **losses.measure(params, heads, config, inputs, batch.get("labels", {}))}

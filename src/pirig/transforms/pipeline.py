@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from pirig.contract import Contract
+from pirig.transforms.images import pixels_digest
 from pirig.transforms.normalize import NormStats, normalize, unnormalize
 from pirig.transforms.pad import pad_last
 from pirig.transforms.relative import Relative, absolute, mask_of, relative
@@ -90,9 +91,9 @@ class Pipeline(Generic[ModelConfig]):
         least = self.contract.state_dim if self.model_config.pi05 else 0
         return pad_last(state, max(self.model_config.action_dim, least)), tokens, mask
 
-    def probe(self, state_raw: np.ndarray, action_raw: np.ndarray) -> dict[str, list]:
-        """One frame's numbers on every side of the pipeline: [state_dim], [action_dim] -> lists for JSON; of a mix with the
-        first task's prompt.
+    def probe(self, state_raw: np.ndarray, action_raw: np.ndarray) -> dict[str, Any]:
+        """One frame's numbers on every side of the pipeline, [state_dim] and [action_dim], of a mix with the first task's
+        prompt, and a digest of test pictures' pixels.
 
         Kept with the weights, so that whoever serves them can show that the transforms are still the same.
         """
@@ -105,6 +106,7 @@ class Pipeline(Generic[ModelConfig]):
             "tokens": tokens[0][mask[0]].tolist(),
             "action": action[0, 0].tolist(),
             "env_action": self.env_actions(action, state_raw[None])[0, 0].tolist(),
+            "pixels": pixels_digest(self.contract.image_px, self.contract.resize),
         }
 
     def prompt_length(self) -> int:

@@ -15,6 +15,7 @@ from pirig.models.layers import layer_bytes, run_layers
 from pirig.models.leaves import Leaf, Specs, Tree, lecun, xavier
 from pirig.models.towers.door import Activations, Tower, require_settings
 from pirig.models.waves import waves
+from pirig.transforms.images import unit_range
 
 ROOT = "PaliGemma/img"
 EPSILON = 1e-6
@@ -139,20 +140,13 @@ def encode_images(
 
     Patches and position embedding are float32, as openpi's.
     """
-    x = _patches(as_unit_range(images), config.patch_px)
+    x = _patches(unit_range(images), config.patch_px)
     kernel = params["embedding"]["kernel"]
     x = x @ kernel.reshape(-1, kernel.shape[-1]) + params["embedding"]["bias"] + params["pos_embedding"]
     blocks = params["Transformer"]["encoderblock"]
     x, _ = run_layers(lambda x, block: (_block(x, block), None), x.astype(dtype), blocks, config.depth, remat=remat)
     x = _layer_norm(x, params["Transformer"]["encoder_norm"])
     return _dense(x, params["head"])
-
-
-def as_unit_range(images: jax.Array) -> jax.Array:
-    """uint8 -> float32 in [-1, 1]; floats are taken to be there already."""
-    if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / 255.0 * 2.0 - 1.0
-    return images.astype(jnp.float32)
 
 
 def _patches(images: jax.Array, patch: int) -> jax.Array:
