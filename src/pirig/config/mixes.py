@@ -58,9 +58,8 @@ def configs_of(config: Config) -> dict[str, Config]:
     """A config for each task of a mix, as that task alone would have it; of one task {"": config}."""
     if config.mix is None:
         return {"": config}
-    return {
-        name: dataclasses.replace(config, task=source.task, mix=None) for name, source in config.mix.sources.items()
-    }
+    tasks = {name: source.task for name, source in config.mix.sources.items()}
+    return {name: dataclasses.replace(config, task=task, mix=None) for name, task in tasks.items() if task}
 
 
 def shares_of(config: Config) -> dict[str, float]:
