@@ -66,12 +66,12 @@ def test_it_trains_samples_and_is_reckoned(wish):
     moved = flatten(state.params)
     for name in ("stem/kernel", "heat/kernel", "out/kernel"):
         assert np.abs(np.asarray(moved[f"{ROOT}/{name}"]) - before[f"{ROOT}/{name}"]).max() > 0, name
-    few = batch_of(model)
+    few = jax.tree.map(jnp.asarray, batch_of(model))
     inputs = ModelInputs(**{name: few[name] for name in ModelInputs._fields})
     noise = jnp.ones((2, model.action_horizon, model.action_dim))
-    actions = flow_model().sample_actions(state.params, model, inputs, noise=noise, steps=2)
+    sample = jax.jit(lambda tree, seen: flow_model().sample_actions(tree, model, seen, noise=noise, steps=2))
     other = inputs._replace(images={role: 255 - pixels for role, pixels in inputs.images.items()})
-    unlike = flow_model().sample_actions(state.params, model, other, noise=noise, steps=2)
+    actions, unlike = sample(state.params, inputs), sample(state.params, other)
     assert np.isfinite(actions).all() and float(jnp.abs(actions - unlike).max()) > 0
     one, two = (sample_cost(model, Shape(cameras, 5)) for cameras in (1, 2))
     assert two.tokens == one.tokens + 3 and two.forward > one.forward
@@ -102,7 +102,8 @@ def test_it_is_not_exported_to_openpi(wish, tmp_path):
     _, model = wish
     save_params(tmp_path / "params", {"x": np.zeros(1)})
     (tmp_path / "assets" / "pirig").mkdir(parents=True)
-    record = {"model_config": dataclasses.asdict(model)}
+    named = {"normalization": "zscore", "state_in_prompt": False, "tokenizer": "BuiltinTokenizer"}
+    record = {"model_config": dataclasses.asdict(model), **named}
     (tmp_path / "assets" / "pirig" / "policy.json").write_text(json.dumps(record))
     with pytest.raises(WeightsError, match=r"tower=places, which openpi does not have; serve it with `pirig serve`"):
         export(tmp_path, tmp_path / "out")
