@@ -110,7 +110,7 @@ def _print(places: Places, summary: dict[str, Any], measured: Measured) -> None:
         ("loss curve", places.run / "loss.png"),
         ("videos" if measured.closed_loop else "errors", places.evaluations),
         ("checkpoints", places.checkpoints),
-        ("data set", places.data_set),
+        *(("data set", own.data_set) for own in places.of_tasks),
     ):
         console.print(f"{label:12} {path}", soft_wrap=True, highlight=False)
 
@@ -121,7 +121,8 @@ def _rates_table(task: str, measured: Measured) -> Table:
     table = Table(title=f"{task}: success rate, Wilson 95 % interval")
     for name in ("row", "once", "interval", "at the end", "episodes"):
         table.add_column(name)
-    for name, row in measured.rates.items():
+    of_tasks = {f"{name}, {task}": row for task, rows in measured.tasks.items() for name, row in rows.items()}
+    for name, row in {**measured.rates, **of_tasks}.items():
         interval = f"{row.low:.1%} to {row.high:.1%}"
         table.add_row(name, f"{row.k / row.n:.1%}", interval, f"{row.k_at_end}/{row.n}", f"{row.k}/{row.n}")
     return table
