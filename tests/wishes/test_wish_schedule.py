@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import pytest
 
 from pirig.config.load import compose
+from pirig.config.schema import TrainConfig
 from pirig.training import schedules
+from pirig.training.loop import train
+from tests.training.conftest import MODEL, SmallDataset, small_pipeline
 
-pytest_plugins = ("tests.training.conftest",)
 YAML = """
 name: stairs
 numbers: {height: 0.5}
@@ -30,9 +32,11 @@ def stairs(monkeypatch, tmp_path):
     return f"hydra.searchpath=[file://{tmp_path}/conf]"
 
 
-def test_a_training_follows_it(stairs, small, tmp_path):
-    config = compose([stairs, "schedule=stairs", "schedule.peak_lr=1", "schedule.warmup_steps=1", "train.steps=6"])
-    small.train(tmp_path / "run", schedule=config.schedule, steps=config.train.steps, log_every=1)
+def test_a_training_follows_it(stairs, tmp_path):
+    schedule = compose([stairs, "schedule=stairs", "schedule.peak_lr=1", "schedule.warmup_steps=1"]).schedule
+    settings, data = TrainConfig(steps=6, batch_size=5, log_every=1, shift_px=1), SmallDataset()
+    options = {"schedule": schedule, "resume": False, "model": MODEL}
+    train(tmp_path / "run", settings, small_pipeline(), data, data.frames, **options)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["lr"] for row in rows] == pytest.approx([1 / 2, 1, 1, 0.5, 0.5, 0.25])
 
@@ -41,7 +45,7 @@ def test_its_numbers_are_keys_and_are_asked_for(stairs):
     config = compose([stairs, "schedule=stairs", "schedule.numbers.height=0.1", "+schedule.numbers.steps_per_stair=3"])
     assert float(schedules.make_schedule(config.schedule, 1000)(106)) == pytest.approx(2.5e-5 * 0.1**2)
     config.schedule.numbers["hight"] = config.schedule.numbers.pop("height")
-    with pytest.raises(ValueError, match=r"schedule\.numbers\.height, schedule\.numbers\.hight has no value"):
+    with pytest.raises(ValueError, match=r"numbers\.height has no value, schedule\.numbers\.hight is no number"):
         schedules.make_schedule(config.schedule, 1000)
 
 

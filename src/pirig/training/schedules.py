@@ -96,12 +96,10 @@ def _numbers_of(settings: ScheduleConfig, steps: int) -> dict[str, float]:
     asked, own = _asked(settings.name), settings.numbers
     lacking = [name for name, needed in asked.items() if needed and name not in {**usual, **own}]
     unknown = [name for name in own if name not in asked]
-    if lacking or unknown:
-        keys = ", ".join(f"schedule.numbers.{name}" for name in lacking + unknown)
-        raise ValueError(
-            f"schedule={settings.name}: {keys} {'has no value' if lacking else 'is no number of this curve'}; it asks for "
-            f"{', '.join(asked)}."
-        )
+    wrong = [f"schedule.numbers.{name} has no value" for name in lacking]
+    wrong += [f"schedule.numbers.{name} is no number of this curve" for name in unknown]
+    if wrong:
+        raise ValueError(f"schedule={settings.name}: {', '.join(wrong)}; it asks for {', '.join(asked)}.")
     return {name: value for name, value in {**usual, **own}.items() if name in asked}
 
 
