@@ -46,12 +46,11 @@ def _test_picture(height: int, width: int) -> np.ndarray:
     return np.stack([3 * row + 5 * column, 7 * row - 2 * column, row * column // 8], axis=-1).astype(np.uint8)
 
 
-def resize_with_pad(
-    images: UInt8[np.ndarray, "*lead height width 3"], px: int
-) -> UInt8[np.ndarray, "*lead {px} {px} 3"]:
-    """The longer side becomes `px`, the rest is centred black border.
+def resize_with_pad(images: np.ndarray, px: int) -> UInt8[np.ndarray, "*lead {px} {px} 3"]:
+    """u8 [..., H, W, 3]: the longer side becomes `px`, the rest is centred black border.
 
     Bilinear with antialiasing, as openpi_client.image_tools (Apache-2.0) does it; equal-sized images pass untouched.
+    Raises ValueError for other than uint8 of three channels.
     """
     if images.dtype != np.uint8 or images.shape[-1] != 3:
         raise ValueError(f"images must be uint8 [..., height, width, 3]; got {images.dtype} {list(images.shape)}")
