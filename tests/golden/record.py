@@ -21,10 +21,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from pirig.config.schema import TrainConfig
+from pirig.config.schema import ScheduleConfig, TrainConfig
 from pirig.models.layout import flatten
 from pirig.models.scratch import fresh_params
 from pirig.models.sizes import model_config
+from pirig.training.schedules import make_schedule
 from pirig.training.step import init_state, make_train_step
 from tests.golden.check import BF16_PREFIXES
 from tests.golden.ours import Ours
@@ -32,7 +33,8 @@ from tests.golden.variant import image_size_px, read_arrays, read_batch, read_co
 
 HERE = Path(__file__).parent
 SAID_ALREADY = ("grad", "rng")  # norms of the gradients below, and the loss at other draws
-SETTINGS = TrainConfig(steps=10, peak_lr=1e-3, final_lr=1e-4, warmup_steps=2, ema=0.9, shift_px=2, batch_size=2)
+SETTINGS = TrainConfig(steps=10, ema=0.9, shift_px=2, batch_size=2)
+SCHEDULE = make_schedule(ScheduleConfig(peak_lr=1e-3, final_lr=1e-4, warmup_steps=2), SETTINGS.steps)
 
 
 def digest(array: Any) -> str:
@@ -63,7 +65,7 @@ def steps(params: Any, config: Any, inputs: dict[str, np.ndarray]) -> Iterator[t
         names = [name for name in inputs if name.startswith(f"{kind}/")]
         rows[plural] = {name.split("/")[1]: inputs[name] for name in names}
     rows |= {"tokens": inputs["tokenized_prompt"], "token_mask": inputs["tokenized_prompt_mask"]}
-    state, step = init_state(params, SETTINGS, jax.random.key(3)), make_train_step(config, SETTINGS)
+    state, step = init_state(params, SETTINGS, jax.random.key(3)), make_train_step(config, SETTINGS, SCHEDULE)
     for number in range(3):
         state, metrics = step(state, rows)
         yield from ((f"step{number}/{name}", metrics[name]) for name in ("loss", "grad_norm", "param_norm"))

@@ -109,6 +109,7 @@ def test_params_item_is_openpis(small, tmp_path):
 def test_a_checkpoint_is_written_beside_the_training(small, tmp_path):
     from pirig.training.batches import BatchSettings, prepare
     from pirig.training.loop import initial_params
+    from pirig.training.losses import Losses
     from pirig.training.schedules import make_schedule
     from pirig.training.step import make_train_step
 
@@ -116,7 +117,7 @@ def test_a_checkpoint_is_written_beside_the_training(small, tmp_path):
     state = init_state(params, small.settings, jax.random.key(1))
     before = jax.tree.map(np.array, state.params)
     schedule = make_schedule(small.schedule, small.settings.steps)
-    step = make_train_step(small.pipeline.model_config, small.settings, schedule, model=small.model)
+    step = make_train_step(small.pipeline.model_config, small.settings, schedule, losses=Losses(small.model))
     go_on = threading.Event()
     with checkpoints.Saver(tmp_path, lambda folder: go_on.wait(60)) as saver:
         folder = saver.save(state, {"position": 0})
