@@ -11,7 +11,8 @@ import pytest
 
 import pirig.models.towers
 from pirig.config.load import compose
-from pirig.models.flow import ModelInputs, flow_model
+from pirig.models.flow import ModelInputs
+from pirig.models.kinds import flow_model
 from pirig.models.layout import flatten, param_count, param_shapes
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import known, tower_named

@@ -86,11 +86,3 @@ class FlowModel(NamedTuple):
     draw_noise_and_time: DrawNoiseAndTime
     sample_actions: SampleActions | None = None
     encode_images: EncodeImages | None = None
-
-
-def flow_model() -> FlowModel:
-    """pi0 and pi0.5."""
-    from pirig.models import pi0
-    from pirig.models.scratch import fresh_params
-
-    return FlowModel(fresh_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.sample_actions, pi0.encode_images)

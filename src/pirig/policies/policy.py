@@ -12,7 +12,8 @@ import numpy as np
 
 from pirig.config.places import ASSETS, STATS_FILE
 from pirig.contract import Contract
-from pirig.models.flow import ModelInputs, flow_model
+from pirig.models.flow import ModelInputs
+from pirig.models.kinds import flow_model
 from pirig.policies.card import PolicyCard
 from pirig.policies.tokenizers import saved_tokenizer
 from pirig.sim.door import Observation

@@ -14,7 +14,8 @@ import jax
 import numpy as np
 
 from pirig.config.schema import ScheduleConfig, TrainConfig
-from pirig.models.flow import FlowModel, flow_model
+from pirig.models.flow import FlowModel
+from pirig.models.kinds import flow_model
 from pirig.policies.assets import asset_writer, card_of
 from pirig.policies.card import PolicyCard, require_alike
 from pirig.runs.progress import newest_checkpoint

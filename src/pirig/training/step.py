@@ -12,7 +12,8 @@ import numpy as np
 import optax
 
 from pirig.config.schema import TrainConfig
-from pirig.models.flow import FlowModel, ModelInputs, flow_model
+from pirig.models.flow import FlowModel, ModelInputs
+from pirig.models.kinds import flow_model
 from pirig.training.augment import augment
 from pirig.training.losses import Losses
 from pirig.training.optimizer import Tree, kernel_norm, make_optimizer, merge, select
