@@ -9,6 +9,7 @@ from pirig.comparison.collect import collect
 from pirig.contract import Contract
 from pirig.datasets.lerobot_read import Dataset
 from pirig.policies.policy import load_policy
+from tests.datasets.episodes import make_contract, write_dataset
 
 MADE = Path(__file__).parent / "made_at_8868f2d"
 RUN = next((MADE / "outputs" / "smoke").iterdir())
@@ -48,3 +49,11 @@ def test_compare_reads_an_old_run():
         "untrained": (0, 2),
         "oracle": (2, 2),
     }
+
+
+def test_a_data_set_is_still_written_as_it_was(tmp_path):
+    """Byte by byte: the data file, and the digest by which caches know it."""
+    dataset = Dataset(write_dataset(tmp_path / "lerobot", make_contract(), [3, 4, 8]))
+    assert dataset.content_hash == Dataset(MADE / "lerobot").content_hash
+    (ours,), (theirs,) = (sorted(folder.glob("data/*/*.parquet")) for folder in (dataset.folder, MADE / "lerobot"))
+    assert ours.read_bytes() == theirs.read_bytes()

@@ -8,7 +8,7 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import ContractError
-from pirig.datasets.joined import Joined, JoinedFrames, prompts_of, tasks_of
+from pirig.datasets.joined import Joined, JoinedFrames, prompts_of
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.measured import Measured, SuccessRow, load, together
 from pirig.evaluation.rollouts import Request
@@ -59,7 +59,7 @@ def pipeline(contract):
 
 
 def test_each_frame_is_told_its_tasks_sentence(contract, dataset, pipeline):
-    assert tasks_of(dataset) == ["push_cube", "push_cube", "pull_cube"]
+    assert dataset.tasks == ["push_cube", "push_cube", "pull_cube"]
     prompts = prompts_of(dataset)
     assert prompts[15] == contract.scenes[0].prompt and prompts[16] == contract.scenes[1].prompt
     frames = {"base_0_rgb": np.zeros((21, 2, 2, 3), np.uint8)}

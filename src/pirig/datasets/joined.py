@@ -69,14 +69,9 @@ class JoinedFrames:
         return found if np.ndim(numbers) else found[0]
 
 
-def tasks_of(dataset: Dataset) -> list[str]:
-    """The task of each episode of a mix; [] of one task's data set."""
-    return dataset.tasks if isinstance(dataset, Joined) else []
-
-
 def prompts_of(dataset: Dataset) -> np.ndarray | None:
     """What each frame's episode is told, [N]; None: the contract's one sentence."""
-    if not (tasks := tasks_of(dataset)):
+    if not dataset.tasks:
         return None
     told = {scene.task: scene.prompt for scene in dataset.contract.scenes}
-    return np.repeat(np.array([told[task] for task in tasks], object), dataset.lengths)
+    return np.repeat(np.array([told[task] for task in dataset.tasks], object), dataset.lengths)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pirig.config.state_entries import STATE_ENTRIES
 from pirig.contract import Contract
 
+TASK_KEY = "task_index"
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
 LABEL_PREFIX = "labels."
@@ -113,7 +114,7 @@ def images(pngs: list[bytes]) -> pa.StructArray:
     )
 
 
-def index_columns(length: int, *, episode_index: int, offset: int, fps: int) -> dict[str, np.ndarray]:
+def index_columns(length: int, *, episode_index: int, offset: int, fps: int, task_index: int) -> dict[str, np.ndarray]:
     """The five columns that LeRobot adds to an episode of `length` frames that starts at row `offset`."""
     frame_index = np.arange(length, dtype=np.int64)
     return {
@@ -121,7 +122,7 @@ def index_columns(length: int, *, episode_index: int, offset: int, fps: int) -> 
         "frame_index": frame_index,
         "episode_index": np.full(length, episode_index, np.int64),
         "index": frame_index + offset,
-        "task_index": np.zeros(length, np.int64),
+        "task_index": np.full(length, task_index, np.int64),
     }
 
 

@@ -27,25 +27,26 @@ _RECORD = b"pirig"
 
 @dataclass(frozen=True)
 class Part:
-    """One converted episode: its file, seed, length in frames, per role (frames sampled, histogram [3, 256]), and the width of
-    each label."""
+    """One converted episode: its file, seed, length in frames, per role (frames sampled, histogram [3, 256]), the width of
+    each label, and its task in a contract of several."""
 
     file: Path
     seed: int
     length: int
     histograms: dict[str, tuple[int, np.ndarray]]
     labels: dict[str, int]
+    task: str = ""
 
     def table(self) -> pa.Table:
         return pq.read_table(self.file).replace_schema_metadata(None)
 
 
 def part_file(
-    folder: Path, seed: int, state: np.ndarray, actions: np.ndarray, labels: Mapping[str, np.ndarray]
+    folder: Path, seed: int, state: np.ndarray, actions: np.ndarray, labels: Mapping[str, np.ndarray], task: str = ""
 ) -> Path:
     """The file of this episode: its name follows from the numbers, so a part of other demos is never taken."""
     named = b"".join(name.encode() + values.tobytes() for name, values in labels.items())
-    digest = hashlib.sha256(state.tobytes() + actions.tobytes() + named).hexdigest()[:16]
+    digest = hashlib.sha256(state.tobytes() + actions.tobytes() + named + task.encode()).hexdigest()[:16]
     return folder / f"{seed:010d}-{digest}.parquet"
 
 
@@ -57,6 +58,7 @@ def write(
     actions: np.ndarray,
     pool: Executor,
     labels: Mapping[str, np.ndarray],
+    task: str = "",
 ) -> Part:
     """Encodes {role: u8 [T, H, W, 3]} with the pool and writes the part."""
     columns: dict[str, pa.Array] = {}
@@ -71,12 +73,13 @@ def write(
         "seed": seed,
         "histograms": {role: [count, histogram.tolist()] for role, (count, histogram) in histograms.items()},
         **({"labels": widths} if widths else {}),  # without them a part is what it always was, byte by byte
+        **({"task": task} if task else {}),
     }
     table = pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(record)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
     write_bytes(file, buffer.getvalue())
-    return Part(file, seed, len(actions), histograms, widths)
+    return Part(file, seed, len(actions), histograms, widths, task)
 
 
 def read(file: Path) -> Part:
@@ -89,4 +92,4 @@ def read(file: Path) -> Part:
             f"{file}: not a finished part of a conversion ({error}); remove it and convert again"
         ) from error
     histograms = {role: (count, np.asarray(rows)) for role, (count, rows) in record["histograms"].items()}
-    return Part(file, record["seed"], footer.num_rows, histograms, record.get("labels", {}))
+    return Part(file, record["seed"], footer.num_rows, histograms, record.get("labels", {}), record.get("task", ""))

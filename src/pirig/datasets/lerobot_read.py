@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import lerobot_v30, png
-from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, image_key
+from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
 from pirig.datasets.lerobot_write import PROVENANCE
 
 
@@ -22,6 +22,7 @@ class Dataset:
     """`state` f32 [N, S] and `actions` f32 [N, A] of all frames in order; `lengths` and `offsets` per episode.
 
     `labels` f32 [N, k] by name: privileged numbers of the simulator, which no policy sees; {} where none were recorded.
+    `tasks`: of a contract of several tasks, which one each episode is of; else [].
 
     `seeds` are the episodes' reset seeds, `provenance` is what the converter noted. Raises ValueError where the folder
     is no such data set, is of another version, or is damaged.
@@ -35,6 +36,7 @@ class Dataset:
     state: np.ndarray
     actions: np.ndarray
     labels: dict[str, np.ndarray]
+    tasks: list[str]
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -48,6 +50,7 @@ class Dataset:
         self._groups = _row_groups(self._files)
         self._loaded: tuple[str, int, pa.ChunkedArray] | None = None
         self._read_numbers()
+        self.tasks = self._read_tasks()
 
     def _read_numbers(self) -> None:
         labels = [key for key in self.info["features"] if key.startswith(LABEL_PREFIX)]
@@ -60,6 +63,23 @@ class Dataset:
         whole = pa.concat_tables(tables)
         self.state, self.actions = (lerobot_v30.as_matrix(whole[key]) for key in (STATE_KEY, ACTION_KEY))
         self.labels = {key.removeprefix(LABEL_PREFIX): lerobot_v30.as_matrix(whole[key]) for key in labels}
+
+    def _read_tasks(self) -> list[str]:
+        """Raises ValueError where `task_index` names another sentence than the episode's task has."""
+        if len(self.contract.scenes) == 1:
+            return []
+        tasks = list(self.provenance["tasks"])
+        table_of_tasks = lerobot_v30.prompts(self.contract)
+        told = {scene.task: table_of_tasks.index(scene.prompt) for scene in self.contract.scenes}
+        column = np.concatenate([file.read(columns=[TASK_KEY])[TASK_KEY].to_numpy() for file in self._files])
+        wrong = np.flatnonzero(column != np.repeat([told[task] for task in tasks], self.lengths))
+        if len(wrong):
+            episode = int(np.searchsorted(self.offsets, wrong[0], side="right")) - 1
+            raise ValueError(
+                f"{self.folder}: episode {episode} has {TASK_KEY} {column[wrong[0]]} in row {wrong[0]}, its task "
+                f"{tasks[episode]} has {told[tasks[episode]]}; convert again"
+            )
+        return tasks
 
     @property
     def frame_count(self) -> int:

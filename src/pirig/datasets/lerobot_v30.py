@@ -30,7 +30,7 @@ def write(folder: Path, contract: Contract, parts: Sequence[Part]) -> str:
     """Writes the whole data set into an empty folder and returns the SHA-256 of the data files' columns."""
     rows, numbers, digest = _write_data(folder, contract, parts)
     _write_episodes(folder, rows)
-    _write_tasks(folder, contract.prompt)
+    _write_tasks(folder, prompts(contract))
     _write_json(folder / "meta/info.json", _info(contract, parts))
     _write_json(folder / "meta/stats.json", _stats(parts, numbers))
     return digest
@@ -46,11 +46,19 @@ def _write_data(
     digest = hashlib.sha256()
     files = _DataFiles(folder, schema)
     vectors = [fmt.STATE_KEY, fmt.ACTION_KEY, *map(fmt.label_key, _labels(parts))]
+    told, table_of_tasks = {scene.task: scene.prompt for scene in contract.scenes}, prompts(contract)
     offset = 0
     for index, part in enumerate(parts):
+        prompt = told[part.task]
         table = part.table()
         digest.update(part.file.read_bytes())
-        index_columns = fmt.index_columns(part.length, episode_index=index, offset=offset, fps=contract.fps)
+        index_columns = fmt.index_columns(
+            part.length,
+            episode_index=index,
+            offset=offset,
+            fps=contract.fps,
+            task_index=table_of_tasks.index(prompt),
+        )
         for key, values in index_columns.items():
             table = table.append_column(key, pa.array(values))
         chunk_index, file_index = files.add(table.select(schema.names).cast(schema))
@@ -60,7 +68,7 @@ def _write_data(
         rows.append(
             {
                 "episode_index": index,
-                "tasks": [contract.prompt],
+                "tasks": [prompt],
                 "length": part.length,
                 "data/chunk_index": chunk_index,
                 "data/file_index": file_index,
@@ -140,8 +148,13 @@ def _write_episodes(folder: Path, rows: list[dict[str, Any]]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path, compression="snappy")
 
 
-def _write_tasks(folder: Path, prompt: str) -> None:
-    """As pandas would write `DataFrame({"task_index": [0]}, index=[prompt])`: readers take the index for the task."""
+def prompts(contract: Contract) -> list[str]:
+    """LeRobot's table of tasks: the contract's sentences, each once."""
+    return list(dict.fromkeys(scene.prompt for scene in contract.scenes))
+
+
+def _write_tasks(folder: Path, sentences: list[str]) -> None:
+    """As pandas would write `DataFrame({"task_index": [0, 1, ...]}, index=sentences)`: readers take the index for the task."""
     index = "__index_level_0__"
     described = [
         {"name": name, "field_name": field, "pandas_type": kind, "numpy_type": numpy_type, "metadata": None}
@@ -158,7 +171,7 @@ def _write_tasks(folder: Path, prompt: str) -> None:
         "creator": {"library": "pyarrow", "version": pa.__version__},
         "pandas_version": "2.3.3",
     }
-    table = pa.table({"task_index": pa.array([0], pa.int64()), index: pa.array([prompt])})
+    table = pa.table({"task_index": pa.array(range(len(sentences)), pa.int64()), index: pa.array(sentences)})
     path = folder / "meta/tasks.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
@@ -170,7 +183,7 @@ def _info(contract: Contract, parts: Sequence[Part]) -> dict[str, Any]:
         "robot_type": contract.robot_uid,
         "total_episodes": len(parts),
         "total_frames": sum(part.length for part in parts),
-        "total_tasks": 1,
+        "total_tasks": len(prompts(contract)),
         "chunks_size": CHUNK_FILES,
         "data_files_size_in_mb": DATA_FILE_MB,
         "video_files_size_in_mb": 200,

@@ -62,10 +62,16 @@ class LeRobotWriter:
         require_space(self.folder, needed, "frames without loss, while they are written, need about")
 
     def reuse_episode(
-        self, state: np.ndarray, actions: np.ndarray, *, seed: int, labels: Mapping[str, np.ndarray] = NO_LABELS
+        self,
+        state: np.ndarray,
+        actions: np.ndarray,
+        *,
+        seed: int,
+        labels: Mapping[str, np.ndarray] = NO_LABELS,
+        task: str = "",
     ) -> bool:
         """Takes the part that an earlier run finished, if there is one; so the caller need not read its images."""
-        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels)
+        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels, task)
         if file.is_file():
             self.parts.append(lerobot_parts.read(file))
         return file.is_file()
@@ -78,18 +84,24 @@ class LeRobotWriter:
         *,
         seed: int,
         labels: Mapping[str, np.ndarray] = NO_LABELS,
+        task: str = "",
     ) -> None:
         """{role: u8 [T, H, W, 3]}, state f32 [T, S], actions f32 [T, A], {label: f32 [T, k]}.
+
+        `task`: which of the contract's scenes it is of, where there are several; LeRobot's `task_index` follows from its prompt.
 
         Raises ValueError where they break the contract.
         """
         state, actions = _numbers(state, actions)
-        if self.reuse_episode(state, actions, seed=seed, labels=labels):
+        if self.reuse_episode(state, actions, seed=seed, labels=labels, task=task):
             return
         self._check(images, state, actions, seed, labels)
+        if task not in {scene.task for scene in self.contract.scenes}:
+            known = ", ".join(scene.task or "none" for scene in self.contract.scenes)
+            raise ValueError(f"episode of seed {seed}: task {task!r}, the contract knows {known}")
         frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
-        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels)
-        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool, labels))
+        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels, task)
+        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool, labels, task))
 
     def _check(
         self,
@@ -134,6 +146,7 @@ class LeRobotWriter:
                 "seeds": [part.seed for part in self.parts],
                 "lengths": [part.length for part in self.parts],
                 "content_sha256": digest,
+                **({"tasks": [part.task for part in self.parts]} if len(self.contract.scenes) > 1 else {}),
             }
             (ours / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
             _require_rows(staging, sum(part.length for part in self.parts))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pirig.config.places import STATS_FILE, TOKENIZER_FILE
-from pirig.datasets.joined import tasks_of
 from pirig.policies.card import PolicyCard
 from pirig.transforms.normalize import save_norm_stats
 from pirig.transforms.pipeline import Pipeline
@@ -35,7 +34,7 @@ def card_of(pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int] = ()) 
         demo_lengths=tuple(int(length) for length in dataset.lengths),
         demo_seeds=tuple(int(seed) for seed in dataset.seeds),
         held_out_episodes=tuple(int(episode) for episode in held_out),
-        demo_tasks=tuple(tasks_of(dataset)),
+        demo_tasks=tuple(dataset.tasks),
         probe=pipeline.probe(dataset.state[0], dataset.actions[0]),
     )
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pirig.config.state_entries import STATE_ENTRIES
-from pirig.datasets.joined import prompts_of, tasks_of
+from pirig.datasets.joined import prompts_of
 from pirig.files.progress import Progress
 from pirig.training.order import Shares
 
@@ -226,7 +226,7 @@ def _order(
     dataset: Dataset, held_out: np.ndarray | None, shares: Mapping[str, float], seed: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Raises ValueError where no frame of a task trains."""
-    task_of_frame = np.repeat(np.array(tasks_of(dataset), object), dataset.lengths)
+    task_of_frame = np.repeat(np.array(dataset.tasks, object), dataset.lengths)
     left = np.setdiff1d(np.arange(dataset.frame_count), held_out if held_out is not None else [])
     sources = [left[task_of_frame[left] == task] for task in shares]
     if empty := [task for task, frames in zip(shares, sources, strict=True) if not len(frames)]:
