@@ -11,7 +11,7 @@ import torch
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
-from pirig.contract import TaskScene
+from pirig.contract import Camera, TaskScene
 from pirig.sim.maniskill import renderer
 
 renderer.configure()
@@ -135,7 +135,7 @@ def test_bad_actions_are_refused(env, action):
 
 
 def test_a_camera_that_the_robot_lacks_is_named(contract):
-    wrist = dataclasses.replace(contract.cameras[0], role="left_wrist_0_rgb", sensor="hand_camera")
+    wrist = Camera("left_wrist_0_rgb", "hand_camera", 64, 64)  # with a place of its own it would be a new one
     with pytest.raises(ValueError, match=r"hand_camera.*base_camera"):
         SimEnv(dataclasses.replace(contract, cameras=(wrist,)))
 

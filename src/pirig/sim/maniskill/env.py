@@ -16,7 +16,7 @@ from pirig.sim.maniskill.batches import batched, one_scene
 from pirig.sim.maniskill.cameras import raise_if_sensor, settings_of, task_with
 from pirig.sim.maniskill.labels import object_poses
 from pirig.sim.maniskill.states import as_maniskill, state_of
-from pirig.sim.maniskill.sub_goals import SubGoals
+from pirig.sim.maniskill.sub_goals import SubGoals, tool_pose
 
 PLAIN_FLAGS = ("elapsed_steps", "success", "fail", "reconfigure")
 MAX_STEPS = 100_000  # who drives an episode ends it
@@ -155,8 +155,9 @@ def proprioception(base: Any) -> dict[str, np.ndarray]:
     """qpos f32 [num_envs, 9], tcp_pose f32 [num_envs, 7], goal_pos f32 [num_envs, 3]; see `SimEnv.sense`."""
     agent = base.agent
     numbers = {"qpos": batched(agent.robot.get_qpos())}
-    if hasattr(agent, "tcp"):
-        numbers["tcp_pose"] = batched(agent.tcp.pose.raw_pose)
+    tool = tool_pose(base)
+    if tool is not None:
+        numbers["tcp_pose"] = batched(tool.raw_pose)
     goal = _goal_position(base)
     if goal is not None:
         numbers["goal_pos"] = goal

@@ -56,7 +56,8 @@ class SubGoals:
             "aligned": lambda: _aligned(self.base, info),
             "placed": lambda: batched(info[parts.placed]),
         }
-        return {name: now[name]() for name in parts.steps}
+        blind = {"reached"} if tool_pose(self.base) is None else set()
+        return {name: now[name]() for name in parts.steps if name not in blind}
 
     def _position(self) -> np.ndarray:
         return batched(self._thing().pose.p)
@@ -71,11 +72,17 @@ class SubGoals:
 
     def _distance(self) -> np.ndarray:
         thing = batched(self._thing().pose.raw_pose)  # position, quat_wxyz
-        offset = batched(self.base.agent.tcp.pose.p) - thing[:, :3]
+        offset = batched(tool_pose(self.base).p) - thing[:, :3]
         if hasattr(self.base, "peg_half_sizes"):
             axis, half_m = _x_axis(thing[:, 3:]), batched(self.base.peg_half_sizes)[:, 0]
             offset -= np.clip((offset * axis).sum(1), -half_m, half_m)[:, None] * axis
         return np.linalg.norm(offset, axis=1)
+
+
+def tool_pose(base: Any) -> Any:
+    """Of the tool centre point, which ManiSkill's robots call by one of two names; None for a robot that has none."""
+    agent = base.agent
+    return agent.tcp_pose if hasattr(agent, "tcp_pose") else getattr(getattr(agent, "tcp", None), "pose", None)
 
 
 def _aligned(base: Any, info: dict[str, Any]) -> np.ndarray:
