@@ -1,4 +1,4 @@
-"""Demos from an existing ManiSkill trajectory file: taken as they are if they hold our cameras, else replayed."""
+"""Demos from an existing ManiSkill trajectory file: its actions replayed with our cameras; frames that it holds are not used."""
 
 from __future__ import annotations
 
