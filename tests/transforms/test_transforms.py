@@ -58,7 +58,7 @@ def test_resize_equals_openpi(size):
 def test_resize_passes_equal_sizes_and_refuses_floats():
     image = np.zeros((224, 224, 3), np.uint8)
     assert resize_with_pad(image, 224) is image
-    with pytest.raises((ValueError, TypeError), match="(?i)uint8"):  # TypeError: tests check annotations
+    with pytest.raises((ValueError, TypeError), match=r"(?i)uint8"):  # TypeError: tests check annotations
         resize_with_pad(image.astype(np.float32), 64)
 
 

@@ -12,11 +12,10 @@ from pirig.evaluation.drivers import DemoDriver, demo_actions
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import roll_out
 from pirig.evaluation.workers import Pool
-from pirig.sim.door import Observation
+from pirig.sim.door import SAME_PIXELS, Observation
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.state import build_state
 
-PIXELS = 3.0  # mean absolute difference of 0..255 between the recorded and the rendered first frame
 STATE = 1e-2  # rad, m
 
 
@@ -39,17 +38,17 @@ def pixels(dataset: Dataset, observation: Observation, row: int) -> list[str]:
             found.append(f"{role}: {image.shape} in the data set, {rendered[role].shape} in the simulator")
             continue
         apart = np.abs(image - rendered[role]).mean()
-        if apart > PIXELS:
+        if apart > SAME_PIXELS:
             reason = _guess(role, image, rendered)
             found.append(f"{role}: the first frame is {apart:.0f} of 255 off the simulator's on average; {reason}")
     return found
 
 
 def _guess(role: str, image: np.ndarray, rendered: dict[str, np.ndarray]) -> str:
-    if np.abs(image[..., ::-1] - rendered[role]).mean() < PIXELS:
+    if np.abs(image[..., ::-1] - rendered[role]).mean() < SAME_PIXELS:
         return "its colours are in the order BGR"
     for other, theirs in rendered.items():
-        if other != role and theirs.shape == image.shape and np.abs(image - theirs).mean() < PIXELS:
+        if other != role and theirs.shape == image.shape and np.abs(image - theirs).mean() < SAME_PIXELS:
             return f"it is the picture of {other}: the cameras are swapped"
     if image.max() <= 1 or image.std() < 2:
         return "it shows nothing"

@@ -19,6 +19,8 @@ Labels = dict[
     str, np.ndarray
 ]  # "<object>_position_m" f32 [3], "<object>_quat_wxyz" f32 [4], in the world; units in the names
 
+SAME_PIXELS = 3.0  # mean absolute difference of 0..255 up to which two pictures show the same
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -46,7 +46,7 @@ class Recorder:
     def episode(self, seed: int) -> dict[str, np.ndarray]:
         """Frame t is what was seen before action t."""
         stacked = {name: np.stack([frame[name] for frame in self.frames]) for name in self.frames[0]}
-        actions = np.clip(np.stack(self.actions), -1.0, 1.0) if _normalised(self.sim) else np.stack(self.actions)
+        actions = in_range(self.sim, np.stack(self.actions))
         return {**stacked, "actions": actions, "seed": np.int64(seed), "success": np.bool_(self.success)}
 
 
@@ -65,9 +65,11 @@ class Targets:
         self.unwrapped.agent.set_action(torch.as_tensor(action)[None])
 
 
-def _normalised(sim: SimEnv) -> bool:
+def in_range(sim: SimEnv, actions: np.ndarray) -> np.ndarray:
+    """What the controller makes of actions [T, A]: one whose range is -1 to 1 clips them to it."""
     space = sim.env.action_space
-    return bool(np.all(space.low == -1.0) and np.all(space.high == 1.0))
+    normalised = np.all(space.low == -1.0) and np.all(space.high == 1.0)
+    return np.clip(actions, -1.0, 1.0) if normalised else actions
 
 
 def replay(

@@ -1,8 +1,9 @@
-"""Demos from an existing ManiSkill trajectory file: its actions replayed with our cameras; frames that it holds are not used."""
+"""Demos from an existing ManiSkill trajectory file: its own frames where they are what our cameras show, else replayed."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
 from pirig.demos.collect import collect
 from pirig.demos.manifest import DemosManifest
+from pirig.demos.maniskill import own_frames
 from pirig.demos.maniskill.planner import PLANNING_MODE
 from pirig.demos.maniskill.replay import open_simulators, replay
 
 
 def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) -> DemosManifest:
-    """Replays the file's successful episodes with the contract's cameras into `folder`.
+    """The file's successful episodes, with the contract's cameras, into `folder`; says which are taken and which are replayed.
 
     Raises ValueError before anything is written where the file is missing, truncated, of another task, robot or control
     mode, or holds actions that are not finite.
@@ -29,7 +31,9 @@ def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) 
             f"{path}: {len(seeds) - len(set(seeds))} episodes share a seed with another; remove the duplicates"
         )
     wanted = min(demos.count, len(seeds))
-    return collect(contract, FileSource(contract, path, episodes, demos.labels), seeds, wanted, demos.workers, folder)
+    source = FileSource(contract, path, episodes, demos.labels)
+    source.choose()
+    return collect(contract, source, seeds, wanted, demos.workers, folder)
 
 
 def read_index(contract: Contract, path: Path) -> list[dict[str, Any]]:
@@ -71,7 +75,7 @@ def _require_actions(path: Path, episodes: list[dict[str, Any]]) -> None:
     try:
         with h5py.File(path) as file:
             for episode in episodes:
-                actions = file[f"traj_{episode['episode_id']}/actions"][:]
+                actions = file[f"{_group(episode)}/actions"][:]
                 if not np.isfinite(actions).all():
                     step = int(np.argwhere(~np.isfinite(actions))[0, 0])
                     raise ValueError(
@@ -83,12 +87,34 @@ def _require_actions(path: Path, episodes: list[dict[str, Any]]) -> None:
         ) from error
 
 
+def _group(episode: dict[str, Any]) -> str:
+    return f"traj_{episode['episode_id']}"
+
+
 class FileSource:
     name = "trajectory file"
 
     def __init__(self, contract: Contract, path: Path, episodes: list[dict[str, Any]], labels: bool = False):
         self.contract, self.path, self.labels = contract, path, labels
         self.episodes = {episode["episode_seed"]: episode for episode in episodes}
+        self.own: frozenset[int] = frozenset()  # seeds whose frames may be the file's own
+
+    def choose(self) -> None:
+        """Asks the file of each episode whether its own frames may be taken, and says so."""
+        import h5py
+
+        env_kwargs = json.loads(self.path.with_suffix(".json").read_text())["env_info"].get("env_kwargs", {})
+        with h5py.File(self.path) as file:
+            reasons = {
+                seed: own_frames.why_not(
+                    self.contract, env_kwargs, episode["control_mode"], file[_group(episode)], labels=self.labels
+                )
+                for seed, episode in self.episodes.items()
+            }
+        self.own = frozenset(seed for seed, reason in reasons.items() if not reason)
+        for reason, count in Counter(reasons.values()).items():
+            how = f"replayed with this run's cameras: {reason}" if reason else "taken with the file's own frames"
+            print(f"demos: {count} episodes of {self.path.name} are {how}", flush=True)
 
     def open(self) -> None:
         modes = {episode["control_mode"] for episode in self.episodes.values()}
@@ -100,6 +126,11 @@ class FileSource:
 
         episode = self.episodes[seed]
         with h5py.File(self.path) as file:
-            actions = np.asarray(file[f"traj_{episode['episode_id']}/actions"], np.float32)
+            if seed in self.own:
+                reason = own_frames.unlike(self.sim, file[_group(episode)], seed)
+                if not reason:
+                    return own_frames.taken(self.sim, file[_group(episode)], seed)
+                print(f"demos: the episode of seed {seed} is replayed: {reason}", flush=True)
+            actions = np.asarray(file[f"{_group(episode)}/actions"], np.float32)
         mode = episode["control_mode"]
         return replay(self.contract, self.source_env, self.sim, actions, seed, mode, labels=self.labels)
