@@ -18,6 +18,7 @@ from pirig.training.optimizer import path_name
 
 DATA, FSDP = "data", "fsdp"
 MIN_BYTES = 4 * 2**20  # openpi's threshold
+COPIED = ("heads", "heads_ema")  # small, and a gather of their own would run beside the step's other collectives
 STACKED = ("layers", "encoderblock")  # leaves under these have a leading depth axis, which a scan walks along
 
 
@@ -46,7 +47,8 @@ class Placement:
         return jax.tree_util.tree_map_with_path(self._leaf, like)
 
     def _leaf(self, path: tuple, leaf: Any) -> NamedSharding:
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        if is_key or set(path_name(path).split("/")) & set(COPIED):
             return self.copied
         axis = split_axis(path_name(path), leaf.shape, leaf.dtype.itemsize, self.mesh.shape[FSDP], self.min_bytes)
         if axis is None:

@@ -67,7 +67,9 @@ def init_state(
         return _first_state(params, heads, settings, jax.random.wrap_key_data(key, impl=kind), trainable)
 
     like = jax.eval_shape(build, params, heads, key)
-    return jax.jit(build, out_shardings=placement.tree(like))(placement.put(params), placement.put(heads), key)
+    return jax.jit(build, out_shardings=placement.tree(like))(
+        placement.put(params), jax.device_put(heads, placement.copied), key
+    )
 
 
 def _first_state(
