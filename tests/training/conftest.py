@@ -72,6 +72,8 @@ MODEL = FlowModel(init_params, compute_loss, draw_noise_and_time, encode_images=
 class SmallDataset:
     """What training reads of a data set."""
 
+    tasks: tuple[str, ...] = ()  # of one task
+
     def __init__(self):
         rng, count = np.random.default_rng(5), sum(LENGTHS)
         self.lengths, self.seeds, self.frame_count = LENGTHS, [0, 1], count
