@@ -20,7 +20,7 @@ test-gpu: setup  ## the simulator on a CUDA device: many scenes at once
 	$(PY) -m pytest -m gpu
 
 test-core: setup  ## the core without a simulator, in a venv of its own with numpy 2 and the newest JAX
-	$(PY) -m venv build/core && build/core/bin/python -m pip install -q -U -e '.[wandb]' pytest 'numpy>=2' jax
+	$(PY) -m venv build/core && build/core/bin/python -m pip install -q -U -e '.[wandb]' pytest beartype 'numpy>=2' jax
 	build/core/bin/python -m pytest tests/config tests/files tests/transforms tests/models tests/weights tests/datasets tests/training
 
 test-openpi:  ## the real openpi beside ours: OPENPI=CLONE make test-openpi (docs/openpi.md)
