@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -43,7 +44,7 @@ def first(small, losses, **changes):
     """The state, the settings and a batch of a training with these losses."""
     settings = dataclasses.replace(small.settings, **changes)
     batches = prepare(small.pipeline, small.dataset, small.dataset.frames, FOUR, labels=losses.labels)
-    config, batch = small.pipeline.model_config, batches.batch(0)
+    config, batch = small.pipeline.model_config, jax.tree.map(jnp.asarray, batches.batch(0))
     params = small.model.init_params(jax.random.key(0), config)
     heads = losses.init_heads(jax.random.key(1), params, config, inputs_of(batch, batch["images"]), batches.labels)
     return init_state(params, settings, jax.random.key(2), heads=heads), settings, batch
@@ -170,7 +171,7 @@ def test_a_position_has_one_scale_whatever_its_spread():
     still = np.tile(np.float32([0.1, 0.2, 0.02]), (50, 1)) + np.float32([0, 0, 1e-3]) * np.arange(50)[:, None] / 50
     head = loss.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2, 3, 4), np.float32), {"cube_position_m": still})
     lifted = {"cube_position_m": still.mean(axis=0, keepdims=True) + np.float32([[0, 0, 0.1]])}
-    value, numbers = loss.measure(head, np.zeros((1, 1, 3, 4), np.float32), lifted)
+    value, numbers = loss.measure(head, jnp.zeros((1, 1, 3, 4)), jax.tree.map(jnp.asarray, lifted))
     np.testing.assert_allclose(value, [1 / 3], rtol=1e-4)
     np.testing.assert_allclose(numbers["cube_position_mm"], [100.0], rtol=1e-4)
 

@@ -264,11 +264,11 @@ def first_bad_leaf(state: TrainState, batch: Batch, loss: Loss, trainable: Tree 
             return f"{name}/{found}"
     key = jax.random.fold_in(state.rng, state.step)
 
-    def total(tree: Tree) -> jax.Array:
+    def total(tree: Tree, batch: Batch) -> jax.Array:
         own, heads = _without_heads(tree)
         return loss(merge(own, frozen), heads, batch, key)[0]
 
-    found = _bad_path(jax.jit(jax.grad(total))(_with_heads(trained, state.heads)))
+    found = _bad_path(jax.jit(jax.grad(total))(_with_heads(trained, state.heads), batch))
     return f"gradient of {found}" if found else "the loss alone (its gradient is finite)"
 
 
