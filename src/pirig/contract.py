@@ -106,11 +106,11 @@ class Contract:
 
     def of_task(self, task: str) -> Contract:
         """The contract of one task of a mix, as that task alone would have it."""
-        found = [scene for scene in self.scenes if scene.task == task]
-        if len(found) != 1:
+        of_this_task = [scene for scene in self.scenes if scene.task == task]
+        if len(of_this_task) != 1:
             names = ", ".join(scene.task for scene in self.scenes)
             raise ContractError(f"no task {task!r} in this contract; it has {names}")
-        return dataclasses.replace(self, scenes=(dataclasses.replace(found[0], task=""),))
+        return dataclasses.replace(self, scenes=(dataclasses.replace(of_this_task[0], task=""),))
 
     def to_json(self) -> str:
         """Fields that a contract of one simulated task does not need are left out, so that older ones keep their hash."""
@@ -187,10 +187,10 @@ def differences(ours: Contract, theirs: Contract) -> list[str]:
 
 def require_equal(ours: Contract, theirs: Contract, *, our_name: str, their_name: str) -> None:
     """Raises ContractError that lists every differing field with both values."""
-    found = differences(ours, theirs)
-    if found:
+    unequal = differences(ours, theirs)
+    if unequal:
         raise ContractError(
             f"{our_name} and {their_name} disagree:\n  "
-            + "\n  ".join(found)
+            + "\n  ".join(unequal)
             + f"\nMake {their_name} again with these settings, or run with the settings that made it."
         )

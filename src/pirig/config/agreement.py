@@ -41,7 +41,10 @@ def contract_of(config: Config) -> Contract:
 
 def _scenes(config: Config) -> tuple[TaskScene, ...]:
     """One nameless scene, or of a mix one for each task."""
-    return tuple(TaskScene(one.task.env_id, one.task.prompt, name) for name, one in configs_of(config).items())
+    return tuple(
+        TaskScene(task_config.task.env_id, task_config.task.prompt, name)
+        for name, task_config in configs_of(config).items()
+    )
 
 
 def _has_hand_camera(config: Config) -> bool:

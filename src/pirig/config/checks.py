@@ -115,27 +115,29 @@ def differences_mean_something(config: Config) -> str | None:
     counts, control = list(config.control.relative_to_state), config.control
     if not counts:
         return None
-    given = f"control.relative_to_state={counts}".replace(" ", "")
+    setting = f"control.relative_to_state={counts}".replace(" ", "")
     if control.mode not in TARGETS:
         return (
-            f"{given} with control.mode={control.mode}: its actions are no targets for the numbers of the state, so their "
+            f"{setting} with control.mode={control.mode}: its actions are no targets for the numbers of the state, so their "
             "difference means nothing; leave control.relative_to_state out, or choose control=kinova_joints."
         )
     mask = [count > 0 for count in counts for _ in range(abs(count))]
     if not any(mask) or len(mask) > control.action_dim:
         return (
-            f"{given} with actions of {control.action_dim} numbers: expected so many relative ones (7), then so many absolute "
+            f"{setting} with actions of {control.action_dim} numbers: expected so many relative ones (7), then so many absolute "
             "ones (-1), at least one relative and not more in all; choose control.relative_to_state=[7,-1]."
         )
     wanted, state = state_numbers(TARGETS[control.mode]), state_numbers(config.state.entries)
     wrong = [
-        number for number, one in enumerate(mask) if one and state[number : number + 1] != wanted[number : number + 1]
+        number
+        for number, is_relative in enumerate(mask)
+        if is_relative and state[number : number + 1] != wanted[number : number + 1]
     ]
     if wrong:
-        found = (state[wrong[0] : wrong[0] + 1] or ["nothing"])[0]
+        there = (state[wrong[0] : wrong[0] + 1] or ["nothing"])[0]
         return (
-            f"{given} with state={config.state.name}: number {wrong[0] + 1} of an action is a target for {wanted[wrong[0]]}, and "
-            f"number {wrong[0] + 1} of the state is {found}; choose state=kinova_joints, or leave the key out."
+            f"{setting} with state={config.state.name}: number {wrong[0] + 1} of an action is a target for {wanted[wrong[0]]}, "
+            f"and number {wrong[0] + 1} of the state is {there}; choose state=kinova_joints, or leave the key out."
         )
     return None
 
@@ -299,8 +301,8 @@ def openpi_can_train(config: Config) -> str | None:
     }
     lacking[f"schedule={config.schedule.name}"] = (config.schedule.name not in OPENPI_CURVES, "schedule=cosine")
     wrong = [
-        f"trainer=openpi with {given}: openpi has no such thing; choose {instead} or trainer=pirig."
-        for given, (lacks, instead) in lacking.items()
+        f"trainer=openpi with {setting}: openpi has no such thing; choose {instead} or trainer=pirig."
+        for setting, (lacks, instead) in lacking.items()
         if lacks
     ]
     return "\n".join(wrong) or None

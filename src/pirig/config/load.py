@@ -90,14 +90,14 @@ def _known() -> Any:
     return OmegaConf.to_container(OmegaConf.structured(Config))
 
 
-def _unknown_keys(given: Any, known: Any, prefix: str) -> list[str]:
-    found: list[str] = []
-    for key, value in given.items():
+def _unknown_keys(config: Any, known: Any, prefix: str) -> list[str]:
+    unknown: list[str] = []
+    for key, value in config.items():
         if key not in known:
-            found.append(prefix + str(key))
+            unknown.append(prefix + str(key))
         elif isinstance(value, dict) and isinstance(known[key], dict) and known[key]:
-            found += _unknown_keys(value, known[key], f"{prefix}{key}.")
-    return found
+            unknown += _unknown_keys(value, known[key], f"{prefix}{key}.")
+    return unknown
 
 
 def of_run(folder: Path, overrides: list[str]) -> Config:

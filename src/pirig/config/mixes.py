@@ -41,7 +41,7 @@ def completed(plain: dict[str, Any], task_named: Callable[[str], dict[str, Any]]
         source["task"] = source.get("task") or task_named(name)
     return {
         "mix": {**mix, "sources": sources},
-        "task": _in_common(mix["name"], [one["task"] for one in sources.values()]),
+        "task": _in_common(mix["name"], [source["task"] for source in sources.values()]),
     }
 
 

@@ -86,7 +86,7 @@ def places_of(config: Config, contract: Contract | None = None) -> Places:
     data = data_folder(config, contract)
     if config.mix is None:
         return Places(contract, data, run_folder(config), data / DATA_SET / META / _stats_name(config))
-    sources = {name: places_of(one, contract.of_task(name)) for name, one in configs_of(config).items()}
+    sources = {name: places_of(task_config, contract.of_task(name)) for name, task_config in configs_of(config).items()}
     return Places(contract, data, run_folder(config), data / _stats_name(config), sources)
 
 
@@ -97,17 +97,17 @@ def run_folder(config: Config) -> Path:
 def data_folder(config: Config, contract: Contract) -> Path:
     """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
     demos = config.demos
-    given = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
-    source = (given if demos.path else f"n{demos.count}-s{demos.first_seed}") + ("-labels" if demos.labels else "")
+    file_name = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
+    source = (file_name if demos.path else f"n{demos.count}-s{demos.first_seed}") + ("-labels" if demos.labels else "")
     return Path(config.run.root) / DATA / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
 
 
 def _stats_name(config: Config) -> str:
     """Says on what else the statistics depend: chunk length and what is relative to the state."""
     counts = config.control.relative_to_state
-    more = f"-h{config.horizon.steps}-relative_{'_'.join(map(str, counts))}" if counts else ""
+    chunk_and_relation = f"-h{config.horizon.steps}-relative_{'_'.join(map(str, counts))}" if counts else ""
     stem, _, suffix = STATS_FILE.partition(".")
-    return f"{stem}{more}.{suffix}"
+    return f"{stem}{chunk_and_relation}.{suffix}"
 
 
 def _recorded_as(demos: DemosConfig) -> str:

@@ -34,5 +34,5 @@ def held_out(config: Config) -> range:
     return range(first, first + max(config.eval.episodes, config.eval.untrained_episodes))
 
 
-def meet(one: range, other: range) -> bool:
-    return one.start < other.stop and other.start < one.stop
+def meet(first: range, other: range) -> bool:
+    return first.start < other.stop and other.start < first.stop

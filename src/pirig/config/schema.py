@@ -310,10 +310,10 @@ def as_plain(config: Config) -> dict[str, Any]:
 
 def flat(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"train": {"steps": 3}} -> {"train.steps": 3}; lists are values."""
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in plain.items():
         if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
+            leaves |= flat(value, f"{prefix}{key}.")
         else:
-            found[prefix + key] = value
-    return found
+            leaves[prefix + key] = value
+    return leaves

@@ -61,12 +61,12 @@ class JoinedFrames:
         """`frames`: an array of numbers, a slice or one number."""
         numbers = np.arange(len(self))[frames]
         flat = np.atleast_1d(numbers)
-        found = np.empty((len(flat), *self.shape[1:]), self.dtype)
+        values = np.empty((len(flat), *self.shape[1:]), self.dtype)
         which = np.searchsorted(self.ends, flat, side="right")
         for number, part in enumerate(self.parts):
             here = which == number
-            found[here] = part[flat[here] - (self.ends[number] - len(part))]
-        return found if np.ndim(numbers) else found[0]
+            values[here] = part[flat[here] - (self.ends[number] - len(part))]
+        return values if np.ndim(numbers) else values[0]
 
 
 def prompts_of(dataset: Dataset) -> np.ndarray | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def make_demos(config: Config, places: Places) -> Path:
     """The folder of demos that this config asks for; of a mix the one that each task's folder lies in."""
-    made = [_make_demos(one, own) for one, own in _each(config, places)]
+    made = [_make_demos(task_config, own) for task_config, own in _each(config, places)]
     return places.data.parent if places.sources else made[0]
 
 
@@ -36,7 +36,7 @@ def make_data_set(config: Config, places: Places) -> Path:
 
     Raises ContractError where one that is there is of another contract.
     """
-    made = [_make_data_set(one, own) for one, own in _each(config, places)]
+    made = [_make_data_set(task_config, own) for task_config, own in _each(config, places)]
     return places.data.parent if places.sources else made[0]
 
 
@@ -64,7 +64,7 @@ def open_frames(dataset: Dataset, image_px: int, places: Places) -> dict[str, np
 
 
 def _each(config: Config, places: Places) -> list[tuple[Config, Places]]:
-    return [(one, places.sources.get(task, places)) for task, one in configs_of(config).items()]
+    return [(task_config, places.sources.get(task, places)) for task, task_config in configs_of(config).items()]
 
 
 def _make_demos(config: Config, places: Places) -> Path:
@@ -108,7 +108,7 @@ def _recorded(config: Config, places: Places) -> Path:
         print(f"demos: {folder}, converted already")
         return folder
     recorded = from_lerobot.check(LeRobotSource(folder), contract, config.demos)
-    lengths = [one.episode.length for one in recorded]
+    lengths = [recording.episode.length for recording in recorded]
     print(
         f"demos: {len(lengths)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {contract.prompt!r}"
     )

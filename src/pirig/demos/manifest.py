@@ -70,7 +70,7 @@ def episode_files(folder: Path) -> list[Path]:
 
 def read_tried(folder: Path) -> dict[int, int]:
     """Seed -> length of its episode, 0 if it failed. A torn last line (a kill) and missing files do not count."""
-    found: dict[int, int] = {}
+    lengths: dict[int, int] = {}
     path = folder / TRIED
     for line in path.read_text().splitlines() if path.is_file() else []:
         try:
@@ -78,8 +78,8 @@ def read_tried(folder: Path) -> dict[int, int]:
         except ValueError:
             continue
         if not entry["length"] or episode_file(folder, entry["seed"]).is_file():
-            found[entry["seed"]] = entry["length"]
-    return found
+            lengths[entry["seed"]] = entry["length"]
+    return lengths
 
 
 def append_tried(folder: Path, seed: int, length: int) -> None:

@@ -39,16 +39,16 @@ def take_over(
 
 def _others(contract: Contract, source: str, folder: Path) -> dict[Path, dict[int, int]]:
     """The other demos of the same scenes, each with the seeds that it knows."""
-    found = [path.parent for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/{FILE_NAME}"))]
-    return {other: read_tried(other) for other in found if other != folder and _same_scenes(contract, source, other)}
+    folders = [path.parent for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/{FILE_NAME}"))]
+    return {other: read_tried(other) for other in folders if other != folder and _same_scenes(contract, source, other)}
 
 
 def _same_scenes(contract: Contract, source: str, other: Path) -> bool:
     try:
-        found, made_by = Contract.load(other), DemosManifest.load(other).source
+        their_contract, made_by = Contract.load(other), DemosManifest.load(other).source
     except ValueError:
         return False  # unfinished, of another version, or torn: not ours to judge here
-    return made_by == source and _recorded(found) == _recorded(contract)
+    return made_by == source and _recorded(their_contract) == _recorded(contract)
 
 
 def _recorded(contract: Contract) -> Contract:

@@ -50,10 +50,10 @@ class Measurement:
         self.dataset = Dataset(self.places.data_set)
         self.images = frame_cache(self.dataset, self.contract.image_px, self.places.frame_caches)
         self.held_out: list[int] = list(self.card.held_out_episodes)
-        self.trained = [one for one in range(self.dataset.episode_count) if one not in set(self.held_out)]
-        found = outcome.newest_evaluation(self.places.evaluations, self.checkpoint)
-        self.outcome: Outcome | None = outcome.read(found) if found else None
-        self.settings = self._settings(found)
+        self.trained = [episode for episode in range(self.dataset.episode_count) if episode not in set(self.held_out)]
+        evaluation = outcome.newest_evaluation(self.places.evaluations, self.checkpoint)
+        self.outcome: Outcome | None = outcome.read(evaluation) if evaluation else None
+        self.settings = self._settings(evaluation)
         sizes = {name: self.settings[name] for name in ("flow_steps", "batch_size")}
         self.policy = load_policy(self.checkpoint, **sizes)
 
@@ -61,7 +61,7 @@ class Measurement:
         report = self._tried("gates", self._gates)
         steps = int(self.checkpoint.name) if self.checkpoint.name.isdigit() else self.config.train.steps
         rows = self._rows(self.trained)
-        found = Evidence(
+        evidence = Evidence(
             checkpoint=str(self.checkpoint),
             history=outcome.history(self.places.run, steps, self.config.train.batch_size, len(rows)),
             action_names=self.contract.action_layout.split(),
@@ -74,7 +74,7 @@ class Measurement:
             **self._open_loop(rows),
             **self._closed_loop(),
         )
-        return dataclasses.replace(found, notes=self.notes)
+        return dataclasses.replace(evidence, notes=self.notes)
 
     def _tried(self, name: str, measure: Callable[[], T]) -> T | None:
         try:
@@ -103,12 +103,14 @@ class Measurement:
     def _gates(self) -> Report:
         settings, pipeline = self.config.gates, self.policy.pipeline
         served = run_gates(policy.gates(pipeline, self.card, self.config), settings.skip)
-        more = pipeline, self.held_out, pipeline.relative
-        data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, *more)
+        trained_as = pipeline, self.held_out, pipeline.relative
+        data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, *trained_as)
         return Report({**data.found, **served.found}, data.skipped + served.skipped)
 
     def _rows(self, episodes: list[int]) -> np.ndarray:
-        return np.concatenate([np.arange(self.dataset.frame_count)[self.dataset.episode_rows(one)] for one in episodes])
+        return np.concatenate(
+            [np.arange(self.dataset.frame_count)[self.dataset.episode_rows(episode)] for episode in episodes]
+        )
 
     def _open_loop(self, rows: np.ndarray) -> dict[str, Any]:
         count = self.config.train.validation_frames
@@ -144,9 +146,11 @@ class Measurement:
         driver = PolicyDriver(self.policy, execute=self.settings["execute"], noise_seed=self.settings["seed"])
         count, limit = self.config.gates.replay_episodes, self.settings["limit"]
         chosen = self.trained[:: max(1, len(self.trained) // count)][:count]
-        demos = {self.dataset.seeds[one]: demo_actions(self.dataset, self.policy.pipeline, one) for one in chosen}
+        demos = {
+            self.dataset.seeds[episode]: demo_actions(self.dataset, self.policy.pipeline, episode) for episode in chosen
+        }
         failed = self.outcome.failed_seeds[:count] if self.outcome else []
-        found = {
+        measured = {
             "parity": self._tried(
                 "input parity", lambda: parity.measure(pool, self.policy, self.dataset, self.images, chosen[0])
             ),
@@ -157,4 +161,4 @@ class Measurement:
             if failed
             else None,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in measured.items() if value is not None}

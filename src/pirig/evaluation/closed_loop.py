@@ -110,4 +110,6 @@ class ClosedLoop:
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
         dataset, pipeline = Dataset(self.places.data_set), load_pipeline(self.checkpoint)
-        return DemoDriver({scene: demo_actions(dataset, pipeline, one) for one, scene in enumerate(dataset.seeds)})
+        return DemoDriver(
+            {scene: demo_actions(dataset, pipeline, episode) for episode, scene in enumerate(dataset.seeds)}
+        )

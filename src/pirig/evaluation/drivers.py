@@ -57,7 +57,7 @@ class DemoDriver:
 def demo_actions(dataset: Dataset, pipeline: Pipeline | None, episode: int) -> np.ndarray:
     """f32 [T, action_dim]; with a pipeline, normalised and back as a policy's are."""
     rows = dataset.episode_rows(episode)
-    found, state = dataset.actions[rows], dataset.state[rows]
+    actions, state = dataset.actions[rows], dataset.state[rows]
     if pipeline is None:
-        return found
-    return pipeline.env_actions(pipeline.model_actions(found[:, None], state), state)[:, 0]
+        return actions
+    return pipeline.env_actions(pipeline.model_actions(actions[:, None], state), state)[:, 0]

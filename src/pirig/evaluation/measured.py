@@ -157,5 +157,5 @@ def _sum(rows: Sequence[SuccessRow]) -> SuccessRow:
 
 
 def _row(kind: Any, values: dict[str, Any]) -> Any:
-    known = {one.name for one in dataclasses.fields(kind)}
+    known = {field.name for field in dataclasses.fields(kind)}
     return kind(**{key: value for key, value in values.items() if key in known})

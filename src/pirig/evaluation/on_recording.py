@@ -16,7 +16,7 @@ def measure(policy: Policy, dataset: Dataset, held_out: list[int], places: Place
     """On up to `frame_count` frames of each set; the row held_out is missing where the run held none out."""
     images = frame_cache(dataset, policy.pipeline.contract.image_px, places.frame_caches)
     loop = loop_of(policy, dataset, images)
-    trained = [one for one in range(dataset.episode_count) if one not in set(held_out)]
+    trained = [episode for episode in range(dataset.episode_count) if episode not in set(held_out)]
     rows, names = dataset.rows_without(held_out), policy.pipeline.contract.action_layout.split()
     sets = {"held_out": held_out, "training": trained}
     return Measured(
@@ -41,4 +41,4 @@ def _row(errors: Errors, names: list[str]) -> ErrorRow:
 
 
 def _by_number(error: np.ndarray) -> list[float]:
-    return [float(one) for one in error.mean(axis=0)]
+    return [float(mean) for mean in error.mean(axis=0)]

@@ -67,8 +67,8 @@ class ResultsFile:
         return [self.done[scene] for scene in scenes]
 
     def rate(self, scenes: list[int]) -> Rate:
-        found = self.results(scenes)
-        return rate([result.success for result in found], [result.success_at_end for result in found])
+        results = self.results(scenes)
+        return rate([result.success for result in results], [result.success_at_end for result in results])
 
 
 def sub_goals(results: list[EpisodeResult]) -> dict[str, int]:

@@ -90,5 +90,5 @@ def is_measured(config: Config, places: Places) -> bool:
     if checkpoint is None or not has_card(checkpoint):
         return False
     lengths = PolicyCard.load(checkpoint).demo_lengths
-    found = load(target_of(config, places, checkpoint, lengths).folder)
-    return found is not None and found.covers(config.eval)
+    earlier = load(target_of(config, places, checkpoint, lengths).folder)
+    return earlier is not None and earlier.covers(config.eval)

@@ -24,8 +24,10 @@ def film(
     not made again. Where physics does not repeat itself (a GPU's), a film may end otherwise than its name says.
     `fps` is the control rate: a video plays at the speed of the episode.
     """
-    found = results.results(scenes)
-    chosen = [result for wanted in (True, False) for result in [r for r in found if r.success is wanted][:count]]
+    filmed_scenes = results.results(scenes)
+    chosen = [
+        result for wanted in (True, False) for result in [r for r in filmed_scenes if r.success is wanted][:count]
+    ]
     paths = [folder / _name(result) for result in chosen]
     if not chosen or all(path.is_file() for path in [*paths, folder / "sheet.png"]):
         return paths

@@ -95,7 +95,7 @@ class WorkerPool:
 
     def states(self, scenes: list[int]) -> list[State]:
         """The whole state that each scene begins with. Only while no episode runs."""
-        found: dict[int, State] = {}
+        states: dict[int, State] = {}
         todo, running = list(range(len(scenes))), dict[int, int]()
         while todo or running:
             for worker in set(range(self.count)) - set(running):
@@ -103,8 +103,8 @@ class WorkerPool:
                     running[worker] = todo.pop()
                     self.processes[worker].send(("state", scenes[running[worker]]))
             for worker, state in self.next_ready(list(running)):
-                found[running.pop(worker)] = state  # type: ignore[assignment]
-        return [found[number] for number in range(len(scenes))]
+                states[running.pop(worker)] = state  # type: ignore[assignment]
+        return [states[number] for number in range(len(scenes))]
 
 
 def _opened(implementation: Implementation, contract: Contract) -> Callable[[Any], Progressed | State]:

@@ -28,7 +28,9 @@ def wrong_actions(actions: Mapping[str, np.ndarray], scale: float) -> list[str]:
             problems.append(f"on {name}: the actions are the same at every step, though their noise differs")
     if problems:
         return problems
-    (one, first), (other, second) = actions.items()
+    (sight, first), (other, second) = actions.items()
     if np.abs(first - second).max() <= FLAT * scale:
-        problems.append(f"the actions on {one} and on {other} are the same: they do not depend on what the policy sees")
+        problems.append(
+            f"the actions on {sight} and on {other} are the same: they do not depend on what the policy sees"
+        )
     return problems

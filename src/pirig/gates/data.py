@@ -67,8 +67,8 @@ def check(
     if not report.good:
         return report  # what is wrong already would only be found again, at a higher price
     with WorkerPool(dataset.contract, 1) as pool:
-        more = in_simulator(dataset, pipeline, pool, settings)
-    return Report(report.found | more.found, report.skipped + more.skipped)
+        simulated = in_simulator(dataset, pipeline, pool, settings)
+    return Report(report.found | simulated.found, report.skipped + simulated.skipped)
 
 
 def check_mix(
@@ -82,14 +82,14 @@ def check_mix(
 ) -> Report:
     """Every gate of each task's data set, in that task's simulator; the statistics are those of all together."""
     statistics = {"statistics": lambda: numbers.statistics(dataset, stats, normalization, held_out, relation)}
-    found, impossible = dict(run_gates(statistics, settings.skip).found), dict[str, str]()
+    sentences_of, impossible = dict(run_gates(statistics, settings.skip).found), dict[str, str]()
     others = replace(settings, skip=[*settings.skip, "statistics"])
     for task, part in dataset.parts.items():
         asked = check(part, stats, normalization, others, replace(pipeline, contract=part.contract))
         for gate, sentences in asked.found.items():
-            found[gate] = [*found.get(gate, []), *(f"{task}: {sentence}" for sentence in sentences)]
+            sentences_of[gate] = [*sentences_of.get(gate, []), *(f"{task}: {sentence}" for sentence in sentences)]
         impossible |= asked.impossible
-    return Report(found, list(settings.skip), impossible)
+    return Report(sentences_of, list(settings.skip), impossible)
 
 
 def require_good_data(config: Config, dataset: Dataset, pipeline: Pipeline, held_out: Sequence[int], run: Path) -> None:
@@ -99,11 +99,11 @@ def require_good_data(config: Config, dataset: Dataset, pipeline: Pipeline, held
     """
     if newest_checkpoint(run) and load(run) is not None:
         return
-    more = pipeline, held_out, pipeline.relative
+    trained_as = pipeline, held_out, pipeline.relative
     if isinstance(dataset, Joined):
-        report = check_mix(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
+        report = check_mix(dataset, pipeline.stats, config.model.normalization, config.gates, *trained_as)
     else:
-        report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *more)
+        report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *trained_as)
     save(report, run)
     require_good(report, "training")
 

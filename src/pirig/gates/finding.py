@@ -47,8 +47,8 @@ def require_good(report: Report, before: str) -> None:
     """Raises GateError with every sentence and the switch that lets a stage start all the same."""
     if report.good:
         return
-    sentences = [f"{name}: {sentence}" for name, found in report.found.items() for sentence in found]
-    names = ",".join(name for name, found in report.found.items() if found)
+    sentences = [f"{name}: {sentence}" for name, problems in report.found.items() for sentence in problems]
+    names = ",".join(name for name, problems in report.found.items() if problems)
     raise GateError(
         f"the gates before {before} found what would waste it:\n  "
         + "\n  ".join(sentences)

@@ -18,11 +18,11 @@ Gates = dict[str, Callable[[], list[str]]]
 
 def gates(pipeline: Pipeline, card: PolicyCard, asked: Config | None) -> Gates:
     """`card` is the checkpoint's own, `pipeline` what the policy will use, `asked` the config of the run, None without one."""
-    found: Gates = {
+    asked_always: Gates = {
         "transforms": lambda: transforms(pipeline, card),
         "state_reaches_model": lambda: state_reaches_model(pipeline),
     }
-    return found if asked is None else {**found, "chunk": lambda: chunk(pipeline, asked)}
+    return asked_always if asked is None else {**asked_always, "chunk": lambda: chunk(pipeline, asked)}
 
 
 def require_served_as_trained(config: Config, checkpoint: Path, card: PolicyCard) -> Report:
@@ -47,7 +47,7 @@ def transforms(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     if kept is None:
         return ["policy.json holds no probe frame: it was made by another version; train again, or skip this gate"]
     now = pipeline.probe(np.array(kept["state_raw"], np.float32), np.array(kept["action_raw"], np.float32))
-    found = _pixels(kept, now)
+    changed = _pixels(kept, now)
     for name, cause in (
         ("state", "norm stats, normalisation, padding or the state recipe"),
         ("tokens", "the prompt, the tokenizer or the state in the prompt"),
@@ -56,13 +56,13 @@ def transforms(pipeline: Pipeline, card: PolicyCard) -> list[str]:
     ):
         theirs, ours = np.array(kept[name], np.float64), np.array(now[name], np.float64)
         if theirs.shape != ours.shape:
-            found.append(f"{name} has shape {ours.shape}, training saw {theirs.shape}: {cause} changed")
+            changed.append(f"{name} has shape {ours.shape}, training saw {theirs.shape}: {cause} changed")
         elif not np.allclose(theirs, ours, atol=1e-4, equal_nan=False):
             worst = int(np.nan_to_num(np.abs(theirs - ours), nan=np.inf).argmax())
-            found.append(
+            changed.append(
                 f"{name} number {worst} is {ours.flat[worst]:.4f}, training saw {theirs.flat[worst]:.4f}: {cause} changed"
             )
-    return found
+    return changed
 
 
 def _pixels(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -32,16 +32,16 @@ def pixels(dataset: Dataset, observation: Observation, row: int) -> list[str]:
     """Compares the frame `row` of every camera with an observation, and guesses the reason where they differ."""
     recorded = {role: dataset.image(role, row).astype(np.float32) for role in dataset.roles}
     rendered = {role: observation.images[role].astype(np.float32) for role in dataset.roles}
-    found = []
+    unequal = []
     for role, image in recorded.items():
         if image.shape != rendered[role].shape:
-            found.append(f"{role}: {image.shape} in the data set, {rendered[role].shape} in the simulator")
+            unequal.append(f"{role}: {image.shape} in the data set, {rendered[role].shape} in the simulator")
             continue
         apart = np.abs(image - rendered[role]).mean()
         if apart > SAME_PIXELS:
             reason = _guess(role, image, rendered)
-            found.append(f"{role}: the first frame is {apart:.0f} of 255 off the simulator's on average; {reason}")
-    return found
+            unequal.append(f"{role}: the first frame is {apart:.0f} of 255 off the simulator's on average; {reason}")
+    return unequal
 
 
 def _guess(role: str, image: np.ndarray, rendered: dict[str, np.ndarray]) -> str:

@@ -123,8 +123,8 @@ def differences(ours: PolicyCard, theirs: PolicyCard) -> list[str]:
 
 def require_alike(ours: PolicyCard, theirs: PolicyCard, *, our_name: str, their_name: str) -> None:
     """Raises ValueError that lists what differs with both values."""
-    if found := differences(ours, theirs):
-        listed = "\n  ".join(found)
+    if unequal := differences(ours, theirs):
+        listed = "\n  ".join(unequal)
         raise ValueError(
             f"{our_name} and {their_name} disagree:\n  {listed}\ngive the settings that made {their_name}, or start another run"
         )

@@ -83,24 +83,24 @@ def caveats(exported: Exported) -> list[str]:
     """What openpi does otherwise than this checkpoint was trained with; [] if nothing."""
     config, card = exported.config, exported.card
     usual = "quantile" if config.pi05 else "zscore"
-    found = []
+    unlike = []
     if exported.size != "full" or config.vocab_size != SIZES["full"].vocab_size:
-        found.append(
+        unlike.append(
             "openpi has no variant of this size: only size=full (gemma_2b, gemma_300m, So400m/14) loads there."
         )
     if config.image.image_px != OPENPI_IMAGE_PX:
-        found.append(f"openpi's images have {OPENPI_IMAGE_PX} pixels, this model's {config.image.image_px}.")
+        unlike.append(f"openpi's images have {OPENPI_IMAGE_PX} pixels, this model's {config.image.image_px}.")
     if card.normalization != usual:
-        found.append(f"openpi normalises this kind by {usual}, this checkpoint was trained with {card.normalization}.")
+        unlike.append(f"openpi normalises this kind by {usual}, this checkpoint was trained with {card.normalization}.")
     if card.tokenizer == "BuiltinTokenizer":
-        found.append("This checkpoint's prompts are encoded by pirig's word list, openpi's by PaliGemma's tokenizer.")
+        unlike.append("This checkpoint's prompts are encoded by pirig's word list, openpi's by PaliGemma's tokenizer.")
     unknown = [camera.role for camera in exported.contract.cameras if camera.role not in OPENPI_ROLES]
     if unknown:
-        found.append(f"openpi has no camera {', '.join(unknown)}; it knows {', '.join(OPENPI_ROLES)}.")
+        unlike.append(f"openpi has no camera {', '.join(unknown)}; it knows {', '.join(OPENPI_ROLES)}.")
     odd = [name for name in ("vlm", "expert") if (lora := getattr(config, name).lora) and lora != _preset(name)]
     if odd:
-        found.append(f"openpi's LoRA of the {' and the '.join(odd)} has another rank or alpha; change its preset.")
-    return found
+        unlike.append(f"openpi's LoRA of the {' and the '.join(odd)} has another rank or alpha; change its preset.")
+    return unlike
 
 
 def train_config(exported: Exported, name: str, asset_id: str) -> str:

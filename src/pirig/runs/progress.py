@@ -43,11 +43,11 @@ def is_trained(config: Config, places: Places) -> bool:
 
 
 def has_demos(places: Places) -> bool:
-    return all((one.demos / "manifest.json").is_file() for one in places.of_tasks)
+    return all((of_task.demos / "manifest.json").is_file() for of_task in places.of_tasks)
 
 
 def has_data_set(places: Places) -> bool:
-    return all(one.data_set.is_dir() for one in places.of_tasks)
+    return all(of_task.data_set.is_dir() for of_task in places.of_tasks)
 
 
 def has_stats(places: Places) -> bool:

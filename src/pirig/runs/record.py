@@ -118,9 +118,15 @@ def _changed(old: Any, new: Any, prefix: str = "") -> list[str]:
     return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} then, {new!r} now"]
 
 
-def set_status(folder: Path, stage: str, state: str, **more: Any) -> None:
+def set_status(folder: Path, stage: str, state: str, **details: Any) -> None:
     """`state` is running, done or failed."""
-    entry = {"stage": stage, "state": state, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "pid": os.getpid(), **more}
+    entry = {
+        "stage": stage,
+        "state": state,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "pid": os.getpid(),
+        **details,
+    }
     write_text(folder / "status.json", json.dumps(entry, indent=2) + "\n")
 
 

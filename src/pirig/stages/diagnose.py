@@ -60,6 +60,6 @@ def make(config: Config) -> tuple[Evidence, list[Cause]]:
     places, evidence = measurement.places, measurement.evidence()
     causes = ranked(evidence)
     write_text(places.diagnosis / "diagnosis.html", page.build(places.run.name, evidence, causes))
-    numbers = {"causes": [dataclasses.asdict(one) for one in causes], "evidence": json.loads(evidence.to_json())}
+    numbers = {"causes": [dataclasses.asdict(cause) for cause in causes], "evidence": json.loads(evidence.to_json())}
     write_text(places.diagnosis / "diagnosis.json", json.dumps(numbers, indent=2) + "\n")
     return evidence, causes

@@ -78,9 +78,11 @@ def _closed_loops(
     if not places.sources:
         return _closed_loop(config, places, checkpoint, card, target, report)
     tasks = {}
-    for task, one in configs_of(config).items():
+    for task, task_config in configs_of(config).items():
         own, demos = replace(places.sources[task], run=places.run), card.of_task(task)
-        tasks[task] = _closed_loop(one, own, checkpoint, demos, of_task(target, task, one, demos), report)
+        tasks[task] = _closed_loop(
+            task_config, own, checkpoint, demos, of_task(target, task, task_config, demos), report
+        )
     return together(tasks)
 
 

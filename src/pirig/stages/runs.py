@@ -107,8 +107,8 @@ def _require_here(row: Row, point: object) -> None:
 def _changed(settings: dict, changes: list[str]) -> dict:
     from omegaconf import OmegaConf
 
-    given = [word.removeprefix("hydra.launcher.") for word in changes]
-    merged = OmegaConf.merge(OmegaConf.create(settings), OmegaConf.from_dotlist(given))
+    words = [word.removeprefix("hydra.launcher.") for word in changes]
+    merged = OmegaConf.merge(OmegaConf.create(settings), OmegaConf.from_dotlist(words))
     return OmegaConf.to_container(merged)  # type: ignore[return-value]
 
 

@@ -33,8 +33,10 @@ def launch(
     return launch_points(verb, read_points(overrides, compose), kind, settings, run_stage)
 
 
-def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str, Any], run_stage: RunStage) -> int:
-    typed = read(SlurmSettings, given) if kind == "slurm" else read(LocalSettings, given)
+def launch_points(
+    verb: str, points: Sequence[Point], kind: str, launcher_keys: dict[str, Any], run_stage: RunStage
+) -> int:
+    typed = read(SlurmSettings, launcher_keys) if kind == "slurm" else read(LocalSettings, launcher_keys)
     sweep, root = points[0].config.sweep, Path(points[0].config.run.root)
     if isinstance(typed, SlurmSettings):
         check(typed)
@@ -45,10 +47,10 @@ def launch_points(verb: str, points: Sequence[Point], kind: str, given: dict[str
         show(plan, typed)
         if sweep.dry_run or isinstance(typed, SlurmSettings) or not plan.tasks:
             return 0
-        launcher = {"kind": kind, "settings": given}
+        launcher = {"kind": kind, "settings": launcher_keys}
         failed = local.run(plan, typed.workers, launcher, snapshot.take(root), run_stage)
         return _ended(len(failed), points)
-    jobs = _submit(verb, points, typed, given, root, run_stage)
+    jobs = _submit(verb, points, typed, launcher_keys, root, run_stage)
     if not jobs or not sweep.wait:
         return 0
     try:
@@ -62,7 +64,7 @@ def _submit(
     verb: str,
     points: Sequence[Point],
     settings: SlurmSettings,
-    given: dict[str, Any],
+    launcher_keys: dict[str, Any],
     root: Path,
     run_stage: RunStage,
 ) -> list[Submitted]:
@@ -76,7 +78,7 @@ def _submit(
         if not plan.tasks:
             return []
         code, started_s = snapshot.take(root), time.monotonic()
-        jobs = submit.submit(plan, settings, {"kind": "slurm", "settings": given}, code, folder, run_stage)
+        jobs = submit.submit(plan, settings, {"kind": "slurm", "settings": launcher_keys}, code, folder, run_stage)
     arrays = sorted({job.array for job in jobs}, key=int)
     print(f"submitted {len(jobs)} jobs in {time.monotonic() - started_s:.1f} s: {', '.join(arrays)}; logs in {folder}")
     print(f"pirig runs {root / experiment}    shows how they do; `pirig runs cancel` stops them", flush=True)
@@ -96,13 +98,13 @@ def live_jobs(points: Iterable[Point], verb: str) -> LiveJobs:
     from pirig.sweeps.plan import CHAINS
 
     wanted = {(folder_of(stage, point.places), stage) for point in points for stage in CHAINS.get(verb, (verb,))}
-    known = {one: record.newest(record.read(one[0]), one[1]).get("job", "") for one in wanted}
+    known = {(folder, stage): record.newest(record.read(folder), stage).get("job", "") for folder, stage in wanted}
     jobs = {job for job in known.values() if job}
-    found = slurm.states(jobs) if jobs else {}
+    states = slurm.states(jobs) if jobs else {}
 
     def live(folder: Path, stage: str) -> str | None:
         job = known.get((folder, stage), "")
-        if job in found and found[job].live:
+        if job in states and states[job].live:
             return job
         owner = lock.owner_of(folder)
         return owner.job if owner else None

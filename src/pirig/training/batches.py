@@ -147,8 +147,8 @@ class Batches:
 
     def batch(self, position: int) -> dict[str, Any]:
         frames = self.indices(position)
-        found = self.gather(frames[self.rows])
-        return found | self.noise.batch(frames, self.seed, position, self.rows) if self.noise else found
+        batch = self.gather(frames[self.rows])
+        return batch | self.noise.batch(frames, self.seed, position, self.rows) if self.noise else batch
 
     def gather(self, frames: np.ndarray) -> dict[str, Any]:
         """The batch of these frame numbers [B]; images u8 [B, px, px, 3], actions f32 [B, horizon, J]."""

@@ -210,12 +210,12 @@ def load_params(checkpoint: Path) -> Tree:
 
 
 def _require_same(folder: Path, saved: Any, like: Any) -> None:
-    found, expected = _shapes(saved), _shapes(like)
-    if found == expected:
+    saved_shapes, expected = _shapes(saved), _shapes(like)
+    if saved_shapes == expected:
         return
-    path = sorted(found.items() ^ expected.items())[0][0]
+    path = sorted(saved_shapes.items() ^ expected.items())[0][0]
     raise ValueError(
-        f"{folder}: {path} is {found.get(path, 'absent')} in the checkpoint but {expected.get(path, 'absent')} in this "
+        f"{folder}: {path} is {saved_shapes.get(path, 'absent')} in the checkpoint but {expected.get(path, 'absent')} in this "
         "run; resume with the model, finetune, losses, train.ema and optimizer settings that made it, or start another run"
     )
 

@@ -134,13 +134,13 @@ def train(
     state = init_state(params, settings, _keys(settings)[0], trainable, placement, heads)
     del params  # or the device would hold the weights twice
     position, seconds = 0, 0.0
-    found = newest_checkpoint(run_folder) if resume else None
-    if found:
-        state, progress = checkpoints.restore(found, state, trainable)
+    newest = newest_checkpoint(run_folder) if resume else None
+    if newest:
+        state, progress = checkpoints.restore(newest, state, trainable)
         ours = card_of(pipeline, dataset, held_out)
-        require_alike(ours, PolicyCard.load(found), our_name="this run", their_name=str(found))
-        position, seconds = _resume_point(found, progress, batches)
-        _say(f"resumed from {found} at step {int(state.step)}")
+        require_alike(ours, PolicyCard.load(newest), our_name="this run", their_name=str(newest))
+        position, seconds = _resume_point(newest, progress, batches)
+        _say(f"resumed from {newest} at step {int(state.step)}")
     title = experiment or run_folder.name
     run = _Run(run_folder, settings, schedule, pipeline, dataset, batches, trainable, losses, title, placement)
     if held_out:
@@ -184,9 +184,9 @@ def _check(run_folder: Path, settings: TrainConfig, resume: bool) -> None:
         raise ValueError(f"train.state_noise_share is {settings.state_noise_share}; expected a share, 0 to 1")
     if not 0 <= settings.ema < 1:
         raise ValueError(f"train.ema is {settings.ema}; expected 0 (off) or a decay below 1, such as 0.99")
-    found = newest_checkpoint(run_folder)
-    if found and not resume:
-        raise ValueError(f"{found} exists already; go on with run.mode=resume or choose another run.name")
+    newest = newest_checkpoint(run_folder)
+    if newest and not resume:
+        raise ValueError(f"{newest} exists already; go on with run.mode=resume or choose another run.name")
 
 
 def _resume_point(folder: Path, progress: dict[str, Any], batches: Batches) -> tuple[int, float]:
@@ -226,8 +226,10 @@ class _Run:
         draws = self.settings.flow_samples
         self.meter = Meter(self.pipeline.model_config, self.batches, draws, self.trainable)
         self.metrics = MetricsFile(self.folder, first, writes)
-        more = ("mfu",) if self.meter.knows_peak else ()
-        self.screen = Screen(self.settings.steps, self.settings.log_every, more, self.losses.names) if writes else None
+        shares = ("mfu",) if self.meter.knows_peak else ()
+        self.screen = (
+            Screen(self.settings.steps, self.settings.log_every, shares, self.losses.names) if writes else None
+        )
         rates = dataclasses.asdict(self.schedule)
         config = {
             **dataclasses.asdict(self.settings),
@@ -296,14 +298,16 @@ class _Run:
         """The held-out numbers at every train.validate_every-th step and at the last; else {}."""
         if self.validation is None or (done % self.settings.validate_every and done < self.settings.steps):
             return {}
-        found = self.validation.measure(weights_to_serve(state, self.trainable), heads_to_measure(state))
-        error = f", actions off by {found['action_error']:.4f}" if "action_error" in found else ""
-        parts = (name for name in found if name.startswith("validation_") and name != "validation_loss")
-        more = "".join(f", {name.removeprefix('validation_').replace('_', ' ')} {found[name]:.4g}" for name in parts)
-        _say(f"step {done}: held-out loss {found['validation_loss']:.4f}{error}{more}")
-        return found
+        held_out = self.validation.measure(weights_to_serve(state, self.trainable), heads_to_measure(state))
+        error = f", actions off by {held_out['action_error']:.4f}" if "action_error" in held_out else ""
+        parts = (name for name in held_out if name.startswith("validation_") and name != "validation_loss")
+        others = "".join(
+            f", {name.removeprefix('validation_').replace('_', ' ')} {held_out[name]:.4g}" for name in parts
+        )
+        _say(f"step {done}: held-out loss {held_out['validation_loss']:.4f}{error}{others}")
+        return held_out
 
-    def _record(self, done: int, values: dict[str, float], loader_s: float, step_s: float, more: dict) -> None:
+    def _record(self, done: int, values: dict[str, float], loader_s: float, step_s: float, validated: dict) -> None:
         row = {
             "step": done,
             **{name: values[name] for name in ("loss", *self.losses.names, "grad_norm", "param_norm", "lr")},
@@ -313,7 +317,7 @@ class _Run:
             "loader_share": round(loader_s / step_s, 5),
             "elapsed_s": round(self._elapsed_s(), 3),
             **self.meter.row(self.settings.batch_size / step_s),
-            **more,
+            **validated,
         }
         self.metrics.add(row)
         self.wandb.log(row)

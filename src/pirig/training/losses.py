@@ -116,11 +116,11 @@ class Losses:
         if not self.auxiliary:
             return {}
         features = _seen(self._features(params, config, inputs), inputs)
-        found: Numbers = {}
+        measured: Numbers = {}
         for name, entry in self.auxiliary.items():
             loss, numbers = entry.loss.measure(heads[name], features, _only(labels, entry.loss))
-            found |= {f"{name}_loss": loss, **{f"{name}_{number}": rows for number, rows in numbers.items()}}
-        return found
+            measured |= {f"{name}_loss": loss, **{f"{name}_{number}": rows for number, rows in numbers.items()}}
+        return measured
 
     def _features(self, params: Tree, config: Any, inputs: ModelInputs) -> jax.Array:
         features = None if self.flow.encode_images is None else self.flow.encode_images(params, config, inputs)

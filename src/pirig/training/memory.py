@@ -100,21 +100,21 @@ def _stack(stack: TransformerConfig, tokens: int, keys: int, item: int) -> Activ
 def compiled_bytes(compiled: Any) -> int | None:
     """What a compiled step takes on a device by XLA's own account; None where the backend says nothing."""
     try:
-        found = compiled.memory_analysis()
+        account = compiled.memory_analysis()
     except (NotImplementedError, RuntimeError):  # some backends have no such account
         return None
-    if found is None:
+    if account is None:
         return None
-    inputs, outputs = found.argument_size_in_bytes, found.output_size_in_bytes
-    return int(inputs + outputs - found.alias_size_in_bytes + found.temp_size_in_bytes)
+    inputs, outputs = account.argument_size_in_bytes, account.output_size_in_bytes
+    return int(inputs + outputs - account.alias_size_in_bytes + account.temp_size_in_bytes)
 
 
 def device_limit(settings: TrainConfig) -> int | None:
     """Bytes that a device may use: train.memory_limit_gb, else what the device reports, else None."""
     if settings.memory_limit_gb:
         return int(settings.memory_limit_gb * GB)
-    found = jax.local_devices()[0].memory_stats() or {}
-    return found.get("bytes_limit")
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return statistics.get("bytes_limit")
 
 
 def require_fits(needed: int, limit: int | None, remedies: Mapping[str, int]) -> None:

@@ -59,9 +59,9 @@ class Screen:
 
     columns = ("step", "loss", "grad norm", "lr", "samples/s", "loader", "elapsed", "ETA")
 
-    def __init__(self, steps: int, log_every: int, more: Sequence[str] = (), losses: Sequence[str] = ()):
-        """`more`: names of shares in the rows to show as well, such as "mfu"; `losses`: of losses beside "loss"."""
-        self.steps, self.log_every, self.more, self.losses = steps, max(1, log_every), tuple(more), tuple(losses)
+    def __init__(self, steps: int, log_every: int, shares: Sequence[str] = (), losses: Sequence[str] = ()):
+        """`shares`: names of shares in the rows to show as well, such as "mfu"; `losses`: of losses beside "loss"."""
+        self.steps, self.log_every, self.shares, self.losses = steps, max(1, log_every), tuple(shares), tuple(losses)
         self._pending: list[dict[str, Any]] = []
         self._lines = 0
 
@@ -73,7 +73,7 @@ class Screen:
 
     def _print(self, rows: list[dict[str, Any]]) -> None:
         if self._lines % HEADER_EVERY == 0:
-            titles = (*self.columns, *self.more, *(name.replace("_", " ") for name in self.losses))
+            titles = (*self.columns, *self.shares, *(name.replace("_", " ") for name in self.losses))
             print("  ".join(f"{title:>11}" for title in titles), file=sys.stderr)
         self._lines += 1
         last = rows[-1]
@@ -89,7 +89,7 @@ class Screen:
             f"{loader:.1%}",
             clock(last["elapsed_s"]),
             clock(step_s * (self.steps - last["step"])),
-            *(f"{np.mean([row[name] for row in timed]):.1%}" for name in self.more),
+            *(f"{np.mean([row[name] for row in timed]):.1%}" for name in self.shares),
             *(f"{np.mean([row[name] for row in rows]):.4f}" for name in self.losses),
         )
         print("  ".join(f"{cell:>11}" for cell in cells), file=sys.stderr, flush=True)

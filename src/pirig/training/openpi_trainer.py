@@ -47,8 +47,8 @@ Batch = dict[str, Any]
 def find() -> SimpleNamespace:
     """openpi's modules by their last name, and its scripts/train.py as `script`. Raises ValueError where it is not here."""
     try:
-        found = {name.split(".")[-1]: importlib.import_module(f"openpi.{name}") for name in MODULES}
-        script = _script(Path(str(found["config"].__file__)).resolve().parents[3] / "scripts" / "train.py")
+        modules = {name.split(".")[-1]: importlib.import_module(f"openpi.{name}") for name in MODULES}
+        script = _script(Path(str(modules["config"].__file__)).resolve().parents[3] / "scripts" / "train.py")
     except ImportError as error:
         raise ValueError(
             f"trainer=openpi: openpi cannot be imported here ({error}). The registry's package of that name is an empty "
@@ -56,7 +56,7 @@ def find() -> SimpleNamespace:
             "build/openpi with what openpi pins, and run this command with build/openpi/bin/pirig; or choose trainer=pirig, "
             "which trains the same model."
         ) from error
-    return SimpleNamespace(**found, script=script)
+    return SimpleNamespace(**modules, script=script)
 
 
 def _script(path: Path) -> Any:
@@ -92,7 +92,7 @@ def train(
     metrics = MetricsFile(folder, done if resume else 0)
     originals = openpi.script.wandb, openpi.data_loader.create_data_loader, openpi.checkpoints.restore_state
     openpi.script.wandb, openpi.data_loader.create_data_loader = WandbTap(originals[0], metrics), loader.create
-    openpi.checkpoints.restore_state = lambda *given: _donatable(originals[2](*given))
+    openpi.checkpoints.restore_state = lambda *arguments: _donatable(originals[2](*arguments))
     print("openpi trains; it augments in its own way and has no validation loop", file=sys.stderr, flush=True)
     try:
         openpi.script.main(train_config(openpi, config, pipeline, folder, resume=resume))
@@ -114,11 +114,11 @@ def _donatable(state: Any) -> Any:
 
 def train_config(openpi: SimpleNamespace, config: Config, pipeline: Pipeline, folder: Path, *, resume: bool) -> Any:
     """openpi's TrainConfig of a resolved config; its checkpoint folder is <folder>/checkpoints."""
-    settings, given = config.train, resolve(config.weights)
+    settings, weights = config.train, resolve(config.weights)
     arguments = pi0_arguments(pipeline.model_config, pipeline.state_in_prompt)
     model = openpi.pi0_config.Pi0Config(dtype=pipeline.model_config.compute_dtype, **arguments)
     loaders = openpi.weight_loaders
-    start = loaders.CheckpointWeightLoader(str(params_folder(given))) if given else loaders.NoOpWeightLoader()
+    start = loaders.CheckpointWeightLoader(str(params_folder(weights))) if weights else loaders.NoOpWeightLoader()
     freeze = {"freeze_filter": model.get_freeze_filter()} if config.finetune.lora else {}
     folder = folder.resolve()
     return openpi.config.TrainConfig(
@@ -201,13 +201,13 @@ def as_openpi(batch: Batch, max_token_len: int) -> Batch:
     """A batch under openpi's names: three cameras, absent ones black and masked, prompts padded to `max_token_len`."""
     black = np.zeros_like(next(iter(batch["images"].values())))
     count, used = batch["tokens"].shape
-    more = ((0, 0), (0, max_token_len - used))
+    padding = ((0, 0), (0, max_token_len - used))
     return {
         "image": {role: batch["images"].get(role, black) for role in OPENPI_ROLES},
         "image_mask": {role: np.full(count, role in batch["images"]) for role in OPENPI_ROLES},
         "state": batch["state"],
-        "tokenized_prompt": np.pad(batch["tokens"], more),
-        "tokenized_prompt_mask": np.pad(batch["token_mask"], more),
+        "tokenized_prompt": np.pad(batch["tokens"], padding),
+        "tokenized_prompt_mask": np.pad(batch["token_mask"], padding),
         "actions": batch["actions"],
     }
 

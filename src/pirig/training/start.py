@@ -99,21 +99,21 @@ def _remedies(
     common: dict[str, Any],
 ) -> dict[str, int]:
     """Settings that need less, and their bytes per device."""
-    found = {}
+    bytes_by_setting = {}
     if config.weights.kind and not config.finetune.freeze_vision:
         for name, freeze in (("lora", False), ("lora_light", True)):
             if name != config.finetune.name:
                 smaller = with_lora(model, config.size.name)
                 mask = trainable_of(smaller, freeze_vision=freeze)
                 needs = estimate(smaller, settings, shape, trainable=mask, fsdp=config.fsdp.devices, **common)
-                found[f"finetune={name}"] = needs.total
+                bytes_by_setting[f"finetune={name}"] = needs.total
     for parts in REMEDIES:
         if parts > config.fsdp.devices:
             many = {**common, "devices": max(common["devices"], parts)}
-            found[f"fsdp={parts}"] = estimate(
+            bytes_by_setting[f"fsdp={parts}"] = estimate(
                 model, settings, shape, trainable=trainable, fsdp=parts, **many
             ).total  # fmt: skip
-    return found
+    return bytes_by_setting
 
 
 def with_lora(model: ModelConfig, size: str) -> ModelConfig:

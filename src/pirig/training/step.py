@@ -183,8 +183,8 @@ def make_gradient(model_config: Any, settings: TrainConfig, losses: Losses | Non
             return losses.total(merge(own, frozen), heads, model_config, seen, chunk, labels, **draws)
 
         def add(sums: tuple[Parts, Tree], part: Any) -> tuple[tuple[Parts, Tree], None]:
-            (_, found), gradient = jax.value_and_grad(part_loss, has_aux=True)(trained, part)
-            return jax.tree.map(jnp.add, sums, (found, gradient)), None
+            (_, part_losses), gradient = jax.value_and_grad(part_loss, has_aux=True)(trained, part)
+            return jax.tree.map(jnp.add, sums, (part_losses, gradient)), None
 
         names = ["loss", *losses.names]
         zeros = ({name: jnp.zeros(()) for name in names}, jax.tree.map(jnp.zeros_like, trained))
@@ -259,17 +259,17 @@ def first_bad_leaf(state: TrainState, batch: Batch, loss: Loss, trainable: Tree 
     trained, frozen = select(state.params, trainable), select(state.params, trainable, keep=False)
     trees = (("batch", batch), ("params", state.params), (HEADS, state.heads), ("opt_state", state.opt_state))
     for name, tree in trees:
-        found = _bad_path(tree)
-        if found:
-            return f"{name}/{found}"
+        path = _bad_path(tree)
+        if path:
+            return f"{name}/{path}"
     key = jax.random.fold_in(state.rng, state.step)
 
     def total(tree: Tree, batch: Batch) -> jax.Array:
         own, heads = _without_heads(tree)
         return loss(merge(own, frozen), heads, batch, key)[0]
 
-    found = _bad_path(jax.jit(jax.grad(total))(_with_heads(trained, state.heads), batch))
-    return f"gradient of {found}" if found else "the loss alone (its gradient is finite)"
+    path = _bad_path(jax.jit(jax.grad(total))(_with_heads(trained, state.heads), batch))
+    return f"gradient of {path}" if path else "the loss alone (its gradient is finite)"
 
 
 def _bad_path(tree: Any) -> str:

@@ -37,13 +37,13 @@ def held_out_episodes(episode_count: int, share: float, seed: int) -> list[int]:
             f"train.validation_share={share} of {episode_count} episodes leaves none to train on; "
             "choose 0 (none held out) or a share such as 0.05, or more demos"
         )
-    return sorted(int(one) for one in np.random.default_rng([seed, KEY]).permutation(episode_count)[:count])
+    return sorted(int(episode) for episode in np.random.default_rng([seed, KEY]).permutation(episode_count)[:count])
 
 
 def frames_of(episodes: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
     """The frame numbers of these episodes, ascending."""
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    parts = [np.arange(starts[one], starts[one + 1]) for one in sorted(episodes)]
+    parts = [np.arange(starts[episode], starts[episode + 1]) for episode in sorted(episodes)]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
@@ -88,11 +88,11 @@ class Validation:
             if chunk is not None:
                 wrong, real = self._wrong(np.asarray(chunk)[: len(frames)], frames)
                 errors, steps = errors + wrong, steps + real
-        found = {f"validation_{name}": total / len(self.frames) for name, total in sums.items()}
+        means = {f"validation_{name}": total / len(self.frames) for name, total in sums.items()}
         if steps:
             mean = errors / steps
-            found |= {"action_error": float(mean.mean()), **{f"action_error_{i}": float(e) for i, e in enumerate(mean)}}
-        return found
+            means |= {"action_error": float(mean.mean()), **{f"action_error_{i}": float(e) for i, e in enumerate(mean)}}
+        return means
 
     def _rows(self, frames: np.ndarray) -> Batch:
         if self.placement is None:
@@ -126,9 +126,9 @@ def _make_all(losses: Losses, config: Any) -> Any:
         images = {role: unit_range(image) for role, image in batch["images"].items()}
         inputs, actions = inputs_of(batch, images), batch["actions"]
         flow = model.compute_loss(params, config, inputs, actions, noise=noise, flow_time=flow_time)
-        found = {"loss": flow, **losses.measure(params, heads, config, inputs, batch.get("labels", {}))}
+        measured = {"loss": flow, **losses.measure(params, heads, config, inputs, batch.get("labels", {}))}
         if model.sample_actions is None:
-            return found, None
-        return found, model.sample_actions(params, config, inputs, noise=jnp.asarray(noise), steps=FLOW_STEPS)
+            return measured, None
+        return measured, model.sample_actions(params, config, inputs, noise=jnp.asarray(noise), steps=FLOW_STEPS)
 
     return measure

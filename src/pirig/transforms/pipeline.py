@@ -135,8 +135,8 @@ class Pipeline(Generic[ModelConfig]):
         `state_raw`: of the observation that each chunk answers.
         """
         cut = np.asarray(model_actions)[..., : self.contract.action_dim]
-        found = unnormalize(cut, self.stats["actions"], self.normalization)
-        return absolute(found, state_raw, mask_of(self.relative_to_state)).astype(np.float32)
+        actions = unnormalize(cut, self.stats["actions"], self.normalization)
+        return absolute(actions, state_raw, mask_of(self.relative_to_state)).astype(np.float32)
 
     def learned(self, actions_raw: np.ndarray, state_raw: np.ndarray) -> np.ndarray:
         """Chunks as the model learns them, still in the arm's units: relative to the state, or as they are."""

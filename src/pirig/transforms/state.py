@@ -39,7 +39,7 @@ def _taken(name: str, source: Source) -> np.ndarray:
     entry = state_entry(name)
     key, count = entry.array, entry.count
     if key not in source:
-        arrays = ", ".join(sorted(found for found in source if not found.startswith("image/")))
+        arrays = ", ".join(sorted(array for array in source if not array.startswith("image/")))
         raise ValueError(
             f"the state needs {key!r}, which this observation lacks (it has: {arrays or 'nothing'}); "
             "choose another state=... or a task that offers it"

@@ -117,10 +117,10 @@ def is_low_rank(path: str) -> bool:
 
 def listed(paths: Iterable[str]) -> str:
     """ "a is", "a and b are", "a and 5 more are"."""
-    first, *more = paths
-    if not more:
+    first, *others = paths
+    if not others:
         return f"{first} is"
-    return f"{first} and {more[0]} are" if len(more) == 1 else f"{first} and {len(more)} more are"
+    return f"{first} and {others[0]} are" if len(others) == 1 else f"{first} and {len(others)} more are"
 
 
 def _named_kind(shapes: Shapes, source: str) -> str:
@@ -134,15 +134,15 @@ def _mismatch(shapes: Shapes, expected: Shapes, wrong: list[str]) -> str:
     """ "action_in_proj/kernel: (32, 1024) != (8, 64); these are full weights, size=tiny was asked"."""
     shown = next((path for path in wrong if path == "action_in_proj/kernel"), wrong[0])
     text = f"{shown}: {shapes[shown]} != {expected[shown]}"
-    more = f" (and {len(wrong) - 1} more leaves)" if len(wrong) > 1 else ""
+    other_leaves = f" (and {len(wrong) - 1} more leaves)" if len(wrong) > 1 else ""
     theirs, ours = size_of(shapes), size_of(expected)
     if theirs != ours:
         asked = f"size={ours} was asked" if ours else "a model of another size was asked"
-        return f"{text}{more}; these are {theirs or 'no named size of'} weights, {asked}"
+        return f"{text}{other_leaves}; these are {theirs or 'no named size of'} weights, {asked}"
     dims = shapes.get("action_in_proj/kernel", (0,))[0], expected["action_in_proj/kernel"][0]
     if dims[0] != dims[1]:
-        return f"{text}{more}; these weights have action_dim {dims[0]}, size.action_dim={dims[1]} was asked"
-    return f"{text}{more}; same named size, so compare size.image_px, size.patch_px, the vocabulary and LoRA's rank"
+        return f"{text}{other_leaves}; these weights have action_dim {dims[0]}, size.action_dim={dims[1]} was asked"
+    return f"{text}{other_leaves}; same named size, so compare size.image_px, size.patch_px, the vocabulary and LoRA's rank"
 
 
 def _stacks(specs: Mapping[str, Any]) -> dict[str, Any]:
