@@ -61,7 +61,10 @@ def test_horizon_and_fsdp_compose_as_numbers():
         (["task=kinova", "robot=panda"], ["this task has no simulator", "robot=kinova"]),
         (["task=kinova", "state=joints"], ["qpos8 is a number of the simulator", "state=kinova_joints"]),
         (["task=kinova", "control=pd_ee_delta_pose"], ["pd_ee_delta_pose", "control=kinova_joints"]),
-        (["state.entries=[qpos8,velocity]"], ["unknown entry velocity", "goal_pos", "state_entries.py"]),
+        (
+            ["state.entries=[qpos8,velocity]"],
+            ["state.entries[1]=velocity: expected one of qpos8", "goal_pos", "state_entries.py"],
+        ),
         (["robot.uid=xarm6_robotiq"], ["robot.uid=xarm6_robotiq", "known are panda, panda_wristcam", "planner.py"]),
         (["camera=wrist", "robot.uid=xarm6_robotiq"], ["robot.uid=xarm6_robotiq", "state_entries.py"]),
         (["robot.wrist_uid=panda_stick"], ["robot.wrist_uid=panda_stick", "known are panda"]),

@@ -48,3 +48,14 @@ def test_lora_in_the_vlm_alone():
     assert model.vlm.lora is not None and model.expert.lora is None
     both = model_of(compose(["experiment=lab_pi0_lora", "finetune=lora"]), 512)
     assert both.vlm.lora is not None and both.expert.lora is not None
+
+
+def test_what_an_experiment_says_of_the_run_counts(tmp_path):
+    """Its name too, and the command line goes before it."""
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\nrun: {name: my_recipe, experiment: mine, root: elsewhere}\n"
+    (tmp_path / "experiment" / "named.yaml").write_text(text)
+    words = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=named"]
+    run = compose(words).run
+    assert (run.name, run.experiment, run.root) == ("my_recipe", "mine", "elsewhere")
+    assert compose([*words, "run.name=other"]).run.name == "other"

@@ -39,3 +39,11 @@ def test_the_screen_names_the_interval_of_a_rate_and_that_an_error_is_none():
     errors = Measured({"held_out": ERROR, "training": ERROR}).lines()
     assert errors[-1].endswith("Success is measured on the arm.") and "held-out frames of 2 episodes" in errors[0]
     assert "validation_share" not in "".join(errors)
+
+
+def test_no_baseline_is_asked_for_by_a_count_of_zero():
+    """It has no row, and its absence is no lack where none was asked for."""
+    alone = Measured({"policy": RATE})
+    assert alone.covers(EvalConfig(episodes=40, oracle_episodes=0, untrained_episodes=0)) and len(alone.lines()) == 1
+    assert not alone.covers(EvalConfig(oracle_episodes=1, untrained_episodes=0))
+    assert not alone.covers(EvalConfig(oracle_episodes=0, untrained_episodes=1))

@@ -35,6 +35,8 @@ def test_a_limit_below_the_demos_is_refused():
     assert step_limit(90, 1.5, [60, 81]) == 90
     with pytest.raises(ValueError, match=r"eval\.max_steps=50.*median demo \(70 steps\)"):
         step_limit(50, 1.5, [60, 70, 81])
+    with pytest.raises(ValueError, match=r"eval.step_margin=0.5, a limit of 41 steps, is shorter than the median demo"):
+        step_limit(0, 0.5, [60, 70, 81])
 
 
 def test_results_survive_a_torn_line(tmp_path):

@@ -209,11 +209,14 @@ def test_a_data_set_without_labels_is_refused():
         auxiliary_losses({"x": LossConfig("labels", 1.0)}, {})
 
 
+LABELS = ["losses=labels", "demos.labels=true"]
+
+
 def test_the_config_names_them_and_only_they_change_a_runs_id():
-    plain, more = compose([]), compose(["losses=labels"])
+    plain, more = compose(["demos.labels=true"]), compose(LABELS)
     assert plain.losses == {} and set(more.losses) == {"labels"}
     assert more.losses["labels"].weight == 0.3 and isinstance(more.losses["labels"], LossConfig)
-    assert compose(["losses=labels", "losses.labels.weight=1"]).losses["labels"].weight == 1.0
+    assert compose([*LABELS, "losses.labels.weight=1"]).losses["labels"].weight == 1.0
     assert run_id(plain) != run_id(more)
     with pytest.raises(ValueError, match="losses=labels: openpi has no such thing; choose losses=null"):
-        compose(["losses=labels", "trainer=openpi", "size=full"])
+        compose([*LABELS, "trainer=openpi", "size=full"])

@@ -215,6 +215,8 @@ def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
     wanted = {"policy": "episodes", "untrained": "untrained_episodes", "oracle": "oracle_episodes"}
     rows = {}
     for name in EVAL_ROWS:
+        if "policy" in rates and name not in rates:
+            continue  # a finished evaluation without this baseline
         count = (
             _count(rates[name]) if name in rates else _partial(folder / name, plain.get("eval", {}).get(wanted[name]))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pirig.config import scenes
 from pirig.config.agreement import TARGETS, contract_of
+from pirig.config.domains import outside
 from pirig.config.mixes import mix_is_whole
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
@@ -17,8 +18,8 @@ class ConfigError(ValueError):
 
 
 def check(config: Config) -> None:
-    """Raises ConfigError that lists every broken rule."""
-    broken = [message for rule in RULES if (message := rule(config))]
+    """Raises ConfigError that lists every value outside its domain, or else every broken rule: a rule reckons with values."""
+    broken = outside(config) or [message for rule in RULES if (message := rule(config))]
     if broken:
         raise ConfigError("\n".join(broken))
 
@@ -48,16 +49,6 @@ def robot_is_known(config: Config) -> str | None:
     return (
         f"{' '.join(unknown)}: known are {', '.join(ROBOTS)}; choose robot=panda. For another robot, ROBOTS and STATE_ENTRIES in "
         "src/pirig/config/state_entries.py need its name and its joints, and src/pirig/demos/maniskill/planner.py its planner."
-    )
-
-
-def state_is_known(config: Config) -> str | None:
-    unknown = [name for name in config.state.entries if name not in STATE_ENTRIES]
-    if not unknown:
-        return None
-    return (
-        f"state={config.state.name}: unknown entry {', '.join(unknown)}; expected some of {', '.join(STATE_ENTRIES)} "
-        "(src/pirig/config/state_entries.py)."
     )
 
 
@@ -143,10 +134,6 @@ def differences_mean_something(config: Config) -> str | None:
 
 
 def recorded_data_is_named(config: Config) -> str | None:
-    if config.demos.angle_unit not in ("rad", "deg"):
-        return f"demos.angle_unit={config.demos.angle_unit}: expected rad or deg."
-    if config.demos.gripper_max <= 0:
-        return f"demos.gripper_max={config.demos.gripper_max}: expected the gripper's largest number, 1, 100 or 255."
     if config.robot.simulated or config.task.env_id:
         return None
     path = config.demos.path
@@ -164,9 +151,68 @@ def labels_are_simulated(config: Config) -> str | None:
     return None
 
 
+def rates_divide(config: Config) -> str | None:
+    control_hz, sim_hz = config.control.control_hz, config.control.sim_hz
+    if sim_hz % control_hz == 0:
+        return None
+    return (
+        f"control.control_hz={control_hz} with control.sim_hz={sim_hz}: the simulator makes a whole number of steps for each "
+        f"action; choose control.sim_hz={max(round(sim_hz / control_hz), 1) * control_hz}."
+    )
+
+
+def cameras_have_sizes(config: Config) -> str | None:
+    """0 px is the recording's own size: a simulator has none."""
+    if not config.robot.simulated:
+        return None
+    sizeless = [name for name, entry in config.camera.entries.items() if not (entry.width_px and entry.height_px)]
+    if not sizeless:
+        return None
+    return (
+        f"camera.entries.{sizeless[0]} has a side of 0 px: that is the size of recorded data, and robot={config.robot.name} is "
+        "simulated; choose camera.resolution_px=256."
+    )
+
+
+def tries_suffice(config: Config) -> str | None:
+    count, tries = config.demos.count, config.demos.max_tries
+    if config.demos.path or not 0 < tries < count:
+        return None
+    return (
+        f"demos.max_tries={tries} with demos.count={count}: so few tries cannot give so many demos; leave demos.max_tries out "
+        f"(four times demos.count), or choose demos.max_tries={count} or more."
+    )
+
+
+def noise_is_on_the_state(config: Config) -> str | None:
+    missing = [name for name in config.train.state_noise_on if name not in config.state.entries]
+    if not missing:
+        return None
+    return (
+        f"train.state_noise_on={','.join(missing)} with state={config.state.name}: the state has no such entry; it has "
+        f"{', '.join(config.state.entries) or 'none'}; choose train.state_noise_on=[{','.join(config.state.entries)}]."
+    )
+
+
+def labels_are_recorded(config: Config) -> str | None:
+    """Of planned demos; what a file or a data set holds is asked once it is read."""
+    asking = [name for name, loss in config.losses.items() if loss.kind == "labels" or loss.labels]
+    if not asking or config.demos.labels or config.demos.path or not config.robot.simulated:
+        return None
+    return (
+        f"losses.{asking[0]} with demos.labels=false: it learns where the task's objects are, and the planned demos would not "
+        "say; choose demos.labels=true, or leave the loss out."
+    )
+
+
 def batch_divides(config: Config) -> str | None:
-    batch, devices = config.train.batch_size, config.fsdp.devices
-    if devices > 0 and batch % devices:
+    batch, devices, parts = config.train.batch_size, config.fsdp.devices, config.train.accumulate
+    if parts > batch:
+        return (
+            f"train.accumulate={parts} with train.batch_size={batch}: a batch goes through in so many parts, and it has fewer "
+            f"samples; choose train.accumulate={batch} or less."
+        )
+    if batch % devices:
         return (
             f"train.batch_size={batch} with fsdp={devices}: each device gets an equal part, and {batch} does not divide "
             f"by {devices}; choose train.batch_size={max(batch // devices, 1) * devices}."
@@ -258,8 +304,6 @@ def sizes_fit(config: Config) -> str | None:
             f"control={config.control.mode} has {config.control.action_dim} numbers and size={config.size.name} has room "
             f"for {config.size.action_dim}; choose size.action_dim={config.control.action_dim} or more."
         )
-    if state_is_known(config):
-        return None  # said there
     state_dim = contract_of(config).state_dim
     if not config.model.pi05 and state_dim > config.size.action_dim:
         return (
@@ -268,20 +312,6 @@ def sizes_fit(config: Config) -> str | None:
             "which reads the state in its prompt."
         )
     return None
-
-
-def names_known(config: Config) -> str | None:
-    known = {
-        "model.normalization": (config.model.normalization, ("zscore", "quantile")),
-        "trainer": (config.trainer, ("pirig", "openpi")),
-        "train.wandb": (config.train.wandb, ("disabled", "offline", "online")),
-    }
-    wrong = [
-        f"{key}={value}: expected one of {', '.join(names)}."
-        for key, (value, names) in known.items()
-        if value not in names
-    ]
-    return "\n".join(wrong) or None
 
 
 def openpi_can_train(config: Config) -> str | None:
@@ -308,39 +338,11 @@ def openpi_can_train(config: Config) -> str | None:
     return "\n".join(wrong) or None
 
 
-def schedule_has_a_course(config: Config) -> str | None:
-    """What goes for every curve; what one asks for is asked by `make_schedule`, where a training starts."""
-    schedule, wrong = config.schedule, []
-    if schedule.peak_lr <= 0:
-        wrong.append(f"schedule.peak_lr={schedule.peak_lr}: expected a positive number; openpi fine-tunes with 2.5e-5.")
-    if min(schedule.warmup_steps, schedule.decay_steps) < 0:
-        wrong.append("schedule.warmup_steps and schedule.decay_steps: expected whole numbers of at least 0.")
-    return "\n".join(wrong) or None
-
-
 def tokenizer_known(config: Config) -> str | None:
     name = config.size.tokenizer
     if name in ("builtin", "paligemma") or "/" in name or name.endswith(".model"):
         return None
     return f"size.tokenizer={name}: expected builtin, paligemma (fetched once) or the path of PaliGemma's .model file."
-
-
-def counts_positive(config: Config) -> str | None:
-    counts = {
-        "demos.count": config.demos.count,
-        "demos.workers": config.demos.workers,
-        "train.steps": config.train.steps,
-        "train.batch_size": config.train.batch_size,
-        "train.save_every": config.train.save_every,
-        "train.flow_samples": config.train.flow_samples,
-        "eval.episodes": config.eval.episodes,
-        "eval.workers": config.eval.workers,
-        "eval.num_envs": config.eval.num_envs,
-        "horizon.steps": config.horizon.steps,
-        "fsdp.devices": config.fsdp.devices,
-    }
-    wrong = [f"{key}={value}: expected a whole number of at least 1." for key, value in counts.items() if value < 1]
-    return "\n".join(wrong) or None
 
 
 def scenes_are_apart(config: Config) -> str | None:
@@ -370,20 +372,21 @@ def scenes_are_apart(config: Config) -> str | None:
 
 
 RULES = (
-    counts_positive,
-    names_known,
+    rates_divide,
+    cameras_have_sizes,
+    tries_suffice,
+    noise_is_on_the_state,
     tokenizer_known,
     openpi_can_train,
-    schedule_has_a_course,
     mix_is_whole,
     robot_is_simulated,
     robot_is_known,
-    state_is_known,
     cameras_are_distinct,
     robot_has_what_is_read,
     differences_mean_something,
     recorded_data_is_named,
     labels_are_simulated,
+    labels_are_recorded,
     batch_divides,
     horizon_fits,
     executed_fits,

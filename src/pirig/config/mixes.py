@@ -83,11 +83,6 @@ def mix_is_whole(config: Config) -> str | None:
         )
     if mix.norm_stats != JOINT:
         wrong.append(f"mix.norm_stats={mix.norm_stats}: expected {JOINT}; statistics per source are not known yet")
-    wrong += [
-        f"mix.sources.{name}.weight={source.weight}: expected a number above 0"
-        for name, source in mix.sources.items()
-        if not source.weight > 0
-    ]
     if config.trainer != "pirig":
         wrong.append(f"trainer={config.trainer}: only trainer=pirig draws from several tasks")
     return "\n".join(f"mix={mix.name} with {text}." for text in wrong) or None

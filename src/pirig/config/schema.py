@@ -1,15 +1,42 @@
-"""The one typed schema. Every key that a YAML or a command line may set is declared here, with its unit.
+"""The one typed schema. Every key that a YAML or a command line may set is declared here, with its unit and its domain.
 
-Hydra checks types and names against these dataclasses; `load.py` turns the result into instances of them once.
+Hydra checks types and names against these dataclasses; `load.py` turns the result into instances of them once, and asks
+whether each value is in its domain (`domains.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import MISSING
+
+from pirig.config.domains import (
+    Angle,
+    AngleUnit,
+    Count,
+    CountOrNone,
+    EntryName,
+    Finite,
+    FloatType,
+    FrameStep,
+    GateName,
+    Gripper,
+    Long,
+    Normalization,
+    NotNegative,
+    Positive,
+    Remat,
+    Role,
+    Seed,
+    Share,
+    SharePart,
+    Signed,
+    Trainer,
+    Turn,
+    WandbMode,
+)
 
 
 class Mode(StrEnum):
@@ -43,15 +70,15 @@ class TaskConfig:
         "maniskill"  # a line of IMPLEMENTATIONS in pirig/sim/door.py; nothing to a robot that is not simulated
     )
     solver: str = ""  # function in ManiSkill's panda motion-planning solutions; "": demos.path is needed
-    hold_steps: int = 0  # steps to hold the last target after the planner stops
-    min_episode_steps: int = 0  # the shortest demo seen; 0: not known yet, the data set will tell
+    hold_steps: CountOrNone = 0  # steps to hold the last target after the planner stops
+    min_episode_steps: CountOrNone = 0  # the shortest demo seen; 0: not known yet, the data set will tell
 
 
 @dataclass
 class MixSource:
     """One task of a mix, under its name in conf/task."""
 
-    weight: float = 1.0  # its share of what trains, beside the others'
+    weight: Positive = 1.0  # its share of what trains, beside the others'
     task: TaskConfig | None = None  # the task's own file; filled in when the config is loaded
 
 
@@ -64,69 +91,69 @@ class MixConfig:
 
 @dataclass
 class CameraEntry:
-    role: str = MISSING  # the model's name: base_0_rgb, left_wrist_0_rgb
+    role: Role = MISSING  # the model's name: base_0_rgb, left_wrist_0_rgb
     sensor: str = (
         MISSING  # ManiSkill: base_camera, hand_camera, or a new name with a place; recorded data: its image column
     )
-    width_px: int = 256  # 0: as recorded
-    height_px: int = 256
-    fov_rad: float | None = None  # vertical
-    eye_m: list[float] | None = None  # world frame
-    target_m: list[float] | None = None  # what it looks at
+    width_px: CountOrNone = 256  # 0: as recorded
+    height_px: CountOrNone = 256
+    fov_rad: Angle | None = None  # vertical
+    eye_m: Annotated[list[Finite], Long(3)] | None = None  # world frame
+    target_m: Annotated[list[Finite], Long(3)] | None = None  # what it looks at
 
 
 @dataclass
 class CameraConfig:
     name: str = MISSING
     entries: dict[str, CameraEntry] = field(default_factory=dict)
-    resolution_px: int = 256  # both sides of every entry
+    resolution_px: Count = 256  # both sides of every entry
     show_goal: bool = False  # draw the goal site that ManiSkill hides from cameras
 
 
 @dataclass
 class StateConfig:
     name: str = MISSING
-    entries: list[str] = field(default_factory=list)  # see pirig/config/state_entries.py
-    angle_center_rad: list[float] = field(default_factory=list)  # per joint of a real arm: angles are within pi of it
+    entries: list[EntryName] = field(default_factory=list)  # see pirig/config/state_entries.py
+    angle_center_rad: list[Turn] = field(default_factory=list)  # per joint of a real arm: angles are within pi of it
 
 
 @dataclass
 class ControlConfig:
     mode: str = MISSING
-    action_dim: int = MISSING
+    action_dim: Count = MISSING
     layout: str = MISSING
-    gripper_open: float = 1.0
-    relative_to_state: list[int] = field(
+    gripper_open: Gripper = 1.0
+    relative_to_state: list[Signed] = field(
         default_factory=list
     )  # [7, -1]: seven numbers of an action are learned minus the state at the chunk's start, the next one as it is
-    control_hz: int = 20
-    sim_hz: int = 100
+    control_hz: Count = 20
+    sim_hz: CountOrNone = 100  # 0: nothing is simulated
     backend: str = "physx_cpu"
     shader: str = "default"
 
 
 @dataclass
 class HorizonConfig:
-    steps: int = MISSING
+    steps: Count = MISSING
 
 
 @dataclass
 class ModelKindConfig:
     name: str = MISSING
     pi05: bool = MISSING
-    normalization: str = MISSING  # "zscore" or "quantile"
+    normalization: Normalization = MISSING
     state_in_prompt: bool = MISSING  # pi0.5 reads its discretised state from the prompt
 
 
 @dataclass
 class SizeConfig:
     name: str = MISSING
-    image_px: int = MISSING
-    patch_px: int = MISSING
-    action_dim: int = MISSING  # padded
-    max_token_len: int = MISSING
+    image_px: Count = MISSING
+    patch_px: Count = MISSING
+    action_dim: Count = MISSING  # padded
+    max_token_len: Count = MISSING
     tokenizer: str = MISSING  # builtin, paligemma (its file is fetched once) or the path of a SentencePiece file
-    compute_dtype: str = "float32"
+    compute_dtype: FloatType = "float32"
     resize: str = "pad"  # how a frame becomes image_px wide and high: transforms/images.py
 
 
@@ -146,8 +173,8 @@ class FinetuneConfig:
 
 @dataclass
 class FsdpConfig:
-    devices: int = MISSING  # each large array is split over so many; the other devices hold copies
-    min_mib: float = 4.0  # arrays below this are not split
+    devices: Count = MISSING  # each large array is split over so many; the other devices hold copies
+    min_mib: NotNegative = 4.0  # arrays below this are not split
 
 
 @dataclass
@@ -163,46 +190,50 @@ class DemosConfig:
     path: str | None = (
         None  # a trajectory .h5, "download" for ManiSkill's own, a recorded LeRobot folder; None: plan them
     )
-    count: int = 64  # successful episodes wanted
-    first_seed: int = 0
-    max_tries: int = 0  # 0: four times count
-    workers: int = 2
+    count: Count = 64  # successful episodes wanted
+    first_seed: Seed = 0
+    max_tries: CountOrNone = 0  # 0: four times count
+    workers: Count = 2
     state_columns: list[str] = field(
         default_factory=lambda: ["observation.state"]
     )  # of a recorded data set, joined; x[0:8]
     action_columns: list[str] = field(default_factory=lambda: ["action"])  # likewise
-    angle_unit: str = "rad"  # of its joint angles: rad or deg
-    gripper_max: float = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
-    leave_out: list[int] = field(default_factory=list)  # its episodes that are not used
+    angle_unit: AngleUnit = "rad"  # of its joint angles
+    gripper_max: Positive = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
+    leave_out: list[CountOrNone] = field(default_factory=list)  # its episodes that are not used
     labels: bool = False  # record where the task's objects are, beside what a policy may see
 
 
 @dataclass
 class TrainConfig:
-    steps: int = 1000
-    batch_size: int = 32  # of all devices and processes together
-    accumulate: int = 1  # each batch goes through in so many parts: less memory, the same gradient
-    remat: str = "size"  # compute layers again in the backward pass: size (only size=full does), always, never
-    seed: int = 0
-    clip_norm: float = 1.0
-    weight_decay: float = 1e-10
-    ema: float = 0.99  # 0 switches it off
-    flow_samples: int = 1  # noise/time draws per observation, sharing one prefix pass
+    steps: Count = 1000
+    batch_size: Count = 32  # of all devices and processes together
+    accumulate: Count = 1  # each batch goes through in so many parts: less memory, the same gradient
+    remat: Remat = "size"  # compute layers again in the backward pass: size (only size=full does), always, never
+    seed: Seed = 0
+    clip_norm: Positive = 1.0
+    weight_decay: NotNegative = 1e-10
+    ema: SharePart = 0.99  # 0 switches it off
+    flow_samples: Count = 1  # noise/time draws per observation, sharing one prefix pass
     augment: bool = True
-    shift_px: int = 4  # augmentation: random shift of every image
-    state_noise: float = 0.0  # augmentation: standard deviation of noise on the normalised state (data span -1 to 1)
-    state_noise_share: float = 1.0  # of the samples that get it: the others see their state as it is
-    state_noise_on: list[str] = field(default_factory=list)  # only on these entries of the state; none named: on all
-    log_every: int = 10
-    save_every: int = 500
-    keep_every: int = 0  # checkpoints at multiples of this are kept for ever; 0: newest only
-    validation_share: float = 0.0  # of the episodes, held out of training and of the norm stats; 0: none
-    validate_every: int = 500
-    validation_frames: int = 256  # spread over the held-out episodes
-    memory_limit_gb: float = 0.0  # per device; 0: what the device reports (a CPU reports nothing)
-    memory_fraction: float = 0.0  # of the device that XLA may take (XLA_PYTHON_CLIENT_MEM_FRACTION); 0: as set outside
+    shift_px: CountOrNone = 4  # augmentation: random shift of every image
+    state_noise: NotNegative = (
+        0.0  # augmentation: standard deviation of noise on the normalised state (data span -1 to 1)
+    )
+    state_noise_share: Share = 1.0  # of the samples that get it: the others see their state as it is
+    state_noise_on: list[EntryName] = field(
+        default_factory=list
+    )  # only on these entries of the state; none named: on all
+    log_every: Count = 10
+    save_every: Count = 500
+    keep_every: CountOrNone = 0  # checkpoints at multiples of this are kept for ever; 0: newest only
+    validation_share: SharePart = 0.0  # of the episodes, held out of training and of the norm stats; 0: none
+    validate_every: Count = 500
+    validation_frames: Count = 256  # spread over the held-out episodes
+    memory_limit_gb: NotNegative = 0.0  # per device; 0: what the device reports (a CPU reports nothing)
+    memory_fraction: Share = 0.0  # of the device that XLA may take (XLA_PYTHON_CLIENT_MEM_FRACTION); 0: as set outside
     preallocate: bool = True  # false: take the device's memory as needed (XLA_PYTHON_CLIENT_PREALLOCATE)
-    wandb: str = "disabled"  # disabled, offline, online
+    wandb: WandbMode = "disabled"
     project: str = "pirig"
 
 
@@ -211,7 +242,7 @@ class LossConfig:
     """A loss beside the flow loss; its name is its key under `losses`."""
 
     kind: str = MISSING  # a file of pirig/training/auxiliary
-    weight: float = MISSING
+    weight: Positive = MISSING
     labels: list[str] = field(
         default_factory=list
     )  # columns labels.<name> of the data set; what none means the kind says
@@ -223,36 +254,36 @@ class ScheduleConfig:
     """Of the learning rate: a straight line up to the peak, then a curve."""
 
     name: str = "cosine"  # the curve: a function of pirig/training/schedules.py
-    peak_lr: float = 2.5e-5
-    warmup_steps: int = 100
-    final_lr: float = 2.5e-6  # where a curve that has an end goes to
-    decay_steps: int = 0  # and where it ends, counted from step 0; 0: train.steps
-    numbers: dict[str, float] = field(default_factory=dict)  # what a curve asks for beside these
+    peak_lr: Positive = 2.5e-5
+    warmup_steps: CountOrNone = 100
+    final_lr: NotNegative = 2.5e-6  # where a curve that has an end goes to
+    decay_steps: CountOrNone = 0  # and where it ends, counted from step 0; 0: train.steps
+    numbers: dict[str, Finite] = field(default_factory=dict)  # what a curve asks for beside these
 
 
 @dataclass
 class EvalConfig:
-    episodes: int = 40
-    first_seed: int = 100000
-    execute: int = 8  # steps executed of each action chunk
-    flow_steps: int = 10  # Euler steps
-    workers: int = 2  # simulator processes
+    episodes: Count = 40
+    first_seed: Seed = 100000
+    execute: Count = 8  # steps executed of each action chunk
+    flow_steps: Count = 10  # Euler steps
+    workers: Count = 2  # simulator processes
     sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device
-    num_envs: int = 64  # scenes at once where sim_backend=gpu
-    batch_size: int = 4  # observations per policy call, fixed so that results do not depend on the number of workers
-    max_steps: int = 0  # 0: from the demos' lengths
-    step_margin: float = 1.5  # limit = longest demo times this; a few much longer ones do not count
-    oracle_episodes: int = 20
-    untrained_episodes: int = 40
-    videos: int = 3  # so many successes and so many failures
-    video_every: int = 2  # every n-th step is a frame
-    seed: int = 0
+    num_envs: Count = 64  # scenes at once where sim_backend=gpu
+    batch_size: Count = 4  # observations per policy call, fixed so that results do not depend on the number of workers
+    max_steps: CountOrNone = 0  # 0: from the demos' lengths
+    step_margin: Positive = 1.5  # limit = longest demo times this; a few much longer ones do not count
+    oracle_episodes: CountOrNone = 20  # 0: none
+    untrained_episodes: CountOrNone = 40  # 0: none
+    videos: CountOrNone = 3  # so many successes and so many failures
+    video_every: FrameStep = 2  # every n-th step is a frame
+    seed: Seed = 0
 
 
 @dataclass
 class GatesConfig:
-    skip: list[str] = field(default_factory=list)  # gates switched off, recorded with the results
-    replay_episodes: int = 5  # demos replayed before training
+    skip: list[GateName] = field(default_factory=list)  # gates switched off, recorded with the results
+    replay_episodes: Count = 5  # demos replayed before training
 
 
 @dataclass
@@ -295,7 +326,7 @@ class Config:
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
-    trainer: str = "pirig"  # or openpi: an installed openpi trains on the same batches (a reference run)
+    trainer: Trainer = "pirig"  # or openpi: an installed openpi trains on the same batches (a reference run)
     allow_unobservable_goal: bool = False
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pirig.diagnosis.evidence import History, Outcome
-from pirig.evaluation.measured import RATES, load
+from pirig.evaluation.measured import RATES, Measured, load
 from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.target import SETTINGS
 
@@ -24,7 +24,7 @@ def read(folder: Path) -> Outcome:
     """Of a finished closed-loop evaluation."""
     measured = load(folder)
     assert measured is not None  # newest_evaluation has seen its file
-    row, oracle, untrained = (measured.rates[name] for name in ("policy", "oracle", "untrained"))
+    row = measured.rates["policy"]
     settings = json.loads((folder / SETTINGS).read_text())
     assert row.first_seed is not None
     seeds = range(row.first_seed, row.first_seed + row.n)
@@ -37,12 +37,18 @@ def read(folder: Path) -> Outcome:
         high=row.high,
         limit=settings["limit"],
         execute=settings["execute"],
-        oracle=(oracle.k, oracle.n),
-        untrained=(untrained.k, untrained.n),
+        oracle=_counts(measured, "oracle"),
+        untrained=_counts(measured, "untrained"),
         sub_goals=sub_goals(results),
         gates_skipped=row.gates_skipped,
         failed_seeds=[result.scene for result in results if not result.success],
     )
+
+
+def _counts(measured: Measured, name: str) -> tuple[int, int]:
+    """(k, n) of a row, (0, 0) where the evaluation had none."""
+    row = measured.rates.get(name)
+    return (row.k, row.n) if row else (0, 0)
 
 
 def history(run: Path, steps: int, batch_size: int, frames: int) -> History:

@@ -50,10 +50,14 @@ def verdict(evidence: Evidence) -> str:
         return f"{trained} Not evaluated yet: `pirig eval RUN` measures the success rate."
     rate = (
         f"{outcome.k} of {outcome.n} episodes succeed ({outcome.low:.0%} to {outcome.high:.0%}, Wilson 95 %); "
-        f"demos replayed {outcome.oracle[0]} of {outcome.oracle[1]}, untrained {outcome.untrained[0]} of "
-        f"{outcome.untrained[1]}; limit {outcome.limit} steps, {outcome.execute} of each chunk executed."
+        f"demos replayed {_baseline(outcome.oracle)}, untrained {_baseline(outcome.untrained)}; "
+        f"limit {outcome.limit} steps, {outcome.execute} of each chunk executed."
     )
     return f"{trained} {rate}"
+
+
+def _baseline(counts: tuple[int, int]) -> str:
+    return f"{counts[0]} of {counts[1]}" if counts[1] else "not measured"
 
 
 def nothing_found(evidence: Evidence) -> str:

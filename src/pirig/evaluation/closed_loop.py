@@ -1,4 +1,7 @@
-"""Success rates in the simulator: of the policy, and beside it its two baselines, the demos replayed and the untrained model."""
+"""Success rates in the simulator: of the policy, and beside it its two baselines, the demos replayed and the untrained model.
+
+A baseline of 0 episodes is none: it is not run and has no row.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +54,8 @@ class ClosedLoop:
         plan = self._plan()
         with self._pool() as pool:
             self.before(pool)
-            rows = {name: self._row(pool, name, plan[name]) for name in ROWS}
-        return Measured({name: rows[name] for name in SHOWN})
+            rows = {name: self._row(pool, name, plan[name]) for name in ROWS if plan[name].scenes}
+        return Measured({name: rows[name] for name in SHOWN if name in rows})
 
     def _plan(self) -> dict[str, Row]:
         settings = self.config.eval

@@ -72,7 +72,8 @@ class ErrorRow:
 
 @dataclass(frozen=True)
 class Measured:
-    """Closed loop the rows are policy, oracle and untrained; open loop held_out (where episodes were) and training.
+    """Closed loop the rows are policy, oracle and untrained (a baseline only where it has episodes); open loop held_out
+    (where episodes were) and training.
 
     `tasks`: of a mix, the rows of each task; `rows` are all of them together.
     """
@@ -112,11 +113,19 @@ class Measured:
 
     def covers(self, asked: EvalConfig) -> bool:
         """Whether every row has at least the episodes that are asked for."""
-        wanted = {"policy": asked.episodes, "untrained": asked.untrained_episodes, "oracle": 1}
+        wanted = {
+            "policy": asked.episodes,
+            "untrained": asked.untrained_episodes,
+            "oracle": min(1, asked.oracle_episodes),
+        }
         if not self.closed_loop:
             return True
         of_tasks = list(self.tasks.values()) or [self.rates]
-        return all(rows[name].n >= count for rows in of_tasks for name, count in wanted.items())
+        return all(_has(rows.get(name), count) for rows in of_tasks for name, count in wanted.items())
+
+
+def _has(row: SuccessRow | None, count: int) -> bool:
+    return row.n >= count if row else count == 0
 
 
 def load(folder: Path) -> Measured | None:

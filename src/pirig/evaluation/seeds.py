@@ -25,12 +25,12 @@ def step_limit(max_steps: int, step_margin: float, demo_lengths: Sequence[int]) 
 
     Raises ValueError where the limit is shorter than the median demo: most episodes could not be solved in time.
     """
-    if not max_steps:
-        return math.ceil(longest_usual(demo_lengths) * step_margin)
+    limit = max_steps or math.ceil(longest_usual(demo_lengths) * step_margin)
     median = sorted(demo_lengths)[len(demo_lengths) // 2]
-    if max_steps < median:
-        raise ValueError(
-            f"eval.max_steps={max_steps} is shorter than the median demo ({median} steps), so even the demos would "
-            f"count as failures; leave it at 0 (longest usual demo times eval.step_margin) or set at least {max(demo_lengths)}."
-        )
-    return max_steps
+    if limit >= median:
+        return limit
+    asked = f"eval.max_steps={max_steps}" if max_steps else f"eval.step_margin={step_margin}, a limit of {limit} steps,"
+    raise ValueError(
+        f"{asked} is shorter than the median demo ({median} steps), so even the demos would count as failures; leave "
+        f"eval.max_steps at 0 and eval.step_margin at 1.5 or so, or choose eval.max_steps={max(demo_lengths)} or more."
+    )

@@ -26,7 +26,7 @@ LOSS_WINDOW = 100  # as in training
 def run(config: Config) -> int:
     places = places_of(config)
     eval.require_simulator(config, places)
-    train.check_schedule(config)
+    train.check_parts(config)
     open_run(config, places)
     with held(places.run):
         return _run(config, places)

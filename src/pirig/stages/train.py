@@ -42,7 +42,7 @@ def make(config: Config, places: Places) -> TrainResult:
     """Trains into the opened run folder, going on from its newest checkpoint if it has one."""
     _set_memory(config)
     _warn(config)
-    check_schedule(config)
+    check_parts(config)
     if config.trainer == "openpi":
         _openpi().find()
     ready = _prepare(config, places)
@@ -165,6 +165,19 @@ def _warn(config: Config) -> None:
             "them",
             file=sys.stderr,
         )
+
+
+def check_parts(config: Config) -> None:
+    """Of what is chosen by name: is it there, and does it know its settings? Raises ValueError where not."""
+    from pirig.policies.build import model_of
+    from pirig.training.losses import require_kind
+    from pirig.transforms.images import resize_named
+
+    model_of(config, 0)  # the size, the tower and its settings
+    resize_named(config.size.resize)
+    for name, loss in config.losses.items():
+        require_kind(name, loss)
+    check_schedule(config)
 
 
 def check_schedule(config: Config) -> None:

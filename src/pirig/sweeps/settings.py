@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pirig.config.domains import Count, CountOrNone, Positive, outside
 from pirig.config.schema import Config
 
 Settings = TypeVar("Settings")
@@ -17,10 +18,10 @@ Settings = TypeVar("Settings")
 class StageRequest:
     """`cpus` and `memory_gb` are per GPU; of the whole job where `gpus` is 0. None: as for the other stages."""
 
-    gpus: int | None = 0
-    cpus: int = 4
-    memory_gb: float = 16.0
-    time_min: int = 240
+    gpus: CountOrNone | None = 0
+    cpus: Count = 4
+    memory_gb: Positive = 16.0
+    time_min: Count = 240
     partition: str | None = None
     constraint: str | None = None
 
@@ -32,11 +33,11 @@ class SlurmSettings:
     qos: str | None = None
     constraint: str | None = None
     exclude: str | None = None
-    gpus_per_node: int = 8
-    parallel: int = 256
-    signal_delay_s: int = 300
-    max_requeues: int = 100
-    poll_s: float = 5.0
+    gpus_per_node: Count = 8
+    parallel: Count = 256
+    signal_delay_s: CountOrNone = 300
+    max_requeues: CountOrNone = 100
+    poll_s: Positive = 5.0
     setup: list[str] = field(default_factory=list)
     data: StageRequest = field(default_factory=StageRequest)
     train: StageRequest = field(default_factory=lambda: StageRequest(gpus=None))
@@ -45,7 +46,7 @@ class SlurmSettings:
 
 @dataclass
 class LocalSettings:
-    workers: int = 1
+    workers: Count = 1
 
 
 @dataclass(frozen=True, order=True)
@@ -67,11 +68,14 @@ class Resources:
 
 
 def read(kind: type[Settings], values: dict[str, Any]) -> Settings:
-    """Raises ValueError on an unknown key or a value of the wrong type."""
+    """Raises ValueError on an unknown key, a value of the wrong type or one outside its domain."""
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), values))  # type: ignore[return-value]
+        settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), values))
     except OmegaConfBaseException as error:
         raise ValueError(f"hydra.launcher: {str(error).splitlines()[0]}; see conf/hydra/launcher/") from error
+    if broken := outside(settings):
+        raise ValueError("\n".join(f"hydra.launcher.{sentence}" for sentence in broken))
+    return settings  # type: ignore[return-value]
 
 
 def check(settings: SlurmSettings) -> None:

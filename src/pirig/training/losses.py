@@ -140,7 +140,8 @@ def auxiliary_losses(configs: Mapping[str, LossConfig], labels: Mapping[str, np.
     return {name: _made(name, config, widths) for name, config in configs.items()}
 
 
-def _made(name: str, config: LossConfig, widths: Mapping[str, int]) -> Weighted:
+def require_kind(name: str, config: LossConfig) -> None:
+    """Raises ValueError where there is no such kind, or the weight is no positive number."""
     if not config.weight > 0:
         raise ValueError(f"losses.{name}.weight is {config.weight}; expected a positive number, or leave the loss out")
     kinds = sorted(module.name for module in pkgutil.iter_modules(kinds_of_losses.__path__))
@@ -149,6 +150,10 @@ def _made(name: str, config: LossConfig, widths: Mapping[str, int]) -> Weighted:
             f"losses.{name}.kind={config.kind}: expected one of {', '.join(kinds)}; a new one is "
             f"training/auxiliary/{config.kind}.py"
         )
+
+
+def _made(name: str, config: LossConfig, widths: Mapping[str, int]) -> Weighted:
+    require_kind(name, config)
     unknown = sorted(set(config.labels) - set(widths))
     if unknown:
         raise ValueError(

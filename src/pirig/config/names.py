@@ -1,0 +1,32 @@
+"""Closed lists of names that a config may hold, and the nearest name to a mistyped one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+GATES = (  # by what asks them: gates/data.py, gates/policy.py, gates/ask.py
+    "finite",
+    "seeds",
+    "episodes",
+    "actions",
+    "angles",
+    "gripper",
+    "gripper_state",
+    "statistics",
+    "image_size",
+    "images",
+    "first_frame",
+    "demo_replay",
+    "transforms",
+    "state_reaches_model",
+    "chunk",
+    "agreement",
+    "acts",
+)
+ROLES = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")  # openpi's names of a model's images
+
+
+def near(word: object, names: Iterable[str]) -> str:
+    """The one of `names` that was probably meant; "" where none is near."""
+    return next(iter(difflib.get_close_matches(str(word), list(names), n=1, cutoff=0.6)), "")
