@@ -23,6 +23,7 @@ VERBS = {
     "train": "train on the data set",
     "eval": "how often does a checkpoint succeed?",
     "pipeline": "demos, convert, stats, train, eval, summary",
+    "serve": "a policy behind a websocket, in openpi's protocol",
     "weights": "fetch, verify or export openpi weights",
     "runs": "how does a sweep do? cancel, retry",
     "compare": "do runs differ? table, page, report",
@@ -40,7 +41,7 @@ CONFIG_FREE = (
     "verify",
     "diagnose",
 )  # verbs that take paths instead of a config
-RUN_VERBS = ("eval",)  # verbs that take a run folder, or a config
+RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     if verb in CONFIG_FREE:
         return _guarded(lambda: _stage_of(verb).main(arguments))
     if verb in RUN_VERBS and arguments and Path(arguments[0]).is_dir():
-        return _guarded(lambda: _stage_of(verb).run(of_run(Path(arguments[0]), ["run.mode=resume", *arguments[1:]])))
+        return _guarded(lambda: _of_folder(verb, Path(arguments[0]), arguments[1:]))
     return _guarded(lambda: _run_hydra(verb or "pipeline", rewrite(arguments)))
 
 
@@ -97,6 +98,18 @@ def _run_hydra(verb: str, arguments: list[str]) -> int:
     sys.argv = ["pirig", *arguments]
     hydra.main(version_base="1.3", config_path="pkg://pirig.conf", config_name="config")(task)()
     return status
+
+
+def _of_folder(verb: str, folder: Path, overrides: list[str]) -> int:
+    """A run, or a checkpoint with its run around it; a checkpoint alone where the stage can do with it."""
+    from pirig.config.places import CHECKPOINTS
+
+    stage, around = _stage_of(verb), folder.absolute().parent.parent
+    if folder.absolute().parent.name == CHECKPOINTS and (around / "config.yaml").is_file():
+        folder, overrides = around, [f"run.checkpoint={folder}", *overrides]
+    elif hasattr(stage, "alone") and not (folder / "config.yaml").is_file():
+        return stage.alone(folder, overrides)
+    return stage.run(of_run(folder, ["run.mode=resume", *overrides]))
 
 
 def _stage(verb: str, composed: DictConfig) -> int | None:

@@ -296,6 +296,19 @@ class RunConfig:
 
 
 @dataclass
+class ServeConfig:
+    """Of `pirig serve`; how a chunk is sampled is eval.flow_steps."""
+
+    host: str = "127.0.0.1"  # another address than loopback needs an API key: PIRIG_API_KEY
+    port: int = 8000  # 0: a free one
+    max_batch: int = 32  # requests in one model call
+    max_wait_ms: float = 2.0  # how long the first of a batch waits for company
+    message_mib: float = 64.0  # of one request
+    clients: int = 256  # connections at once
+    seed: int = 0  # of the noise of requests that bring none
+
+
+@dataclass
 class SweepConfig:
     """Of `pirig VERB -m ...`; how jobs run is hydra.launcher."""
 
@@ -325,6 +338,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     trainer: Trainer = "pirig"  # or openpi: an installed openpi trains on the same batches (a reference run)
     allow_unobservable_goal: bool = False

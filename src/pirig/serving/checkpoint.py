@@ -1,0 +1,42 @@
+"""What a server serves: a checkpoint, checked as an evaluation checks it, and what its clients are told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pirig import __version__
+from pirig.contract import Contract
+from pirig.policies.layouts import Shown, names
+from pirig.policies.policy import Policy
+from pirig.serving.batches import Predict
+
+
+def metadata(policy: Policy, checkpoint: Path) -> dict[str, Any]:
+    """What a client gets on connecting; `contract` is its JSON."""
+    contract = policy.pipeline.contract
+    return {
+        "server": f"pirig {__version__}",
+        "checkpoint": checkpoint.name,
+        "contract": contract.to_json(),
+        "contract_hash": contract.hash,
+        "horizon": policy.horizon,
+        "action_dim": contract.action_dim,
+        "noise_shape": list(policy.noise_shape),
+        "prompts": [scene.prompt for scene in contract.scenes],
+        "layouts": names(),
+        "control_hz": contract.control_hz,
+    }
+
+
+def blank(contract: Contract) -> Shown:
+    """A black picture for each camera, a state of zeros."""
+    images = {camera.role: np.zeros((camera.height_px, camera.width_px, 3), np.uint8) for camera in contract.cameras}
+    return Shown(images, np.zeros(contract.state_dim, np.float32), contract.scenes[0].prompt)
+
+
+def warm(predict: Predict, policy: Policy) -> None:
+    """Compiles the program that every request of the contract's own sentences needs."""
+    predict([blank(policy.pipeline.contract)], np.zeros((1, *policy.noise_shape), np.float32))

@@ -1,0 +1,93 @@
+"""`pirig serve RUN | CHECKPOINT`: the policy behind a websocket, in openpi's protocol.
+
+  pirig serve RUN                      the newest checkpoint of a run
+  pirig serve RUN/checkpoints/1900     a chosen one, or one that was copied elsewhere
+  pirig serve RUN serve.port=9000 eval.flow_steps=5
+  PIRIG_API_KEY=SECRET pirig serve RUN serve.host=0.0.0.0
+
+Clients: openpi-client's WebsocketClientPolicy, `pirig client`. Layouts of a request (found by their keys): ours, libero,
+droid, aloha. Plain HTTP: /healthz (200 once compiled), /metrics (Prometheus). SIGTERM finishes what runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pirig.config.schema import Config
+
+if TYPE_CHECKING:
+    from pirig.policies.policy import Policy
+
+API_KEY = "PIRIG_API_KEY"
+
+
+def run(config: Config) -> int:
+    """Of a run's config, or of one given whole."""
+    from pirig.config.places import ASSETS, places_of
+    from pirig.contract import Contract, require_equal
+    from pirig.runs.progress import chosen_checkpoint
+
+    places = places_of(config)
+    checkpoint = chosen_checkpoint(config, places.run)
+    trained = Contract.load(checkpoint / ASSETS)
+    require_equal(places.contract, trained, our_name="this config", their_name=f"checkpoint {checkpoint}")
+    return _serve(config, checkpoint, with_run=True)
+
+
+def alone(checkpoint: Path, overrides: list[str]) -> int:
+    """A checkpoint that lies without its run: what its own card and contract say is all that is known of it."""
+    from pirig.config.load import compose
+
+    return _serve(compose(overrides), checkpoint, with_run=False)
+
+
+def _serve(config: Config, checkpoint: Path, *, with_run: bool) -> int:
+    """Until SIGTERM or Ctrl-C. Raises GateError where the policy would not act as it was trained."""
+    from pirig.gates.finding import require_good, run_gates
+    from pirig.gates.policy import gates
+    from pirig.policies.card import PolicyCard
+    from pirig.policies.policy import load_pipeline, load_policy
+    from pirig.serving.server import require_guarded
+
+    require_guarded(config.serve.host, os.environ.get(API_KEY, ""))  # before minutes of loading
+    asked = gates(load_pipeline(checkpoint), PolicyCard.load(checkpoint), config if with_run else None)
+    require_good(run_gates(asked, config.gates.skip), "serving")
+    policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.serve.max_batch)
+    _listen(config, policy, checkpoint)
+    print("stopped     every request that had come in is answered", flush=True)
+    return 0
+
+
+def _listen(config: Config, policy: Policy, checkpoint: Path) -> None:
+    from pirig.serving.batches import Batches, predictor
+    from pirig.serving.checkpoint import metadata, warm
+    from pirig.serving.server import Limits, PolicyServer, Served
+
+    settings, predict = config.serve, predictor(policy)
+    served = Served(policy.pipeline.contract, policy.noise_shape, metadata(policy, checkpoint), settings.seed)
+    limits = Limits(message_mib=settings.message_mib, clients=settings.clients)
+
+    def warmed() -> None:
+        started_s = time.monotonic()
+        warm(predict, policy)
+        print(f"ready       after {time.monotonic() - started_s:.0f} s", flush=True)
+
+    with Batches(predict, max_batch=settings.max_batch, max_wait_s=settings.max_wait_ms / 1e3) as batches:
+        server = PolicyServer(batches, served, api_key=os.environ.get(API_KEY, ""), limits=limits)
+        say = functools.partial(_say_started, policy, checkpoint, settings.host)
+        asyncio.run(server.run(settings.host, settings.port, started=say, warm=warmed))
+
+
+def _say_started(policy: Policy, checkpoint: Path, host: str, port: int) -> None:
+    contract = policy.pipeline.contract
+    cameras = ", ".join(f"{camera.role} {camera.width_px} x {camera.height_px}" for camera in contract.cameras)
+    print(f"serving     {checkpoint} on ws://{host}:{port}")
+    print(
+        f"contract    {contract.hash}: {cameras}; state {contract.state_dim}, actions {policy.horizon} x {contract.action_dim}"
+    )
+    print("compiling   clients may connect, they wait", flush=True)
