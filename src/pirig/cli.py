@@ -24,6 +24,7 @@ VERBS = {
     "eval": "how often does a checkpoint succeed?",
     "pipeline": "demos, convert, stats, train, eval, summary",
     "serve": "a policy behind a websocket, in openpi's protocol",
+    "client": "what does a policy server give, and how fast?",
     "weights": "fetch, verify or export openpi weights",
     "runs": "how does a sweep do? cancel, retry",
     "compare": "do runs differ? table, page, report",
@@ -33,6 +34,7 @@ VERBS = {
     "diagnose": "why does a run not succeed? a page with ranked causes",
 }
 CONFIG_FREE = (
+    "client",
     "weights",
     "runs",
     "compare",

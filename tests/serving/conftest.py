@@ -22,17 +22,19 @@ def policy(pipeline, params):  # noqa: F811
 
 
 @contextlib.contextmanager
-def serving(policy: Policy, tmp_path, predict=None, started=None, **settings) -> Iterator[tuple[PolicyServer, int]]:
+def serving(
+    policy: Policy, tmp_path, predict=None, started=None, port=0, **settings
+) -> Iterator[tuple[PolicyServer, int]]:
     """A server and its port; leaving the context drains it. `started` is told the port before the server has compiled."""
     predict = predict or predictor(policy)
     served = Served(policy.pipeline.contract, policy.noise_shape, metadata(policy, tmp_path / "7"))
-    listens, ready, port = threading.Event(), threading.Event(), []
+    listens, ready, ports = threading.Event(), threading.Event(), []
 
     async def run(server: PolicyServer) -> None:
         loop = asyncio.get_running_loop()
         server.ends = lambda: loop.call_soon_threadsafe(server.stop.set)  # type: ignore[attr-defined]
-        say, compile_ = (lambda at: (port.append(at), listens.set())), lambda: warm(predict, policy)
-        await server.run("127.0.0.1", 0, started=say, warm=lambda: (compile_(), ready.set()))
+        say, compile_ = (lambda at: (ports.append(at), listens.set())), lambda: warm(predict, policy)
+        await server.run("127.0.0.1", port, started=say, warm=lambda: (compile_(), ready.set()))
 
     with Batches(predict, max_batch=8, max_wait_s=0.002) as batches:
         server = PolicyServer(batches, served, **settings)
@@ -40,9 +42,9 @@ def serving(policy: Policy, tmp_path, predict=None, started=None, **settings) ->
         thread.start()
         assert listens.wait(60)
         if started:
-            started(port[0])
+            started(ports[0])
         assert ready.wait(60)
-        yield server, port[0]
+        yield server, ports[0]
         server.ends()  # type: ignore[attr-defined]
         thread.join(30)
         assert not thread.is_alive()

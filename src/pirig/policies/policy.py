@@ -92,19 +92,8 @@ class Policy:
         return np.asarray(self._sample(self._params, inputs, _padded(noise.astype(np.float32), missing)))[:count]
 
     def raw_inputs(self, observations: Sequence[Observation]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim]."""
-        contract = self.pipeline.contract
-        images = {}
-        for camera in contract.cameras:
-            role = camera.role
-            missing = next((shown for shown in observations if role not in shown.images), None)
-            if missing is not None:
-                has = ", ".join(missing.images) or "no image"
-                raise ValueError(f"the observation has no image of {role}, the policy looks at it; it has {has}")
-            images[role] = np.stack([shown.images[role] for shown in observations])
-        names = observations[0].numbers
-        stacked = {name: np.stack([shown.numbers[name] for shown in observations]) for name in names}
-        return images, build_state(contract.state, stacked, contract.angle_center_rad)
+        """As `observed`, by the policy's own contract."""
+        return observed(self.pipeline.contract, observations)
 
     def model_inputs(
         self, images: dict[str, np.ndarray], state_raw: np.ndarray, prompts: Sequence[str] | None = None
@@ -122,6 +111,23 @@ class Policy:
             tokens=jnp.asarray(tokens[:, :used]),
             token_mask=jnp.asarray(mask[:, :used]),
         )
+
+
+def observed(contract: Contract, observations: Sequence[Observation]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Observations -> images u8 [n, H, W, 3] by role and the state by the contract's recipe [n, state_dim].
+
+    Raises ValueError where a camera of the contract is not in an observation.
+    """
+    images = {}
+    for role in (camera.role for camera in contract.cameras):
+        missing = next((shown for shown in observations if role not in shown.images), None)
+        if missing is not None:
+            has = ", ".join(missing.images) or "no image"
+            raise ValueError(f"the observation has no image of {role}, the policy looks at it; it has {has}")
+        images[role] = np.stack([shown.images[role] for shown in observations])
+    names = observations[0].numbers
+    stacked = {name: np.stack([shown.numbers[name] for shown in observations]) for name in names}
+    return images, build_state(contract.state, stacked, contract.angle_center_rad)
 
 
 def _slices(count: int, size: int) -> list[slice]:

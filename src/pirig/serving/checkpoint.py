@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from pirig import __version__
-from pirig.contract import Contract
-from pirig.policies.layouts import Shown, names
+from pirig.policies.layouts import blank, names
 from pirig.policies.policy import Policy
 from pirig.serving.batches import Predict
 
@@ -29,12 +28,6 @@ def metadata(policy: Policy, checkpoint: Path) -> dict[str, Any]:
         "layouts": names(),
         "control_hz": contract.control_hz,
     }
-
-
-def blank(contract: Contract) -> Shown:
-    """A black picture for each camera, a state of zeros."""
-    images = {camera.role: np.zeros((camera.height_px, camera.width_px, 3), np.uint8) for camera in contract.cameras}
-    return Shown(images, np.zeros(contract.state_dim, np.float32), contract.scenes[0].prompt)
 
 
 def warm(predict: Predict, policy: Policy) -> None:

@@ -81,7 +81,7 @@ class PolicyServer:
             await self.stop.wait()
             await self._drain(listening)
 
-    def _listening(self, host: str, port: int) -> serve:
+    def _listening(self, host: str, port: int) -> Any:
         return serve(
             self._client,
             host,

@@ -1,7 +1,7 @@
 """How a request to a policy server names its pictures, its state and its sentence: a layout is a file of this folder.
 
-Each offers `KEYS` (what a request of its kind always has), `read` (a request -> `Shown`) and `write` (the reverse). A request
-is recognised by its keys; a layout that is added is found by its file's name.
+Each offers `KEYS` (what a request of its kind always has), `read` (a request -> `Shown`), `write` (the reverse) and `example`. A
+request is recognised by its keys; a layout that is added is found by its file's name.
 """
 
 from __future__ import annotations
@@ -38,6 +38,23 @@ class Layout(Protocol):
         ...
 
     def write(self, shown: Shown, contract: Contract) -> dict[str, Any]: ...
+
+    def example(self, random: np.random.Generator) -> dict[str, Any]:
+        """A made-up request as openpi's own client of this kind sends it."""
+        ...
+
+
+def blank(contract: Contract) -> Shown:
+    """A black picture for each camera, a state of zeros, the (first) task's sentence."""
+    images = {camera.role: np.zeros((camera.height_px, camera.width_px, 3), np.uint8) for camera in contract.cameras}
+    return Shown(images, np.zeros(contract.state_dim, np.float32), contract.scenes[0].prompt)
+
+
+def random_look(contract: Contract, random: np.random.Generator) -> Shown:
+    """Noise in every camera, a state of small numbers, the (first) task's sentence."""
+    nothing = blank(contract)
+    images = {role: random.integers(0, 256, image.shape, np.uint8) for role, image in nothing.images.items()}
+    return Shown(images, random.uniform(-1, 1, contract.state_dim).astype(np.float32), nothing.prompt)
 
 
 def names() -> list[str]:

@@ -27,3 +27,10 @@ def write(shown: Shown, contract: Contract) -> dict[str, Any]:
         if role in CAMERAS
     }
     return {"images": turned, "state": shown.state, PROMPT: shown.prompt or contract.scenes[0].prompt}
+
+
+def example(random: np.random.Generator) -> dict[str, Any]:
+    """What openpi's ALOHA client sends: four pictures of 224 px, 14 numbers."""
+    cameras = [*CAMERAS.values(), "cam_low"]
+    pictures = {name: random.integers(0, 256, (3, 224, 224), np.uint8) for name in cameras}
+    return {"images": pictures, "state": random.random(14), PROMPT: "do something"}

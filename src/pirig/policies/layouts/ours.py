@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pirig.contract import Contract
 from pirig.policies.layouts import NOISE, PROMPT, Request, Shown
 from pirig.policies.layouts.parts import shown as checked
@@ -21,3 +23,8 @@ def write(shown: Shown, contract: Contract) -> dict[str, Any]:
     request: dict[str, Any] = {"images": dict(shown.images), "state": shown.state}
     optional = {PROMPT: shown.prompt, NOISE: shown.noise}
     return request | {key: value for key, value in optional.items() if value is not None}
+
+
+def example(random: np.random.Generator) -> dict[str, Any]:
+    """Raises ValueError: what is asked depends on the contract."""
+    raise ValueError("a request of this layout follows the server's contract, and this server says none")
