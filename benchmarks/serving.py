@@ -154,6 +154,11 @@ def fuzz(uri: str, count: int) -> dict[str, int]:
     return {"messages": count, "refused_in_words": refused, "still_a_good_request": taken, "closed": closed}
 
 
+def _asks(connection: Connection, request: dict[str, Any], count: int) -> None:
+    for _ in range(count):
+        connection.ask(request)
+
+
 def steady(process: subprocess.Popen[str], uri: str, count: int) -> dict[str, Any]:
     """Resident memory after each tenth of so many requests by eight clients."""
     parts = []

@@ -1,0 +1,62 @@
+"""A trained run behind a socket: the registry's openpi-client gets what an evaluation would do, and the end is orderly."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from openpi_client.websocket_client_policy import WebsocketClientPolicy
+
+from pirig.cli import main
+from pirig.config.load import of_run
+from pirig.config.places import places_of
+from pirig.datasets.lerobot_read import Dataset
+from pirig.policies.policy import load_policy
+from pirig.runs.progress import newest_checkpoint
+
+
+@pytest.fixture(scope="module")
+def served(smoke_run):
+    command = [sys.executable, "-m", "pirig", "serve", str(smoke_run.folder), "serve.port=0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith("ready"):
+            break
+    address = re.search(r"ws://127.0.0.1:(\d+)", "".join(said))
+    assert address, "".join(said)
+    yield process, int(address[1])
+    process.kill()
+
+
+def test_served_actions_are_the_policys_for_recorded_frames(smoke_run, served):
+    config = of_run(smoke_run.folder, [])
+    dataset = Dataset(places_of(config).data_set)
+    checkpoint = newest_checkpoint(smoke_run.folder)
+    policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
+    client = WebsocketClientPolicy("127.0.0.1", served[1])
+    for row in (0, dataset.frame_count // 2):
+        noise = np.random.default_rng(row).standard_normal(policy.noise_shape).astype(np.float32)
+        images = {role: dataset.image(role, row) for role in dataset.roles}
+        here = policy.predict(
+            {role: image[None] for role, image in images.items()}, dataset.state[row][None], noise[None]
+        )
+        there = client.infer({"images": images, "state": dataset.state[row], "noise": noise})
+        np.testing.assert_array_equal(there["actions"], here[0])
+
+
+def test_pirig_client_sends_recorded_frames(smoke_run, served, capsys):
+    data_set = places_of(of_run(smoke_run.folder, [])).data_set
+    assert main(["client", f"ws://127.0.0.1:{served[1]}", "--from", str(data_set), "--count", "6"]) == 0
+    assert "% of the mean action's" in capsys.readouterr().out
+
+
+def test_a_sigterm_ends_it_in_order(served):
+    process, _ = served
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, rest
+    assert "every request that had come in is answered" in rest and "Traceback" not in rest
