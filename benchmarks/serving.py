@@ -166,10 +166,7 @@ def steady(process: subprocess.Popen[str], uri: str, count: int) -> dict[str, An
         connections = [Connection(uri).open() for _ in range(8)]
         contract = Contract.from_json(connections[0].metadata["contract"])
         request = named("ours").write(random_look(contract, np.random.default_rng(0)), contract)
-        ask = [
-            threading.Thread(target=lambda one=one: [one.ask(request) for _ in range(count // 80)])
-            for one in connections
-        ]
+        ask = [threading.Thread(target=_asks, args=(each, request, count // 80)) for each in connections]
         for thread in ask:
             thread.start()
         for thread in ask:
