@@ -24,8 +24,8 @@ ANSWER_MIB = 64.0
 RETRY_S = 0.5
 
 
-class ServerError(RuntimeError):
-    """What a policy server answered in place of actions."""
+class ServerError(ValueError):
+    """What a policy server answered in place of actions, or that none answers."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Connection:
     """One client of a server. `ask` is for one thread at a time.
 
     A server that goes away is waited for, up to `patience_s`: it may be restarted under a client. Raises ValueError where
-    the address or the key is wrong, TimeoutError where nobody answers in time.
+    the address or the key is wrong, ServerError where nobody answers in time.
     """
 
     uri: str
@@ -50,7 +50,7 @@ class Connection:
                 return self
             except (OSError, ConnectionClosed, InvalidHandshake) as error:
                 if time.monotonic() + RETRY_S > until_s:
-                    raise TimeoutError(f"{self.uri}: no policy server answers ({error})") from error
+                    raise ServerError(f"{self.uri}: no policy server answers ({error})") from error
                 time.sleep(RETRY_S)
 
     def _connected(self, until_s: float) -> ClientConnection:
