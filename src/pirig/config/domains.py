@@ -110,6 +110,7 @@ Normalization = Annotated[str, OneOf(("zscore", "quantile"))]
 FloatType = Annotated[str, OneOf(("float32", "bfloat16"))]
 Remat = Annotated[str, OneOf(("size", "always", "never"))]
 WandbMode = Annotated[str, OneOf(("disabled", "offline", "online"))]
+Port = Annotated[int, _whole(0, 65535)]  # 0: a free one
 Trainer = Annotated[str, OneOf(("pirig", "openpi"))]
 GateName = Annotated[str, OneOf(GATES)]
 Role = Annotated[str, OneOf(ROLES, "the model's names for its images")]
@@ -172,7 +173,7 @@ def _asked(hint: Any, value: Any, key: str) -> Iterator[tuple[str, Any, Domain |
         yield key, value, domain
     dotted = f"{key}." if key else ""
     if is_dataclass(plain):
-        for name, inner in hints_of(plain).items():
+        for name, inner in hints_of(typing.cast(Any, plain)).items():
             yield from _asked(inner, getattr(value, name), dotted + name)
     elif typing.get_origin(plain) is dict:
         for name, one in value.items():

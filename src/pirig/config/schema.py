@@ -26,6 +26,7 @@ from pirig.config.domains import (
     Long,
     Normalization,
     NotNegative,
+    Port,
     Positive,
     Remat,
     Role,
@@ -300,12 +301,12 @@ class ServeConfig:
     """Of `pirig serve`; how a chunk is sampled is eval.flow_steps."""
 
     host: str = "127.0.0.1"  # another address than loopback needs an API key: PIRIG_API_KEY
-    port: int = 8000  # 0: a free one
-    max_batch: int = 32  # requests in one model call
-    max_wait_ms: float = 2.0  # how long the first of a batch waits for company
-    message_mib: float = 64.0  # of one request
-    clients: int = 256  # connections at once
-    seed: int = 0  # of the noise of requests that bring none
+    port: Port = 8000  # 0: a free one
+    max_batch: Count = 32  # requests in one model call
+    max_wait_ms: NotNegative = 2.0  # how long the first of a batch waits for company
+    message_mib: Positive = 64.0  # of one request
+    clients: Count = 256  # connections at once
+    seed: Seed = 0  # of the noise of requests that bring none
 
 
 @dataclass
