@@ -112,7 +112,7 @@ def test_it_is_not_exported_to_openpi(wish, tmp_path):
 
 def test_an_unknown_tower_or_setting_is_named(wish):
     with pytest.raises(
-        ValueError, match=r"tower=eyes: expected one of places, siglip; a new one is models/towers/eyes"
+        ValueError, match=r"tower=eyes: expected one of keypoints, places, siglip; a new one is models/towers/eyes"
     ):
         tower_named("eyes")
     config = compose([*WISH, "+tower.settings.cells=3"])
