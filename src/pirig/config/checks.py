@@ -345,6 +345,15 @@ def tokenizer_known(config: Config) -> str | None:
     return f"size.tokenizer={name}: expected builtin, paligemma (fetched once) or the path of PaliGemma's .model file."
 
 
+def starts_are_planned(config: Config) -> str | None:
+    """Where demos start is a planner's to choose."""
+    demos = config.demos
+    if not demos.path or not (demos.start_spread_rad or demos.disturb):
+        return None
+    key = "demos.start_spread_rad" if demos.start_spread_rad else "demos.disturb"
+    return f"{key} with demos.path={demos.path}: these demos have their starts already; leave one of them out."
+
+
 def scenes_are_apart(config: Config) -> str | None:
     """Of what is simulated. The scenes of a file of demos are compared once they are known (`evaluation/seeds.py`)."""
     if not config.robot.simulated:
@@ -387,6 +396,7 @@ RULES = (
     recorded_data_is_named,
     labels_are_simulated,
     labels_are_recorded,
+    starts_are_planned,
     batch_divides,
     horizon_fits,
     executed_fits,

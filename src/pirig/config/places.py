@@ -98,7 +98,8 @@ def data_folder(config: Config, contract: Contract) -> Path:
     """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
     demos = config.demos
     file_name = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
-    source = (file_name if demos.path else f"n{demos.count}-s{demos.first_seed}") + ("-labels" if demos.labels else "")
+    planned = f"n{demos.count}-s{demos.first_seed}{_started_as(demos)}"
+    source = (file_name if demos.path else planned) + ("-labels" if demos.labels else "")
     return Path(config.run.root) / DATA / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
 
 
@@ -108,6 +109,13 @@ def _stats_name(config: Config) -> str:
     chunk_and_relation = f"-h{config.horizon.steps}-relative_{'_'.join(map(str, counts))}" if counts else ""
     stem, _, suffix = STATS_FILE.partition(".")
     return f"{stem}{chunk_and_relation}.{suffix}"
+
+
+def _started_as(demos: DemosConfig) -> str:
+    """Names where planned demos start and which of them are kept, where that is not the usual way."""
+    spread = f"-spread{demos.start_spread_rad:g}" if demos.start_spread_rad else ""
+    pushed = f"-pushed{demos.disturb:g}x{demos.disturb_rad:g}" if demos.disturb else ""
+    return spread + pushed + ("-usual" if demos.leave_out_wandering else "")
 
 
 def _recorded_as(demos: DemosConfig) -> str:

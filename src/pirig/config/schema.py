@@ -203,6 +203,10 @@ class DemosConfig:
     gripper_max: Positive = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
     leave_out: list[CountOrNone] = field(default_factory=list)  # its episodes that are not used
     labels: bool = False  # record where the task's objects are, beside what a policy may see
+    start_spread_rad: NotNegative = 0.0  # standard deviation of a planned demo's first joints; 0: the task's own
+    disturb: Share = 0.0  # share of planned demos before whose grasp the arm is pushed off its way; recorded from there
+    disturb_rad: Positive = 0.15  # standard deviation of that push, per joint
+    leave_out_wandering: bool = False  # demos much longer than the others stay out of the data set, counted
 
 
 @dataclass

@@ -9,15 +9,23 @@ import numpy as np
 from pirig.contract import Camera, Contract, require_equal
 from pirig.datasets.lerobot_write import LeRobotWriter
 from pirig.datasets.npz import Header, headers
-from pirig.demos.manifest import IMAGE, LABEL, DemosManifest, episode_files
+from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_files
 from pirig.files.progress import Progress
 from pirig.transforms.state import build_state
 
 DELTA_LIMIT = 1.0 + 1e-4
 
 
-def convert(demos_folder: Path, dataset_folder: Path, contract: Contract, *, labels: bool = False) -> None:
-    """Writes the data set, going on where a killed run stopped. Failed tries are left out and counted in provenance.
+def convert(
+    demos_folder: Path,
+    dataset_folder: Path,
+    contract: Contract,
+    *,
+    labels: bool = False,
+    leave_out_wandering: bool = False,
+) -> None:
+    """Writes the data set, going on where a killed run stopped. Failed tries are left out and counted in provenance; so are
+    the few demos that are much longer than the others, with `leave_out_wandering`.
 
     With `labels` the demos' privileged numbers become columns too.
 
@@ -30,22 +38,29 @@ def convert(demos_folder: Path, dataset_folder: Path, contract: Contract, *, lab
         raise FileExistsError(f"{dataset_folder} exists already; remove it or choose another name")
     require_equal(contract, Contract.load(demos_folder), our_name="this run", their_name=f"the demos {demos_folder}")
     manifest = DemosManifest.load(demos_folder)
-    files = _files(demos_folder)
+    wandering = list(manifest.wandering()) if leave_out_wandering else []
+    seeds = [seed for seed in manifest.seeds if seed not in wandering]
+    files = [file for seed, file in zip(manifest.seeds, _files(demos_folder), strict=True) if seed not in wandering]
     numbers = [check_episode(file, contract) for file in files]
     named = _check_labels(files) if labels else []
+    starts = _starts(files)
     with (
         LeRobotWriter(dataset_folder, contract) as writer,
         Progress("convert", len(files)) as progress,
     ):
         writer.require_space(sum(len(actions) for _, actions in numbers))
-        for seed, file, (state, actions) in zip(manifest.seeds, files, numbers, strict=True):
+        for seed, file, (state, actions) in zip(seeds, files, numbers, strict=True):
             known = _labels(file, named)
             if not writer.reuse_episode(state, actions, seed=seed, labels=known):
                 writer.add_episode(_images(file, contract), state, actions, seed=seed, labels=known)
             progress.advance()
         left_out = manifest.tried - manifest.kept
         counts = {"kept": manifest.kept, "tried": manifest.tried, "left_out": left_out}
-        writer.finish({**counts, "source": manifest.source, **({"scenes": manifest.scenes} if manifest.scenes else {})})
+        if wandering:
+            print(f"convert: {len(wandering)} demos much longer than the others are left out: seeds {wandering[:5]}")
+        more = {"scenes": manifest.scenes} if manifest.scenes else {}
+        more |= {"wandering_left_out": wandering} if leave_out_wandering else {}
+        writer.finish({**counts, "source": manifest.source, **more}, starts=starts)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -104,6 +119,23 @@ def _check_labels(files: list[Path]) -> list[str]:
                 )
             _require_finite(file, f"label {name}", values)
     return named
+
+
+def _starts(files: list[Path]) -> dict[str, np.ndarray]:
+    """The state that each episode starts from, f32 [E, k] by the simulator's names; an episode without one has NaN there.
+
+    {} where no episode has one: all start where a reset to their seed does.
+    """
+    held = []
+    for file in files:
+        names = [name for name in headers(file) if name.startswith(START)]
+        with np.load(file) as arrays:
+            held.append({name.removeprefix(START): np.asarray(arrays[name], np.float32) for name in names})
+    widths = {name: len(part) for state in held for name, part in state.items()}
+    rows = {
+        name: [state.get(name, np.full(width, np.nan, np.float32)) for state in held] for name, width in widths.items()
+    }
+    return {name: np.stack(parts) for name, parts in rows.items()}
 
 
 def _labels(file: Path, named: list[str]) -> dict[str, np.ndarray]:

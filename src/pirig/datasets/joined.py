@@ -27,6 +27,7 @@ class Joined(Dataset):
         self.folder = Path(" + ".join(str(part.folder) for part in parts.values()))
         self.lengths = [length for part in parts.values() for length in part.lengths]
         self.seeds = [seed for part in parts.values() for seed in part.seeds]
+        self.starts = [start for part in parts.values() for start in part.starts]
         self.tasks = [task for task, part in parts.items() for _ in part.lengths]
         self.offsets = [0, *np.cumsum(self.lengths).tolist()[:-1]]
         self.state = np.concatenate([part.state for part in parts.values()])

@@ -15,14 +15,16 @@ from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import lerobot_v30, png
 from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
-from pirig.datasets.lerobot_write import PROVENANCE
+from pirig.datasets.lerobot_write import PROVENANCE, STARTS
+from pirig.sim.door import State
 
 
 class Dataset:
     """`state` f32 [N, S] and `actions` f32 [N, A] of all frames in order; `lengths` and `offsets` per episode.
 
     `labels` f32 [N, k] by name: privileged numbers of the simulator, which no policy sees; {} where none were recorded.
-    `tasks`: of a contract of several tasks, which one each episode is of; else [].
+    `tasks`: of a contract of several tasks, which one each episode is of; else []. `starts`: the simulator's state before
+    each episode's first frame, None where a reset to its scene gives it.
 
     `seeds` are the episodes' reset seeds, `provenance` is what the converter noted. Raises ValueError where the folder
     is no such data set, is of another version, or is damaged.
@@ -37,6 +39,7 @@ class Dataset:
     actions: np.ndarray
     labels: dict[str, np.ndarray]
     tasks: list[str]
+    starts: list[State | None]
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -51,6 +54,7 @@ class Dataset:
         self._loaded: tuple[str, int, pa.ChunkedArray] | None = None
         self._read_numbers()
         self.tasks = self._read_tasks()
+        self.starts = self._read_starts()
 
     def _read_numbers(self) -> None:
         labels = [key for key in self.info["features"] if key.startswith(LABEL_PREFIX)]
@@ -80,6 +84,24 @@ class Dataset:
                 f"{tasks[episode]} has {told[tasks[episode]]}; convert again"
             )
         return tasks
+
+    def _read_starts(self) -> list[State | None]:
+        file = self.folder / META / STARTS
+        if not file.is_file():
+            return [None] * self.episode_count
+        with np.load(file) as arrays:
+            states = {name: arrays[name] for name in arrays.files}
+        wrong = {name: len(rows) for name, rows in states.items() if len(rows) != self.episode_count}
+        if wrong:
+            raise ValueError(f"{file}: {wrong} of {self.episode_count} episodes; convert again")
+        rows = [{name: states[name][one] for name in states} for one in range(self.episode_count)]
+        held = [{name: part for name, part in row.items() if np.isfinite(part).all()} for row in rows]
+        return [state or None for state in held]
+
+    @property
+    def start_of_scene(self) -> dict[int, State]:
+        """Of the episodes that start elsewhere than a reset to their scene does."""
+        return {seed: start for seed, start in zip(self.seeds, self.starts, strict=True) if start is not None}
 
     @property
     def frame_count(self) -> int:

@@ -25,6 +25,7 @@ from pirig.files.space import require_space
 
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write}
 PROVENANCE = "provenance.json"
+STARTS = "starts.npz"  # beside it, where episodes start elsewhere than their scenes' resets do
 NO_LABELS: Mapping[str, np.ndarray] = {}
 PNG_SHARE = 0.8  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
 
@@ -132,8 +133,11 @@ class LeRobotWriter:
         if wrong or not length:
             raise ValueError(f"episode of seed {seed}: {'; '.join(wrong) or 'it has no frames'}")
 
-    def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Lays the parts out, adds contract and provenance (with seeds and lengths), checks, renames, clears the parts."""
+    def finish(self, provenance: Mapping[str, Any], *, starts: Mapping[str, np.ndarray] = NO_LABELS) -> None:
+        """Lays the parts out, adds contract and provenance (with seeds and lengths), checks, renames, clears the parts.
+
+        `starts` f32 [E, k] by name: the simulator's state before each episode, where a reset to its seed is another one.
+        """
         if not self.parts:
             raise ValueError(f"{self.folder}: no episodes were added, there is nothing to write")
         with staging_folder(self.folder) as staging:
@@ -149,6 +153,8 @@ class LeRobotWriter:
                 **({"tasks": [part.task for part in self.parts]} if len(self.contract.scenes) > 1 else {}),
             }
             (ours / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+            if starts:
+                np.savez(ours / STARTS, **starts)
             _require_rows(staging, sum(part.length for part in self.parts))
         shutil.rmtree(self.parts_folder, ignore_errors=True)
 

@@ -78,7 +78,7 @@ def _make_demos(config: Config, places: Places) -> Path:
     print(
         f"demos: kept {manifest.kept} of {manifest.tried} tried, {min(manifest.lengths)} to {max(manifest.lengths)} steps"
     )
-    if note := wandering(manifest, config.eval.step_margin):
+    if (note := wandering(manifest, config.eval.step_margin)) and not config.demos.leave_out_wandering:
         print(note)
     return folder
 
@@ -132,7 +132,8 @@ def _from_demos(config: Config, places: Places) -> None:
     if not places.demos.is_dir():
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
     if not places.data_set.is_dir():
-        from_demos.convert(places.demos, places.data_set, places.contract, labels=config.demos.labels)
+        chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
+        from_demos.convert(places.demos, places.data_set, places.contract, **chosen)
 
 
 def _from_recorded(config: Config, places: Places) -> None:

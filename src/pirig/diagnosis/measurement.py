@@ -155,7 +155,10 @@ class Measurement:
                 "input parity", lambda: parity.measure(pool, self.policy, self.dataset, self.images, chosen[0])
             ),
             "hand_overs": self._tried(
-                "shared episodes", lambda: teacher_forced.hand_overs(pool, driver, demos, max_steps=limit)
+                "shared episodes",
+                lambda: teacher_forced.hand_overs(
+                    pool, driver, demos, max_steps=limit, starts=self.dataset.start_of_scene
+                ),
             ),
             "late": self._tried("longer episodes", lambda: teacher_forced.late(pool, driver, failed, limit))
             if failed

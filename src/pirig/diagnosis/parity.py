@@ -19,7 +19,7 @@ def measure(
     """At the episode's first frame, and after replaying half of its actions. `images`: training's frame cache."""
     compared = []
     for step in (0, dataset.lengths[episode] // 2):
-        pool.start(0, dataset.seeds[episode], look=step == 0)
+        pool.start(0, dataset.seeds[episode], look=step == 0, state=dataset.starts[episode])
         ((_, answer),) = pool.next_ready([0])
         if step:
             actions = dataset.actions[dataset.episode_rows(episode)][:step]

@@ -13,6 +13,7 @@ from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
 from pirig.evaluation.rollouts import Driver, Request, roll_out
 from pirig.evaluation.workers import Pool
+from pirig.sim.door import State
 
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of the demo's steps
 LATE_FACTOR = 2  # times the evaluation's limit
@@ -47,15 +48,23 @@ class SharedDriver:
         return demo[switch:] if request.chunk * self.policy.execute == switch else demo[:0]
 
 
-def hand_overs(pool: Pool, policy: PolicyDriver, demos: Mapping[int, np.ndarray], *, max_steps: int) -> list[HandOver]:
-    """Each share of SHARES, both ways, on the demos' own scenes. Share 0 is the other one alone."""
+def hand_overs(
+    pool: Pool,
+    policy: PolicyDriver,
+    demos: Mapping[int, np.ndarray],
+    *,
+    max_steps: int,
+    starts: Mapping[int, State] | None = None,
+) -> list[HandOver]:
+    """Each share of SHARES, both ways, on the demos' own scenes. Share 0 is the other one alone. `starts`: of the demos that
+    start elsewhere than a reset to their scene does."""
     hand_overs = []
     for first in ("policy", "demo"):
         for share in SHARES:
             switch = {scene: _rounded(share * len(demo), policy.execute) for scene, demo in demos.items()}
             driver = SharedDriver(policy, demos, switch, first)
             label = f"{first} for {share:.0%}"
-            results = _run(pool, driver, list(demos), max_steps=max_steps, label=label)
+            results = _run(pool, driver, list(demos), max_steps=max_steps, label=label, starts=starts)
             k = sum(result.success for result in results)
             hand_overs.append(HandOver(first, share, k, len(results), sub_goals(results)))
     return hand_overs
@@ -68,10 +77,18 @@ def late(pool: Pool, driver: Driver, failed_scenes: Sequence[int], limit: int) -
     return Late(sum(result.success for result in results), len(results), longer)
 
 
-def _run(pool: Pool, driver: Driver, scenes: Sequence[int], *, max_steps: int, label: str) -> list[EpisodeResult]:
+def _run(
+    pool: Pool,
+    driver: Driver,
+    scenes: Sequence[int],
+    *,
+    max_steps: int,
+    label: str,
+    starts: Mapping[int, State] | None = None,
+) -> list[EpisodeResult]:
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
-        roll_out(pool, driver, scenes, max_steps=max_steps, results=results, label=label)
+        roll_out(pool, driver, scenes, max_steps=max_steps, results=results, label=label, starts=starts)
         return results.results(list(scenes))
 
 

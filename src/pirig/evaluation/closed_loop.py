@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pirig.config.places import Places
 from pirig.config.schema import Config, SimBackend
@@ -23,6 +24,7 @@ from pirig.evaluation.target import Target
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.policies.policy import Policy, load_pipeline, load_policy
+from pirig.sim.door import State
 from pirig.training.loop import initial_params
 
 ROWS = ("oracle", "untrained", "policy")  # in the order in which they are measured
@@ -31,11 +33,13 @@ SHOWN = ("policy", "oracle", "untrained")
 
 @dataclass(frozen=True)
 class Row:
-    """`driver` is made where an episode is missing: a policy takes seconds to load."""
+    """`driver` is made where an episode is missing: a policy takes seconds to load. `starts`: of the scenes that begin
+    elsewhere than a reset to them does."""
 
     driver: Callable[[], Driver]
     scenes: list[int]
     max_steps: int
+    starts: Callable[[], dict[int, State]] = dict
 
 
 @dataclass
@@ -62,7 +66,9 @@ class ClosedLoop:
         count = max(settings.episodes, settings.untrained_episodes)
         held_out = held_out_scenes(settings.first_seed, count, self.demo_seeds)
         return {
-            "oracle": Row(self._oracle, self.demo_seeds[: settings.oracle_episodes], max(self.demo_lengths)),
+            "oracle": Row(
+                self._oracle, self.demo_seeds[: settings.oracle_episodes], max(self.demo_lengths), self._starts
+            ),
             "untrained": Row(self._untrained, held_out[: settings.untrained_episodes], self.target.limit),
             "policy": Row(self._policy, held_out[: settings.episodes], self.target.limit),
         }
@@ -75,8 +81,10 @@ class ClosedLoop:
 
     def _row(self, pool: Pool, name: str, row: Row) -> SuccessRow:
         results, settings = ResultsFile(self.target.folder / name), self.config.eval
+        starts = row.starts()
         if any(scene not in results.done for scene in row.scenes):
-            roll_out(pool, row.driver(), row.scenes, max_steps=row.max_steps, results=results, label=f"eval {name}")
+            told: dict[str, Any] = {"max_steps": row.max_steps, "results": results, "starts": starts}
+            roll_out(pool, row.driver(), row.scenes, label=f"eval {name}", **told)
         videos = film(
             pool,
             results,
@@ -85,6 +93,7 @@ class ClosedLoop:
             count=settings.videos,
             every=settings.video_every,
             fps=self.places.contract.control_hz,
+            starts=starts,
         )
         episodes = results.results(row.scenes)
         return SuccessRow(
@@ -109,6 +118,9 @@ class ClosedLoop:
         params = initial_params(self.config.train, pipeline.model_config)
         policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
         return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
+
+    def _starts(self) -> dict[int, State]:
+        return Dataset(self.places.data_set).start_of_scene
 
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""

@@ -31,6 +31,7 @@ class LockstepPool:
     ):
         self.count = num_envs
         self.starts: dict[int, tuple[int, bool]] = {}
+        self.begins: dict[int, State] = {}  # of the scenes that begin elsewhere than a reset to them does
         self.runs: dict[int, tuple[np.ndarray, int, bool]] = {}
         self.films: dict[int, tuple[int, np.ndarray, int]] = {}
         name = f"the simulator of {num_envs} scenes"
@@ -45,14 +46,21 @@ class LockstepPool:
         self.cpu.__exit__(*error)
         self.together.close()
 
-    def start(self, worker: int, scene: int, *, look: bool) -> None:
+    def start(self, worker: int, scene: int, *, look: bool, state: State | None = None) -> None:
         self.starts[worker] = (scene, look)
+        self._begin(scene, state)
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
         self.runs[worker] = (actions, max_steps, look)
 
-    def film(self, worker: int, scene: int, actions: np.ndarray, every: int) -> None:
+    def film(self, worker: int, scene: int, actions: np.ndarray, every: int, *, state: State | None = None) -> None:
         self.films[worker] = (scene, actions, every)
+        self._begin(scene, state)
+
+    def _begin(self, scene: int, state: State | None) -> None:
+        self.begins.pop(scene, None)
+        if state is not None:
+            self.begins[scene] = state
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
         """Whoever runs goes first: who wants to start, or a film, waits until nobody runs."""
@@ -76,8 +84,9 @@ class LockstepPool:
         )
 
     def _states(self, scenes: dict[int, int]) -> dict[int, State]:
-        """What the CPU's simulator begins with in these scenes."""
-        return dict(zip(scenes, self.cpu.states(list(scenes.values())), strict=True))
+        """What the CPU's simulator begins with in these scenes, or what was said that they begin with."""
+        resets = dict(zip(scenes, self.cpu.states(list(scenes.values())), strict=True))
+        return {place: self.begins.get(scenes[place], state) for place, state in resets.items()}
 
 
 def _opened(

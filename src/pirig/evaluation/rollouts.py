@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from pirig.evaluation.results import EpisodeResult, ResultsFile
 from pirig.evaluation.workers import Pool, Progressed
 from pirig.files.progress import Progress
-from pirig.sim.door import Observation
+from pirig.sim.door import Observation, State
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,20 @@ class _Running:
 
 
 def roll_out(
-    pool: Pool, driver: Driver, scenes: Sequence[int], *, max_steps: int, results: ResultsFile, label: str
+    pool: Pool,
+    driver: Driver,
+    scenes: Sequence[int],
+    *,
+    max_steps: int,
+    results: ResultsFile,
+    label: str,
+    starts: Mapping[int, State] | None = None,
 ) -> None:
-    """Runs the episodes that `results` lacks. Which simulator runs which, and when, does not change any result."""
+    """Runs the episodes that `results` lacks. Which simulator runs which, and when, does not change any result.
+
+    `starts`: of the scenes that begin elsewhere than a reset to them does.
+    """
+    begins = starts or {}
     todo = iter([scene for scene in scenes if scene not in results.done])
     left = sum(scene not in results.done for scene in scenes)
     if not left:
@@ -58,7 +69,7 @@ def roll_out(
     running: dict[int, _Running] = {}
     with Progress(label, len(scenes), done=len(scenes) - left) as progress:
         for worker in range(pool.count):
-            _start_next(pool, worker, todo, running, driver.looks)
+            _start_next(pool, worker, todo, running, driver.looks, begins)
         while running:
             for batch in _split(pool.next_ready(list(running)), driver.max_requests):
                 _serve(pool, driver, batch, running, max_steps)
@@ -67,13 +78,20 @@ def roll_out(
                         results.add(*_finish(running.pop(worker), episode))
                         k = sum(result.success for result in results.done.values())
                         progress.advance(1, f"{k} of {len(results.done)} succeeded")
-                        _start_next(pool, worker, todo, running, driver.looks)
+                        _start_next(pool, worker, todo, running, driver.looks, begins)
 
 
-def _start_next(pool: Pool, worker: int, todo: Iterator[int], running: dict[int, _Running], looks: bool) -> None:
+def _start_next(
+    pool: Pool,
+    worker: int,
+    todo: Iterator[int],
+    running: dict[int, _Running],
+    looks: bool,
+    begins: Mapping[int, State],
+) -> None:
     scene = next(todo, None)
     if scene is not None:
-        pool.start(worker, scene, look=looks)
+        pool.start(worker, scene, look=looks, state=begins.get(scene))
         running[worker] = _Running(scene, time.monotonic(), [])
 
 

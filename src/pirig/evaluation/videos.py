@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,28 @@ import numpy as np
 from pirig.evaluation.results import EpisodeResult, ResultsFile
 from pirig.evaluation.workers import Pool
 from pirig.files.atomic import write_bytes
+from pirig.sim.door import State
 
 MIN_HEIGHT_PX = 256
 SHEET_COLUMNS = 8
 
 
 def film(
-    pool: Pool, results: ResultsFile, scenes: list[int], folder: Path, *, count: int, every: int, fps: int
+    pool: Pool,
+    results: ResultsFile,
+    scenes: list[int],
+    folder: Path,
+    *,
+    count: int,
+    every: int,
+    fps: int,
+    starts: Mapping[int, State] | None = None,
 ) -> list[Path]:
     """Videos of the first `count` successes and failures, replayed from their recorded actions, and sheet.png.
 
     The measured episodes render only what the policy looks at; so the film is taken afterwards. Videos that exist are
     not made again. Where physics does not repeat itself (a GPU's), a film may end otherwise than its name says.
-    `fps` is the control rate: a video plays at the speed of the episode.
+    `fps` is the control rate: a video plays at the speed of the episode. `starts`: as `roll_out` had them.
     """
     filmed_scenes = results.results(scenes)
     chosen = [
@@ -31,7 +41,7 @@ def film(
     paths = [folder / _name(result) for result in chosen]
     if not chosen or all(path.is_file() for path in [*paths, folder / "sheet.png"]):
         return paths
-    clips = _replay(pool, results, chosen, every)
+    clips = _replay(pool, results, chosen, every, starts or {})
     for path, frames in zip(paths, clips, strict=True):
         write_video(path, frames, fps / every)
     write_bytes(folder / "sheet.png", _sheet([path.stem for path in paths], clips))
@@ -42,7 +52,9 @@ def _name(result: EpisodeResult) -> str:
     return f"{'success' if result.success else 'failure'}-seed{result.scene}.mp4"
 
 
-def _replay(pool: Pool, results: ResultsFile, chosen: list[EpisodeResult], every: int) -> list[list[np.ndarray]]:
+def _replay(
+    pool: Pool, results: ResultsFile, chosen: list[EpisodeResult], every: int, starts: Mapping[int, State]
+) -> list[list[np.ndarray]]:
     todo = list(chosen)
     running: dict[int, EpisodeResult] = {}
     clips: dict[int, list[np.ndarray]] = {}
@@ -50,7 +62,8 @@ def _replay(pool: Pool, results: ResultsFile, chosen: list[EpisodeResult], every
     while todo or running:
         while todo and idle:
             worker, result = idle.pop(), todo.pop(0)
-            pool.film(worker, result.scene, results.actions(result.scene), every)
+            actions, state = results.actions(result.scene), starts.get(result.scene)
+            pool.film(worker, result.scene, actions, every, state=state)
             running[worker] = result
         for worker, episode in pool.next_ready(list(running)):
             result = running.pop(worker)

@@ -47,13 +47,13 @@ class Pool(Protocol):
     count: int
     repeatable: bool  # the same actions in the same scene give the same episode, bit by bit
 
-    def start(self, worker: int, scene: int, *, look: bool) -> None:
-        """Resets; with `look` the answer brings the first observation."""
+    def start(self, worker: int, scene: int, *, look: bool, state: State | None = None) -> None:
+        """Resets, with `state` to it in that scene; with `look` the answer brings the first observation."""
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
         """Executes actions [k, action_dim] in the running episode, stopping where it ends."""
 
-    def film(self, worker: int, scene: int, actions: np.ndarray, every: int) -> None:
+    def film(self, worker: int, scene: int, actions: np.ndarray, every: int, *, state: State | None = None) -> None:
         """Replays an episode from its actions; the answer's `frames` hold every n-th view, cameras side by side."""
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
@@ -79,14 +79,14 @@ class WorkerPool:
         for process in self.processes:
             process.close()
 
-    def start(self, worker: int, scene: int, *, look: bool) -> None:
-        self.processes[worker].send(("start", scene, look))
+    def start(self, worker: int, scene: int, *, look: bool, state: State | None = None) -> None:
+        self.processes[worker].send(("start", scene, look, state))
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
         self.processes[worker].send(("run", actions, max_steps, look))
 
-    def film(self, worker: int, scene: int, actions: np.ndarray, every: int) -> None:
-        self.processes[worker].send(("film", scene, actions, every))
+    def film(self, worker: int, scene: int, actions: np.ndarray, every: int, *, state: State | None = None) -> None:
+        self.processes[worker].send(("film", scene, actions, every, state))
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
         wait([self.processes[worker].pipe for worker in busy])
@@ -126,8 +126,8 @@ class _Worker:
         }
         return verbs[verb](*arguments)
 
-    def _start(self, scene: int, look: bool) -> Progressed:
-        self.sim.reset(scene)
+    def _start(self, scene: int, look: bool, state: State | None) -> Progressed:
+        self.sim.reset(scene, state)
         self.episode = Progressed(scene, self.sim.prompt(), observation=self.sim.observe() if look else None)
         return self.episode
 
@@ -144,8 +144,8 @@ class _Worker:
         self.sim.reset(scene)
         return self.sim.state()
 
-    def _film(self, scene: int, actions: np.ndarray, every: int) -> Progressed:
-        self.sim.reset(scene)
+    def _film(self, scene: int, actions: np.ndarray, every: int, state: State | None) -> Progressed:
+        self.sim.reset(scene, state)
         episode = Progressed(scene, self.sim.prompt())
         for step, action in enumerate(actions):
             if step % every == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,9 @@ STATE = 1e-2  # rad, m
 
 
 def first_frame(dataset: Dataset, pool: Pool, episode: int = 0) -> list[str]:
-    """The first frame of an episode is what the contract's simulator shows after a reset to its scene."""
-    pool.start(0, dataset.seeds[episode], look=True)
+    """The first frame of an episode is what the contract's simulator shows after a reset to its scene, or in the state that
+    the episode is recorded to start from."""
+    pool.start(0, dataset.seeds[episode], look=True, state=dataset.starts[episode])
     ((_, answer),) = pool.next_ready([0])
     assert answer.observation is not None
     row = dataset.offsets[episode]
@@ -74,9 +76,8 @@ def replay(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) 
     actions = {dataset.seeds[episode]: demo_actions(dataset, pipeline, episode) for episode in chosen}
     with tempfile.TemporaryDirectory() as folder:
         results = ResultsFile(Path(folder))
-        roll_out(
-            pool, DemoDriver(actions), scenes, max_steps=max(dataset.lengths), results=results, label="demo replay"
-        )
+        told: dict[str, Any] = {"max_steps": max(dataset.lengths), "results": results, "starts": dataset.start_of_scene}
+        roll_out(pool, DemoDriver(actions), scenes, label="demo replay", **told)
         rate = results.rate(scenes)
     if rate.k >= 0.9 * rate.n:
         return []

@@ -11,9 +11,11 @@ from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import Contract
 from pirig.demos.collect import claim, collect
 from pirig.demos.manifest import DemosManifest
+from pirig.demos.maniskill import disturb
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.maniskill.replay import open_simulators, replay
 from pirig.demos.reuse import take_over
+from pirig.sim.door import State
 
 
 def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path) -> DemosManifest:
@@ -26,7 +28,7 @@ def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: P
     find_solver(task)
     limit = demos.max_tries or 4 * demos.count
     seeds = list(range(demos.first_seed, demos.first_seed + limit))
-    source = PlannerSource(contract, task, demos.labels)
+    source = PlannerSource(contract, task, demos)
     taken = 0
     if not claim(contract, folder):
         taken = take_over(contract, source.name, seeds, demos.count, folder, labels=demos.labels)
@@ -36,17 +38,40 @@ def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: P
 
 
 class PlannerSource:
-    def __init__(self, contract: Contract, task: TaskConfig, labels: bool = False):
-        self.contract, self.task, self.labels = contract, task, labels
-        self.name = f"motion planner {task.solver}, last pose held for {task.hold_steps} steps"
+    """Plans where the demos start, and records in a simulator whose resets are the evaluation's: where the two differ, an
+    episode holds the state that it starts from."""
+
+    def __init__(self, contract: Contract, task: TaskConfig, demos: DemosConfig):
+        self.contract, self.task, self.demos = contract, task, demos
+        self.name = f"motion planner {task.solver}, last pose held for {task.hold_steps} steps{_starts(demos)}"
         self.planning: Any = None
 
     def open(self) -> None:
         self.solver = find_solver(self.task)
-        self.planning, self.sim = open_simulators(self.contract, PLANNING_MODE)
+        spread_rad = self.demos.start_spread_rad
+        self.planning, self.sim = open_simulators(self.contract, PLANNING_MODE, start_spread_rad=spread_rad)
 
     def episode(self, seed: int) -> dict[str, np.ndarray] | None:
-        targets = plan(self.solver, RecordingEnv(self.planning), seed, self.task.hold_steps)
+        planned = self._plan(seed)
+        if planned is None:
+            return None
+        targets, start = planned
+        return replay(self.contract, self.planning, self.sim, targets, seed, labels=self.demos.labels, start=start)
+
+    def _plan(self, seed: int) -> tuple[np.ndarray, State | None] | None:
+        """Targets, and the state that they start from where a reset to the seed is another one."""
+        hold_steps = self.task.hold_steps
+        if disturb.is_disturbed(seed, self.demos.disturb):
+            return disturb.plan_after_push(self.solver, self.planning, seed, hold_steps, self.demos.disturb_rad)
+        recorder = RecordingEnv(self.planning)
+        targets = plan(self.solver, recorder, seed, hold_steps)
         if targets is None:
             return None
-        return replay(self.contract, self.planning, self.sim, targets, seed, labels=self.labels)
+        return targets, recorder.start if self.demos.start_spread_rad else None
+
+
+def _starts(demos: DemosConfig) -> str:
+    """What of the starts is not the task's own, for the demos' record: demos of other starts are not taken over."""
+    spread = f", starts spread by {demos.start_spread_rad:g} rad" if demos.start_spread_rad else ""
+    pushed = f", {demos.disturb:.0%} of them pushed by {demos.disturb_rad:g} rad" if demos.disturb else ""
+    return spread + pushed

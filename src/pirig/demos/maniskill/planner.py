@@ -9,21 +9,29 @@ from typing import Any
 import numpy as np
 
 from pirig.config.schema import TaskConfig
+from pirig.sim.door import State
 from pirig.sim.maniskill.env import success_of
+from pirig.sim.maniskill.states import state_of
 
 PLANNING_MODE = "pd_joint_pos"
 
 
 class RecordingEnv:
-    """What the solvers see: an environment whose actions are kept, and which is evaluated when `success` is asked."""
+    """What the solvers see: an environment whose actions are kept, and which is evaluated when `success` is asked.
 
-    def __init__(self, env: Any):
-        self.env, self.unwrapped = env, env.unwrapped
+    With `goes_on` a solver's reset leaves the scene as it stands, so it plans from there.
+    """
+
+    def __init__(self, env: Any, *, goes_on: bool = False):
+        self.env, self.unwrapped, self.goes_on = env, env.unwrapped, goes_on
         self.actions: list[np.ndarray] = []
+        self.start: State = {}
 
     def reset(self, seed: int | None = None, **_: Any) -> Any:
         self.actions = []
-        return self.env.reset(seed=seed, options={"reconfigure": True})
+        answer = None if self.goes_on else self.env.reset(seed=seed, options={"reconfigure": True})
+        self.start = state_of(self.unwrapped)
+        return answer
 
     def step(self, action: np.ndarray) -> Any:
         self.unwrapped.evaluate = dict  # no solver asks, and a plan costs a third less

@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.demos.manifest import IMAGE, LABEL
+from pirig.demos.manifest import IMAGE, LABEL, START
 from pirig.demos.maniskill.planner import PLANNING_MODE
+from pirig.sim.door import State
 from pirig.sim.maniskill import renderer
 from pirig.sim.maniskill.env import SimEnv, make_env
+from pirig.sim.maniskill.states import as_maniskill
 
 
-def open_simulators(contract: Contract, source_mode: str) -> tuple[Any, SimEnv]:
-    """(an environment in the source's control mode that never renders, the contract's own) for this process."""
+def open_simulators(contract: Contract, source_mode: str, *, start_spread_rad: float = 0.0) -> tuple[Any, SimEnv]:
+    """(an environment in the source's control mode that never renders, the contract's own) for this process.
+
+    `start_spread_rad`: how the first joints of the former spread, 0: as the task's own.
+    """
     renderer.configure()
     renderer.limit_threads()
-    return make_env(contract, control_mode=source_mode, render=False), SimEnv(contract)
+    source = make_env(contract, control_mode=source_mode, render=False, start_spread_rad=start_spread_rad)
+    return source, SimEnv(contract)
 
 
 class Recorder:
@@ -81,13 +87,15 @@ def replay(
     source_mode: str = PLANNING_MODE,
     *,
     labels: bool = False,
+    start: State | None = None,
 ) -> dict[str, np.ndarray] | None:
     """The episode of these actions in the contract's control mode, or None where the replay does not end in success.
 
     `actions` [T, A] are in `source_mode`; the controller of `source_env` (that mode, same robot) says what they aim at.
+    `start`: the state that they start from, kept in the episode; None: that of a reset to the seed.
     """
     recorder = Recorder(sim, labels)
-    sim.reset(seed)
+    sim.reset(seed, start)
     if contract.control_mode == source_mode:
         for action in actions:
             recorder.step(action)
@@ -95,5 +103,9 @@ def replay(
         from mani_skill.trajectory.utils.actions import conversion
 
         source_env.reset(seed=seed, options={"reconfigure": True})
+        if start is not None:
+            source_env.reset(seed=seed, options={"reset_to_env_states": {"env_states": as_maniskill([start])}})
         conversion.from_pd_joint_pos(contract.control_mode, actions, Targets(source_env), recorder)
-    return recorder.episode(seed) if recorder.success else None
+    if not recorder.success:
+        return None
+    return recorder.episode(seed) | {f"{START}{name}": part for name, part in (start or {}).items()}

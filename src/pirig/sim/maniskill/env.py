@@ -29,11 +29,12 @@ def make_env(
     render: bool = True,
     backend: str | None = None,
     num_envs: int = 1,
+    start_spread_rad: float = 0.0,
 ) -> Any:
     """The gymnasium environment of this contract, with the observation mode off (rendering is asked for frame by frame).
 
-    `control_mode` (for planning) and `backend` (for many scenes at once) replace the contract's. Raises ValueError naming an
-    unknown environment or sensor.
+    `control_mode` (for planning) and `backend` (for many scenes at once) replace the contract's; `start_spread_rad` above 0 the
+    task's own spread of the arm's first joints. Raises ValueError naming an unknown environment or sensor.
     """
     import gymnasium
     import mani_skill.envs  # noqa: F401  (registers the tasks)
@@ -59,6 +60,7 @@ def make_env(
         "reconfiguration_freq": 1,
         "sim_config": {"sim_freq": contract.sim_hz, "control_freq": contract.control_hz},
         "sensor_configs": {"shader_pack": contract.shader, **cameras},
+        **({"robot_init_qpos_noise": start_spread_rad} if start_spread_rad else {}),
     }
     _spare_the_garbage_collector()
     with warnings.catch_warnings():
@@ -68,6 +70,12 @@ def make_env(
         except AttributeError as error:
             raise_if_sensor(contract, error)
             raise
+        except TypeError as error:
+            if "robot_init_qpos_noise" not in str(error):
+                raise
+            raise ValueError(
+                f"demos.start_spread_rad={start_spread_rad}: {contract.env_id} takes no robot_init_qpos_noise; leave it out"
+            ) from error
     base: Any = env.unwrapped
     base._obs_mode = "none"
     return env

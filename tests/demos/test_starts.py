@@ -1,0 +1,110 @@
+"""Demos that start elsewhere: spread, or pushed off the way; whoever replays them starts where they did."""
+
+import numpy as np
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.checks import ConfigError
+from pirig.config.load import compose
+from pirig.config.places import data_folder
+from pirig.datasets.from_demos import convert
+from pirig.datasets.lerobot_read import Dataset
+from pirig.demos.manifest import DemosManifest, episode_file, episode_files, read_episode
+from pirig.demos.maniskill.disturb import is_disturbed, steps_before_grasp
+from pirig.demos.maniskill.generate import PlannerSource, generate
+from pirig.evaluation.workers import WorkerPool
+from pirig.gates import simulated
+
+USUAL = ["experiment=quickstart", "task=pick_cube", "demos.count=3", "camera.resolution_px=32"]
+SPREAD_RAD, SHARE = 0.1, 0.4
+REST_RAD = np.array([0, np.pi / 8, 0, -np.pi * 5 / 8, 0, np.pi * 3 / 4, np.pi / 4])  # ManiSkill's keyframe for a table
+
+
+@pytest.fixture(scope="module")
+def config():
+    return compose([*USUAL, f"demos.start_spread_rad={SPREAD_RAD}", f"demos.disturb={SHARE}"])
+
+
+@pytest.fixture(scope="module")
+def planned(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "demos"
+    generate(contract_of(config), config.task, config.demos, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(config, planned, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "lerobot"
+    convert(planned, folder, contract_of(config))
+    return Dataset(folder)
+
+
+def test_an_episode_holds_the_state_that_it_starts_from(planned):
+    manifest, off_rad = DemosManifest.load(planned), {}
+    assert "starts spread by 0.1 rad, 40% of them pushed by 0.15 rad" in manifest.source
+    for seed, file in zip(manifest.seeds, episode_files(planned), strict=True):
+        episode = read_episode(file)
+        start = {name.removeprefix("start/"): part for name, part in episode.items() if name.startswith("start/")}
+        assert {"actors/cube", "articulations/panda"} <= set(start)
+        np.testing.assert_allclose(start["articulations/panda"][13:22], episode["qpos"][0], atol=1e-5)
+        off_rad[seed] = np.abs(episode["qpos"][0][:7] - REST_RAD).max()
+    assert any(is_disturbed(seed, SHARE) for seed in manifest.seeds)
+    assert all(off > 3 * 0.02 for off in off_rad.values()), off_rad
+
+
+def test_the_gates_start_where_the_demos_did(dataset):
+    assert all(dataset.starts) and set(dataset.start_of_scene) == set(dataset.seeds)
+    with WorkerPool(dataset.contract, 1) as pool:
+        for episode in range(dataset.episode_count):
+            assert simulated.first_frame(dataset, pool, episode) == []
+        assert simulated.replay(dataset, None, pool, 3) == []
+        dataset.starts = [None] * dataset.episode_count
+        assert any("state number" in sentence for sentence in simulated.first_frame(dataset, pool, 0))
+        assert simulated.replay(dataset, None, pool, 3)
+
+
+def test_usual_demos_have_no_start_and_keep_their_names():
+    usual, spread = compose(USUAL), compose([*USUAL, "demos.start_spread_rad=0.1", "demos.leave_out_wandering=true"])
+    contract = contract_of(usual)
+    assert "pick_cube-close-n3-s0-" in str(data_folder(usual, contract))
+    assert "pick_cube-close-n3-s0-spread0.1-usual-" in str(data_folder(spread, contract))
+    assert PlannerSource(contract, usual.task, usual.demos).name == (
+        f"motion planner solvePickCube, last pose held for {usual.task.hold_steps} steps"
+    )
+
+
+def test_a_share_of_the_seeds_is_disturbed_and_a_larger_share_holds_a_smaller_one():
+    few, many = ({seed for seed in range(1000) if is_disturbed(seed, share)} for share in (0.2, 0.5))
+    assert few < many and 150 < len(few) < 250 and 450 < len(many) < 550
+    assert not any(is_disturbed(seed, 0.0) for seed in range(1000)) and is_disturbed(7, 1.0)
+
+
+def test_the_push_comes_before_the_grasp():
+    targets = np.zeros((10, 8), np.float32)
+    targets[:6, -1], targets[6:, -1] = 1.0, -1.0
+    assert steps_before_grasp(targets) == 6
+    targets[:, -1] = -1.0  # a closed gripper pushes: nothing is grasped
+    assert steps_before_grasp(targets) == 5
+
+
+def test_wandering_demos_stay_out_and_are_counted(config, planned, tmp_path, monkeypatch):
+    manifest = DemosManifest.load(planned)
+    longest = manifest.seeds[int(np.argmax(manifest.lengths))]
+    monkeypatch.setattr(DemosManifest, "wandering", lambda self: {longest: max(self.lengths)})
+    convert(planned, tmp_path / "lerobot", contract_of(config), leave_out_wandering=True)
+    dataset = Dataset(tmp_path / "lerobot")
+    assert dataset.seeds == [seed for seed in manifest.seeds if seed != longest] and len(dataset.starts) == 2
+    assert dataset.provenance["wandering_left_out"] == [longest] and episode_file(planned, longest).is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["demos.start_spread_rad=-1"], "demos.start_spread_rad=-1"),
+        (["demos.disturb=2"], "demos.disturb=2"),
+        (["demos.path=x.h5", "demos.disturb=0.5"], "demos.disturb with demos.path=x.h5: these demos have their starts"),
+    ],
+)
+def test_starts_have_a_domain(words, message):
+    with pytest.raises(ConfigError, match=message):
+        compose([*USUAL, *words])
