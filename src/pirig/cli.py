@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 VERBS = {
     "demos": "plan demonstrations and replay them with cameras",
     "convert": "turn demos into a LeRobot data set",
+    "scenes": "render random scenes of the task with labels",
+    "warm_up": "teach the tower where things are, on such scenes",
     "stats": "compute normalisation statistics",
     "train": "train on the data set",
     "eval": "how often does a checkpoint succeed?",

@@ -380,6 +380,28 @@ def scenes_are_apart(config: Config) -> str | None:
     return "\n".join(wrong) or None
 
 
+def warm_up_is_possible(config: Config) -> str | None:
+    settings, wrong = config.tower.warm_up, []
+    asked, usual = scenes.labelled(config), scenes.RANGES[scenes.LABELLED]
+    if settings.steps < 0 or settings.batch_size < 1 or settings.held_out < 1 or settings.peak_lr <= 0:
+        wrong.append(
+            "tower.warm_up: expected steps of at least 0, batch_size and held_out of at least 1, peak_lr above 0."
+        )
+    if config.scenes.count < 10 or config.scenes.workers < 1 or config.scenes.joints_noise_rad < 0:
+        wrong.append("scenes: expected a count of at least 10, workers of at least 1, joints_noise_rad of at least 0.")
+    if config.robot.simulated and not (usual.start <= asked.start and asked.stop <= usual.stop):
+        wrong.append(
+            f"scenes.first_seed={asked.start}: labelled scenes are {usual.start} to {usual.stop - 1}; choose "
+            f"scenes.first_seed={usual.start}, or fewer."
+        )
+    if settings.steps and config.weights.kind:
+        wrong.append(
+            f"tower.warm_up.steps={settings.steps} with weights={config.weights.name}: these weights bring a tower that has "
+            "learned; leave one of them out."
+        )
+    return "\n".join(wrong) or None
+
+
 RULES = (
     rates_divide,
     cameras_have_sizes,
@@ -397,6 +419,7 @@ RULES = (
     labels_are_simulated,
     labels_are_recorded,
     starts_are_planned,
+    warm_up_is_possible,
     batch_divides,
     horizon_fits,
     executed_fits,

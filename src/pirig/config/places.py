@@ -58,6 +58,14 @@ class Places:
         """The folder that frame caches lie in, one for each size and content."""
         return self.data
 
+    def scenes(self, task: str, digest: str) -> Path:
+        """Labelled scenes of a task, by what they were drawn from."""
+        return self.data.parent / f"scenes-{task}-{digest}"
+
+    def warm_up(self, tower: str, digest: str) -> Path:
+        """A tower that has been warmed up, by what it has learned from."""
+        return self.data.parent / f"tower-{tower}-{digest}"
+
     @property
     def own_norm_stats(self) -> Path:
         """The statistics of a run that holds episodes out."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from pirig.config.schema import Config
 
-DEMOS, HELD_OUT, DIAGNOSIS = "demos", "held out", "diagnosis"
+DEMOS, HELD_OUT, DIAGNOSIS, LABELLED = "demos", "held out", "diagnosis", "labelled scenes"
 RANGES = {
     DEMOS: range(0, 100_000),
     HELD_OUT: range(100_000, 500_000),
     DIAGNOSIS: range(500_000, 600_000),
     "corrections": range(600_000, 700_000),
     "roll-outs": range(700_000, 800_000),
-    "labelled scenes": range(800_000, 900_000),
+    LABELLED: range(800_000, 900_000),
     "choice of a checkpoint": range(900_000, 1_000_000),
 }
 RESERVED = {use: scenes for use, scenes in RANGES.items() if use not in (DEMOS, HELD_OUT)}
@@ -32,6 +32,12 @@ def held_out(config: Config) -> range:
     """What the policy and the untrained model are measured on."""
     first = config.eval.first_seed
     return range(first, first + max(config.eval.episodes, config.eval.untrained_episodes))
+
+
+def labelled(config: Config) -> range:
+    """What `pirig scenes` renders, whole shards or not."""
+    first = config.scenes.first_seed
+    return range(first, first + config.scenes.count)
 
 
 def meet(first: range, other: range) -> bool:

@@ -159,9 +159,33 @@ class SizeConfig:
 
 
 @dataclass
+class WarmUpConfig:
+    """Before the training the tower learns where things are, on labelled scenes (`pirig scenes`); shared by every run that asks
+    for the same."""
+
+    steps: int = 0  # 0: none
+    batch_size: int = 32
+    peak_lr: float = 2.0e-3
+    labels: list[str] = field(default_factory=list)  # which; none named: every position
+    held_out: int = 400  # scenes that it is measured on; at most a fifth of them
+    seed: int = 0
+
+
+@dataclass
 class TowerConfig:
     name: str = "siglip"  # what looks at the images: a file of pirig/models/towers
     settings: dict[str, Any] = field(default_factory=dict)  # numbers of its own
+    warm_up: WarmUpConfig = field(default_factory=WarmUpConfig)
+
+
+@dataclass
+class ScenesConfig:
+    """Random scenes of the task with labels, rendered without a plan; the arm is near where demos had it."""
+
+    count: int = 6000
+    first_seed: int = 800000
+    joints_noise_rad: float = 0.03
+    workers: int = 2  # processes
 
 
 @dataclass
@@ -337,6 +361,7 @@ class Config:
     fsdp: FsdpConfig = field(default_factory=FsdpConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     demos: DemosConfig = field(default_factory=DemosConfig)
+    scenes: ScenesConfig = field(default_factory=ScenesConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     losses: dict[str, LossConfig] = field(default_factory=dict)  # beside the flow loss, by name
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -147,6 +147,15 @@ def _from_recorded(config: Config, places: Places) -> None:
         from_lerobot.convert(LeRobotSource(recording), places.data_set, places.contract, config.demos)
 
 
+def joints_of_demos(places: Places) -> np.ndarray:
+    """Where the arm was in the demos of one task, f32 [N, J]. Raises ValueError where there are none."""
+    from pirig.demos.joints import joints_of
+
+    if not (places.demos / "manifest.json").is_file():
+        raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
+    return joints_of(places.demos)
+
+
 def require_data_set(places: Places) -> None:
     """Raises ValueError where `pirig convert` has not run."""
     if missing := [str(own.data_set) for own in places.of_tasks if not has_data_set(own)]:

@@ -37,6 +37,7 @@ RESULT_FREE = (
     "gates",
     "sweep",
     "demos.workers",
+    "scenes.workers",
     "weights.url",
     "train.wandb",
     "train.project",

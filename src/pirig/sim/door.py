@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -71,6 +71,19 @@ class Simulator(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class ArrangedSimulator(Protocol):
+    """What a `Simulator` has beside it where it can show a scene with its arm anywhere: labelled scenes need it."""
+
+    def arrange(self, scene: int, joints: np.ndarray, *, rebuild: bool) -> None:
+        """Begins `scene` with the arm at rest at `joints` f32 [J], numbers as `sense` gives them in "qpos".
+
+        Without `rebuild` the bodies of the scene before are kept and only placed anew, which is faster: what they are made of,
+        such as their sizes, is then still that scene's.
+        """
+        ...
 
 
 class Scenes(Protocol):

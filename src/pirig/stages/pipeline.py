@@ -13,7 +13,7 @@ from pirig.files.atomic import write_text
 from pirig.runs.lock import held
 from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import open_run, set_status
-from pirig.stages import convert, demos, eval, stats, train
+from pirig.stages import convert, demos, eval, stats, train, warm_up
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -76,6 +76,10 @@ def _data(config: Config, places: Places) -> None:
         print(f"== {name}", flush=True)
         set_status(places.run, name.split()[1], "running")
         make(config, places)
+    if config.tower.warm_up.steps:
+        print("== scenes and warm-up, before train", flush=True)
+        set_status(places.run, "warm_up", "running")
+        warm_up.make(config, places)
     print("== 4/5 train, 5/5 eval", flush=True)
 
 

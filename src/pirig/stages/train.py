@@ -13,7 +13,7 @@ from pirig.config.places import Places, places_of
 from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
 from pirig.runs.record import open_run, set_status
-from pirig.stages import stats
+from pirig.stages import stats, warm_up
 from pirig.sweeps import gpus
 from pirig.training import heap
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pirig.training.losses import Weighted
     from pirig.training.optimizer import Tree
     from pirig.training.sharding import Placement
+    from pirig.training.warm_up import WarmedUp
     from pirig.transforms.pipeline import Pipeline
 
 
@@ -105,6 +106,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
     from pirig.training import start
     from pirig.training.loop import train
 
+    params = start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run)
     return train(
         places.run,
         config.train,
@@ -113,14 +115,23 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         ready.frames,
         schedule=config.schedule,
         resume=config.run.mode == Mode.resume,
-        params=start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run),
+        params=params,
         trainable=ready.trainable,
         experiment=config.run.name,
         placement=ready.placement,
         held_out=ready.held_out,
         auxiliary=ready.auxiliary,
         shares=shares_of(config),
+        warmed=_warmed_up(config, places) if params is None else None,
     )
+
+
+def _warmed_up(config: Config, places: Places) -> WarmedUp | None:
+    """Of several processes the first makes it, the others find it."""
+    from pirig.training import processes
+
+    with processes.first_then_others("warm-up"):
+        return warm_up.make(config, places)
 
 
 def _openpi() -> Any:

@@ -43,6 +43,7 @@ from pirig.training.step import (
 )
 from pirig.training.stopping import StopWish
 from pirig.training.validation import Validation, frames_of
+from pirig.training.warm_up import WarmedUp, heads_started_from, started_from
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset
@@ -104,13 +105,15 @@ def train(
     held_out: Sequence[int] = (),
     auxiliary: Mapping[str, Weighted] | None = None,
     shares: Mapping[str, float] | None = None,
+    warmed: WarmedUp | None = None,
 ) -> TrainResult:
     """Train into `run_folder` up to `settings.steps`; with `resume`, from its newest checkpoint if it has one.
 
     `params`: weights to start from (None: fresh from the seed). `trainable`: tree of bool, False leaves are frozen.
     `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
     `placement`: several devices (None: one). `held_out`: episodes that only validation sees. `auxiliary`: losses beside the
-    flow loss, by name. `shares`: of a mix, by task, what part of the samples it is.
+    flow loss, by name. `shares`: of a mix, by task, what part of the samples it is. `warmed`: fresh parameters and heads
+    start with this tower's.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
     _check(run_folder, settings, resume)
@@ -130,7 +133,9 @@ def train(
     )
     if params is None:
         params = initial_params(settings, pipeline.model_config, model)
+        params = params if warmed is None else started_from(params, pipeline.model_config, warmed)
     heads = _fresh_heads(losses, settings, pipeline, batches, params)
+    heads = heads if warmed is None else heads_started_from(heads, losses.auxiliary, warmed)
     state = init_state(params, settings, _keys(settings)[0], trainable, placement, heads)
     del params  # or the device would hold the weights twice
     position, seconds = 0, 0.0

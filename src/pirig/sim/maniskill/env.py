@@ -117,6 +117,18 @@ class SimEnv:
         if state is not None:
             self.env.reset(seed=scene, options={"reset_to_env_states": {"env_states": as_maniskill([state])}})
 
+    def arrange(self, scene: int, joints: np.ndarray, *, rebuild: bool) -> None:
+        import torch
+
+        self.env.reset(seed=scene, options={"reconfigure": rebuild})
+        self.sub_goals = SubGoals(self.contract.env_id, self.base)
+        self.steps = 0
+        robot = self.base.agent.robot
+        limits = batched(robot.get_qlimits())[0]
+        within = np.clip(joints, limits[:, 0], limits[:, 1]).astype(np.float32)
+        robot.set_qpos(torch.as_tensor(within)[None])
+        robot.set_qvel(torch.zeros(1, len(within)))
+
     def step(self, action: np.ndarray) -> StepInfo:
         action = np.asarray(action, np.float32)
         if action.shape != (self.contract.action_dim,) or not np.isfinite(action).all():

@@ -43,15 +43,19 @@ class LabelLoss:
     def measure(
         self, head: Tree, features: Float[jax.Array, "cameras batch tokens width"], labels: Mapping[str, jax.Array]
     ) -> tuple[Float[jax.Array, " batch"], dict[str, jax.Array]]:
+        """A label that is NaN is not known in that sample: it adds nothing to the loss, and its number is NaN."""
         tokens = features.astype(jnp.float32).swapaxes(0, 1).reshape(features.shape[1], -1)
-        wrong = {
-            name: tokens @ head[name]["kernel"] + head[name]["bias"] - labels[name] / self.scale_m
-            for name in self.labels
-        }
-        loss = jnp.concatenate([jnp.square(rows) for rows in wrong.values()], axis=1).mean(axis=1)
+        true = jnp.concatenate([labels[name] for name in self.labels], axis=1) / self.scale_m
+        known = jnp.isfinite(true)
+        kernel = jnp.concatenate([head[name]["kernel"] for name in self.labels], axis=1)
+        bias = jnp.concatenate([head[name]["bias"] for name in self.labels])
+        wrong = tokens @ kernel + bias - jnp.where(known, true, 0.0)
+        loss = jnp.where(known, jnp.square(wrong), 0.0).sum(axis=1) / jnp.maximum(known.sum(axis=1), 1)
+        ends = np.cumsum([labels[name].shape[1] for name in self.labels])
+        parts = jnp.split(jnp.where(known, wrong, jnp.nan), ends[:-1], axis=1)
         apart_mm = {
             f"{name.removesuffix(METRES)}_mm": jnp.linalg.norm(rows, axis=1) * self.scale_m * 1e3
-            for name, rows in wrong.items()
+            for name, rows in zip(self.labels, parts, strict=True)
         }
         return loss, apart_mm
 

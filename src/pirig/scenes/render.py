@@ -1,0 +1,92 @@
+"""Renders the scenes that a set lacks, by several processes; a killed call goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+
+from pirig.contract import Contract
+from pirig.files.atomic import staging_folder
+from pirig.files.progress import Progress
+from pirig.files.space import require_space
+from pirig.runs.lock import held
+from pirig.scenes.labelled import LABELS, SHARD, Drawn, LabelledScenes, shard_folder, shards_of, write_record
+from pirig.sim.door import ArrangedSimulator, Implementation, Simulator, place_of
+from pirig.sim.processes import SimulatorProcess
+from pirig.transforms.images import resize
+
+REBUILD_EVERY = 8  # scenes for which the simulator keeps its bodies: sizes of objects change that often
+
+
+def make(contract: Contract, drawn: Drawn, count: int, workers: int, folder: Path) -> LabelledScenes:
+    """`count` scenes of one task. Raises ValueError where the simulator cannot place an arm, or the disk is too small."""
+    with held(folder):
+        write_record(folder, contract, drawn)
+        todo = [number for number in range(shards_of(count)) if not shard_folder(folder, number).is_dir()]
+        if todo:
+            needed = len(todo) * SHARD * len(contract.cameras) * contract.image_px**2 * 3
+            require_space(folder, needed, "labelled scenes need")
+            _render(contract, drawn, todo, min(workers, len(todo)), folder)
+        return LabelledScenes(folder, count)
+
+
+def _render(contract: Contract, drawn: Drawn, todo: list[int], workers: int, folder: Path) -> None:
+    place = place_of(contract)
+    processes = [
+        SimulatorProcess(f"scenes-{number}", place, _opened, contract, drawn, folder) for number in range(workers)
+    ]
+    left = iter(todo)
+    running = {}
+    try:
+        with Progress("scenes", len(todo) * SHARD) as progress:
+            for process in processes:
+                process.send(next(left))
+                running[process.pipe] = process
+            while running:
+                for pipe in wait(list(running)):
+                    process = running[pipe]  # type: ignore[index]
+                    process.receive()
+                    progress.advance(SHARD)
+                    number = next(left, None)
+                    if number is None:
+                        del running[pipe]  # type: ignore[arg-type]
+                    else:
+                        process.send(number)
+    finally:
+        for process in processes:
+            process.pipe.close()
+        for process in processes:
+            process.close()
+
+
+def _opened(implementation: Implementation, contract: Contract, drawn: Drawn, folder: Path) -> Callable[[int], int]:
+    sim = implementation.open(contract)
+    if not isinstance(sim, ArrangedSimulator):
+        raise ValueError(
+            f"simulator {contract.simulator!r} cannot show a scene with its arm elsewhere (`arrange`), so it renders no scenes; "
+            "choose tower.warm_up.steps=0"
+        )
+    return partial(render_shard, sim, drawn, folder)
+
+
+def render_shard(sim: Simulator, drawn: Drawn, folder: Path, number: int) -> int:
+    """Writes shard `number`, returns it."""
+    contract = sim.contract
+    images: dict[str, list[np.ndarray]] = {camera.role: [] for camera in contract.cameras}
+    labels: dict[str, list[np.ndarray]] = {}
+    for place, scene in enumerate(drawn.shard(number)):
+        assert isinstance(sim, ArrangedSimulator)
+        sim.arrange(scene, drawn.pose(scene), rebuild=place % REBUILD_EVERY == 0)
+        for role, image in sim.observe().images.items():
+            images[role].append(resize(image, contract.image_px, contract.resize))
+        for name, value in sim.labels().items():
+            labels.setdefault(name, []).append(np.asarray(value, np.float32))
+    with staging_folder(shard_folder(folder, number)) as staging:
+        for role, frames in images.items():
+            np.save(staging / f"{role}.npy", np.stack(frames))
+        np.savez(staging / LABELS, **{name: np.stack(rows) for name, rows in labels.items()})
+    return number

@@ -1,0 +1,260 @@
+"""A tower that learns where things are before any policy: labels of random scenes, read off its tokens.
+
+What it has learned from is in its folder's name, so every run of the same cameras, tower and scenes starts from the same one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from pirig.config.schema import WarmUpConfig
+from pirig.datasets.joined import JoinedFrames
+from pirig.files.atomic import staging_folder
+from pirig.models.layout import flatten
+from pirig.models.leaves import Tree, draw, nest
+from pirig.models.sizes import ModelConfig
+from pirig.models.towers.door import tower_named
+from pirig.runs.lock import held
+from pirig.scenes.labelled import LabelledScenes
+from pirig.training.augment import augment
+from pirig.training.auxiliary.labels import METRES, SCALE_M, LabelLoss
+
+VERSION = 1  # changes where what is learned would
+WEIGHTS, RECORD = "weights.npz", "warm_up.json"
+RISE_STEPS, FINAL_LR, CLIP_NORM, WEIGHT_DECAY = 100, 1e-5, 1.0, 1e-4
+MEASURED = 8  # times in a warm-up
+MEASURE_ROWS = 64
+Images = dict[str, JoinedFrames]
+
+
+@dataclass(frozen=True)
+class WarmedUp:
+    """`tower`: its leaves below its root; `heads`: those of the labels, as the loss of kind labels has them at SCALE_M.
+
+    `record`: what it was made from, and `errors`: median and 90th percentile in mm by label on held-out scenes.
+    """
+
+    folder: Path
+    tower: Tree
+    heads: Tree
+    record: dict[str, Any]
+
+    def said(self) -> str:
+        return f"warm-up: held-out scenes: {_said(self.record['errors'])}"
+
+
+def warm_up(
+    sets: Sequence[LabelledScenes],
+    model: ModelConfig,
+    settings: WarmUpConfig,
+    place: Callable[[str], Path],
+) -> WarmedUp:
+    """The tower of `model`, warmed up on `sets` (one of each task) and kept in `place(digest)`; found there if it is made.
+
+    Raises ValueError where a label is unknown, or where a loss is not finite.
+    """
+    names = _names(sets, settings)
+    made_from = _made_from(sets, model, settings, names)
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+    folder = place(digest)
+    with held(folder.with_name(f".{folder.name}.making")):
+        if not folder.is_dir():
+            fitted = _Fit(sets, model, settings, names)
+            tower, heads, record = fitted.run()
+            with staging_folder(folder) as staging:
+                flat = flatten({"tower": tower, "heads": heads})
+                np.savez(staging / WEIGHTS, **{name: np.asarray(leaf) for name, leaf in flat.items()})
+                (staging / RECORD).write_text(json.dumps({**record, "made_from": made_from}, indent=2) + "\n")
+    warmed = load(folder)
+    print(f"{warmed.said()} ({folder.name})", flush=True)
+    return warmed
+
+
+def load(folder: Path) -> WarmedUp:
+    with np.load(folder / WEIGHTS) as arrays:
+        tree = nest({name: arrays[name] for name in arrays.files})
+    return WarmedUp(folder, tree["tower"], tree["heads"], json.loads((folder / RECORD).read_text()))
+
+
+def started_from(params: Tree, model: ModelConfig, warmed: WarmedUp) -> Tree:
+    """The model's parameters with the tower that has been warmed up. Raises ValueError where it is another one's."""
+    tower = tower_named(model.tower)
+    ours, theirs = flatten(tower.of(params)), flatten(warmed.tower)
+    wrong = [path for path in ours | theirs if np.shape(ours.get(path)) != np.shape(theirs.get(path))]
+    if wrong:
+        raise ValueError(f"{warmed.folder}: its {wrong[0]} is not that of tower={model.tower}; warm it up again")
+    return tower.put(params, jax.tree.map(jnp.asarray, warmed.tower))
+
+
+def heads_started_from(heads: Tree, losses: Mapping[str, Any], warmed: WarmedUp) -> Tree:
+    """The heads of label losses with what the warm-up learned for labels of the same name, number and scale."""
+
+    def of_label(label: str, fresh: Tree) -> Tree:
+        known = warmed.heads.get(label)
+        fits = known is not None and jax.tree.map(jnp.shape, known) == jax.tree.map(jnp.shape, fresh)
+        return jax.tree.map(jnp.asarray, known) if fits else fresh
+
+    def of_loss(name: str, head: Tree) -> Tree:
+        loss = losses[name].loss
+        alike = isinstance(loss, LabelLoss) and loss.scale_m == SCALE_M
+        return {label: of_label(label, fresh) for label, fresh in head.items()} if alike else head
+
+    return {name: of_loss(name, head) for name, head in heads.items()}
+
+
+def _names(sets: Sequence[LabelledScenes], settings: WarmUpConfig) -> list[str]:
+    known = sorted({name for scenes in sets for name in scenes.labels})
+    unknown = sorted(set(settings.labels) - set(known))
+    if unknown:
+        raise ValueError(f"tower.warm_up.labels: the scenes have no {unknown[0]}; they have {', '.join(known)}")
+    return settings.labels or [name for name in known if name.endswith(METRES)]
+
+
+def _made_from(
+    sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, names: list[str]
+) -> dict[str, Any]:
+    told = {name: value for name, value in dataclasses.asdict(settings).items() if name != "labels"}
+    return {
+        "version": VERSION,
+        "scenes": [[scenes.digest, scenes.count] for scenes in sets],
+        "tower": model.tower,
+        "config": dataclasses.asdict(model.image),  # type: ignore[call-overload]
+        "width": model.vlm.width,
+        "dtype": model.compute_dtype,
+        "labels": names,
+        **told,
+    }
+
+
+class _Fit:
+    """Steps on all scenes but the held-out ones, measured on those."""
+
+    def __init__(
+        self, sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, names: list[str]
+    ) -> None:
+        self.tower, self.model, self.settings, self.names = tower_named(model.tower), model, settings, names
+        roles = sets[0].roles
+        frames = {role: [part for scenes in sets for part in _whole(scenes, role)] for role in roles}
+        self.images: Images = {role: JoinedFrames(parts) for role, parts in frames.items()}
+        self.labels = {name: _joined(sets, name) for name in names}
+        rows = np.random.default_rng([settings.seed, 0]).permutation(len(next(iter(self.images.values()))))
+        held_out = min(settings.held_out, len(rows) // 5)
+        self.held_out, self.rows = np.sort(rows[:held_out]), rows[held_out:]
+        self.loss = LabelLoss(tuple(names))
+
+    def run(self) -> tuple[Tree, Tree, dict[str, Any]]:
+        settings, started_s, curve = self.settings, time.monotonic(), []
+        rise = min(RISE_STEPS, settings.steps // 5)
+        rate = optax.warmup_cosine_decay_schedule(0.0, settings.peak_lr, rise, settings.steps, FINAL_LR)
+        self.optimizer = optax.chain(optax.clip_by_global_norm(CLIP_NORM), optax.adamw(rate, weight_decay=WEIGHT_DECAY))
+        tree = self._fresh()
+        state = self.optimizer.init(tree)
+        step, measure = jax.jit(self._step, donate_argnums=(0, 1)), jax.jit(self._wrong_mm)
+        every = max(1, settings.steps // MEASURED)
+        for number in range(settings.steps):
+            draws = np.random.default_rng([settings.seed, 1, number])
+            chosen = np.sort(draws.choice(self.rows, settings.batch_size, replace=len(self.rows) < settings.batch_size))
+            tree, state, loss = step(tree, state, *self._batch(chosen), jax.random.key(number))
+            if (number + 1) % every == 0 or number + 1 == settings.steps:
+                errors = self._errors(tree, measure)
+                curve.append({"step": number + 1, "loss": float(loss), "errors": errors})
+                spent = f"{time.monotonic() - started_s:.0f} s"
+                print(f"warm-up: step {number + 1}, loss {float(loss):.4f}, {spent}: {_said(errors)}", file=sys.stderr)
+                if not np.isfinite(float(loss)):
+                    raise ValueError(
+                        f"warm-up: the loss at step {number + 1} is not finite; lower tower.warm_up.peak_lr"
+                    )
+        seconds = round(time.monotonic() - started_s, 1)
+        record = {"errors": curve[-1]["errors"], "seconds": seconds, "held_out": len(self.held_out), "curve": curve}
+        return tree["tower"], tree["heads"], record
+
+    def _fresh(self) -> Tree:
+        key, config = jax.random.key(self.settings.seed), self.model.image
+        specs = self.tower.leaves(config, self.model.vlm.width)
+        drawn = nest({path: draw(key, f"{self.tower.root}/{path}", leaf) for path, leaf in specs.items()})
+        tower = self.tower.fresh(key, config, drawn)
+        images, _ = self._batch(self.rows[:1])
+        features = jax.eval_shape(self._tokens, tower, images)
+        known = {name: rows[np.isfinite(rows).all(axis=1)] for name, rows in self.labels.items()}
+        return {"tower": tower, "heads": self.loss.init(jax.random.fold_in(key, 1), features, known)}
+
+    def _tokens(self, tower: Tree, images: Mapping[str, jax.Array]) -> jax.Array:
+        dtype = jnp.dtype(self.model.compute_dtype)
+        return self.tower.encode(tower, self.model.image, images, dtype=dtype, remat=False)
+
+    def _batch(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        images = {role: frames[rows] for role, frames in self.images.items()}
+        return images, {name: values[rows] for name, values in self.labels.items()}
+
+    def _step(
+        self, tree: Tree, state: Any, images: Mapping[str, jax.Array], labels: Mapping[str, jax.Array], key: jax.Array
+    ) -> tuple[Tree, Any, jax.Array]:
+        seen = augment(key, images, 0)  # colours only: a shift would make the labels wrong
+
+        def total(tree: Tree) -> jax.Array:
+            return self.loss.measure(tree["heads"], self._tokens(tree["tower"], seen), labels)[0].mean()
+
+        loss, gradient = jax.value_and_grad(total)(tree)
+        updates, state = self.optimizer.update(gradient, state, tree)
+        return optax.apply_updates(tree, updates), state, loss
+
+    def _wrong_mm(
+        self, tree: Tree, images: Mapping[str, jax.Array], labels: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        return self.loss.measure(tree["heads"], self._tokens(tree["tower"], images), labels)[1]
+
+    def _errors(self, tree: Tree, measure: Callable[..., dict[str, jax.Array]]) -> dict[str, dict[str, float]]:
+        """Median and 90th percentile by label, mm, on the held-out scenes."""
+        found: dict[str, list[np.ndarray]] = {}
+        for start in range(0, len(self.held_out), MEASURE_ROWS):
+            rows = self.held_out[start : start + MEASURE_ROWS]
+            padded = np.concatenate([rows, np.repeat(rows[-1:], MEASURE_ROWS - len(rows))])
+            for name, wrong in measure(tree, *self._batch(padded)).items():
+                found.setdefault(name, []).append(np.asarray(wrong)[: len(rows)])
+        whole = {name: np.concatenate(parts) for name, parts in found.items()}
+        known = {name: wrong[np.isfinite(wrong)] for name, wrong in whole.items()}
+        return {
+            name: {"median_mm": float(np.median(wrong)), "p90_mm": float(np.quantile(wrong, 0.9))}
+            for name, wrong in known.items()
+            if len(wrong)
+        }
+
+
+def _whole(scenes: LabelledScenes, role: str) -> list[np.ndarray]:
+    """The shards of a role, the last one as long as the set is."""
+    if role not in scenes.images:
+        raise ValueError(f"{scenes.folder} has no camera {role}; it has {', '.join(scenes.roles)}")
+    parts, left = [], scenes.count
+    for part in scenes.images[role]:
+        parts.append(part[:left])
+        left -= len(part)
+    return parts
+
+
+def _joined(sets: Sequence[LabelledScenes], name: str) -> np.ndarray:
+    """f32 [N, k]; NaN where a task has no such label: the loss passes over it."""
+    width = next(scenes.labels[name].shape[1] for scenes in sets if name in scenes.labels)
+    return np.concatenate(
+        [scenes.labels.get(name, np.full((scenes.count, width), np.nan, np.float32)) for scenes in sets]
+    )
+
+
+def _said(errors: Mapping[str, Mapping[str, float]]) -> str:
+    def line(name: str, error: Mapping[str, float]) -> str:
+        thing = name.removesuffix("_mm").removesuffix("_position")
+        return f"{thing} off by {error['median_mm']:.1f} mm (a tenth by more than {error['p90_mm']:.1f})"
+
+    return ", ".join(line(name, error) for name, error in errors.items())

@@ -1,0 +1,50 @@
+"""A simulator that paints: a red square whose corner is the scene's, and a bar as long as the arm's first joint says."""
+
+import numpy as np
+
+from pirig.sim.door import Observation
+
+SIZE_PX, SQUARE_PX = 32, 6
+
+
+def place_m(scene):
+    """Of the square's corner; a pixel is 10 mm."""
+    return np.random.default_rng(scene).uniform(0.0, 0.01 * (SIZE_PX - SQUARE_PX), 2)
+
+
+class PaintedSimulator:
+    def __init__(self, contract):
+        self.contract, self.joints = contract, np.zeros(9, np.float32)
+
+    def arrange(self, scene, joints, *, rebuild):
+        self.scene, self.joints = scene, joints
+
+    def observe(self):
+        image = np.full((SIZE_PX, SIZE_PX, 3), 60, np.uint8)
+        image[-1, : int(SIZE_PX * abs(np.sin(self.joints[0])))] = 255
+        edges, corner = np.arange(SIZE_PX), 100 * place_m(self.scene)
+        covered = [
+            np.clip(np.minimum(edges + 1, at + SQUARE_PX) - np.maximum(edges, at), 0, 1)
+            for at in (corner[0], corner[1])
+        ]
+        image[..., 0] = np.maximum(image[..., 0], 60 + 190 * covered[1][:, None] * covered[0][None])
+        return Observation({camera.role: image for camera in self.contract.cameras}, {})
+
+    def labels(self):
+        return {"square_position_m": np.array([*place_m(self.scene), 0.0], np.float32)}
+
+    def close(self):
+        pass
+
+
+class Painted:
+    """Its implementation, found by its place in every process."""
+
+    def missing(self):
+        return ""
+
+    def prepare(self):
+        pass
+
+    def open(self, contract):
+        return PaintedSimulator(contract)
