@@ -106,7 +106,7 @@ def test_a_tower_learns_where_the_square_is_once_for_all_runs(contract, drawn, t
         return tmp_path / f"tower-{digest}"
 
     warmed = warm_up([scenes], model, SHORT, place)
-    curve = [point["errors"]["square_position_mm"]["median_mm"] for point in warmed.record["curve"]]
+    curve = [point["errors"]["square_position_mm"]["median"] for point in warmed.record["curve"]]
     assert curve[-1] < 10 and curve[-1] < 0.5 * curve[0], curve  # a pixel is 10 mm
     assert "square off by" in capsys.readouterr().out
     began = (warmed.folder / "weights.npz").stat().st_mtime_ns

@@ -16,6 +16,7 @@ from pirig.models.layout import flatten
 from pirig.runs.identity import run_id
 from pirig.training import checkpoints
 from pirig.training.auxiliary.labels import LabelLoss
+from pirig.training.auxiliary.labels import make as of_kind
 from pirig.training.batches import BatchSettings, prepare
 from pirig.training.losses import Losses, auxiliary_losses
 from pirig.training.schedules import make_schedule
@@ -220,3 +221,39 @@ def test_the_config_names_them_and_only_they_change_a_runs_id():
     assert run_id(plain) != run_id(more)
     with pytest.raises(ValueError, match="losses=labels: openpi has no such thing; choose losses=null"):
         compose([*LABELS, "trainer=openpi", "size=full"])
+
+
+def test_a_yaw_is_learned_up_to_the_turns_after_which_a_thing_looks_the_same():
+    """A cube turned by a quarter is the same cube; the error is told in degrees of the cube."""
+    config = LossConfig("labels", weight=1.0, settings={"turns": {"cube": 4}, "unseen": ["goal"]})
+    widths = {"cube_position_m": 3, "cube_quat_wxyz": 4, "goal_position_m": 3, "goal_quat_wxyz": 4}
+    loss = of_kind("cube", config, widths)
+    assert loss.labels == ("cube_position_m", "cube_quat_wxyz")
+
+    def turned(degrees):
+        half = np.deg2rad(np.atleast_1d(degrees).astype(np.float32)) / 2
+        return np.stack([np.cos(half), 0 * half, 0 * half, np.sin(half)], axis=1)
+
+    place = np.zeros((3, 3), np.float32)
+    labels = {"cube_position_m": place, "cube_quat_wxyz": turned([10.0, 100.0, 190.0])}
+    features = jnp.zeros((1, 3, 2, 4))
+    head = loss.init(jax.random.key(0), features, labels)
+    np.testing.assert_allclose(head["cube_quat_wxyz"]["bias"], [np.cos(0.698132), np.sin(0.698132)], atol=1e-5)
+    for degrees, apart in ((10.0, 0.0), (15.0, 5.0), (55.0, 45.0), (97.0, 3.0)):
+        seen = {**labels, "cube_quat_wxyz": turned([degrees] * 3)}
+        total, numbers = loss.measure(head, features, seen)
+        np.testing.assert_allclose(numbers["cube_yaw_deg"], apart, atol=1e-2)
+        assert (float(total[0]) > 1e-6) == (apart > 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scale_m": 0.0}, r"losses\.cube\.settings\.scale_m is 0\.0; expected metres above 0"),
+        ({"turns": {"cube": 0}}, r"losses\.cube\.settings\.turns: .*expected how often"),
+        ({"scales": 1}, r"losses\.cube\.settings\.scales: .*it takes scale_m, turns, unseen"),
+    ],
+)
+def test_settings_of_labels_have_domains(settings, message):
+    with pytest.raises(ValueError, match=message):
+        of_kind("cube", LossConfig("labels", weight=1.0, settings=settings), {NAME: 3})

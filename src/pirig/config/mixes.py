@@ -51,7 +51,10 @@ def _in_common(name: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
         raise ValueError(f"mix={name}: it names no task; sources: {{push_cube: {{weight: 1}}, ...}}")
     shortest = min(task.get("min_episode_steps", 0) for task in tasks)
     visible = all(task["goal_visible"] for task in tasks)
-    return {**tasks[0], "name": name, "goal_visible": visible, "min_episode_steps": shortest}
+    turns = {thing: count for task in reversed(tasks) for thing, count in task.get("turns", {}).items()}
+    unseen = sorted({thing for task in tasks for thing in task.get("unseen", [])})
+    shared = {"goal_visible": visible, "min_episode_steps": shortest, "turns": turns, "unseen": unseen}
+    return {**tasks[0], "name": name, **shared}
 
 
 def configs_of(config: Config) -> dict[str, Config]:

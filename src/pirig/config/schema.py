@@ -73,6 +73,10 @@ class TaskConfig:
     solver: str = ""  # function in ManiSkill's panda motion-planning solutions; "": demos.path is needed
     hold_steps: CountOrNone = 0  # steps to hold the last target after the planner stops
     min_episode_steps: CountOrNone = 0  # the shortest demo seen; 0: not known yet, the data set will tell
+    turns: dict[str, Count] = field(
+        default_factory=dict
+    )  # objects whose yaw matters: how often each looks the same in a whole turn (a cube: 4)
+    unseen: list[str] = field(default_factory=list)  # objects that no camera shows, such as a hidden goal
 
 
 @dataclass
@@ -166,7 +170,9 @@ class WarmUpConfig:
     steps: int = 0  # 0: none
     batch_size: int = 32
     peak_lr: float = 2.0e-3
-    labels: list[str] = field(default_factory=list)  # which; none named: every position
+    labels: list[str] = field(default_factory=list)  # which; none named: every position, and the yaw of task.turns
+    turns: dict[str, int] = field(default_factory=dict)  # as task.turns
+    unseen: list[str] = field(default_factory=list)  # as task.unseen
     held_out: int = 400  # scenes that it is measured on; at most a fifth of them
     seed: int = 0
 

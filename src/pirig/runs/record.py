@@ -38,6 +38,8 @@ RESULT_FREE = (
     "sweep",
     "demos.workers",
     "scenes.workers",
+    "task.turns",  # what a training takes from them stands under its losses and its tower
+    "task.unseen",
     "weights.url",
     "train.wandb",
     "train.project",

@@ -30,7 +30,7 @@ from pirig.models.towers.door import tower_named
 from pirig.runs.lock import held
 from pirig.scenes.labelled import LabelledScenes
 from pirig.training.augment import augment
-from pirig.training.auxiliary.labels import METRES, SCALE_M, LabelLoss
+from pirig.training.auxiliary.labels import SCALE_M, LabelLoss, of_labels
 
 VERSION = 1  # changes where what is learned would
 WEIGHTS, RECORD = "weights.npz", "warm_up.json"
@@ -44,7 +44,7 @@ Images = dict[str, JoinedFrames]
 class WarmedUp:
     """`tower`: its leaves below its root; `heads`: those of the labels, as the loss of kind labels has them at SCALE_M.
 
-    `record`: what it was made from, and `errors`: median and 90th percentile in mm by label on held-out scenes.
+    `record`: what it was made from, and `errors`: median and 90th percentile by label, mm or degrees, on held-out scenes.
     """
 
     folder: Path
@@ -66,13 +66,13 @@ def warm_up(
 
     Raises ValueError where a label is unknown, or where a loss is not finite.
     """
-    names = _names(sets, settings)
-    made_from = _made_from(sets, model, settings, names)
+    loss = _loss(sets, settings)
+    made_from = _made_from(sets, model, settings, loss)
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
     folder = place(digest)
     with held(folder.with_name(f".{folder.name}.making")):
         if not folder.is_dir():
-            fitted = _Fit(sets, model, settings, names)
+            fitted = _Fit(sets, model, settings, loss)
             tower, heads, record = fitted.run()
             with staging_folder(folder) as staging:
                 flat = flatten({"tower": tower, "heads": heads})
@@ -109,24 +109,29 @@ def heads_started_from(heads: Tree, losses: Mapping[str, Any], warmed: WarmedUp)
 
     def of_loss(name: str, head: Tree) -> Tree:
         loss = losses[name].loss
-        alike = isinstance(loss, LabelLoss) and loss.scale_m == SCALE_M
+        alike = isinstance(loss, LabelLoss) and loss.scale_m == SCALE_M and _same_turns(loss, warmed)
         return {label: of_label(label, fresh) for label, fresh in head.items()} if alike else head
 
     return {name: of_loss(name, head) for name, head in heads.items()}
 
 
-def _names(sets: Sequence[LabelledScenes], settings: WarmUpConfig) -> list[str]:
+def _same_turns(loss: LabelLoss, warmed: WarmedUp) -> bool:
+    learned = warmed.record["made_from"]["turns"]
+    return all(learned.get(name, count) == count for name, count in loss.turns.items())
+
+
+def _loss(sets: Sequence[LabelledScenes], settings: WarmUpConfig) -> LabelLoss:
     known = sorted({name for scenes in sets for name in scenes.labels})
     unknown = sorted(set(settings.labels) - set(known))
     if unknown:
         raise ValueError(f"tower.warm_up.labels: the scenes have no {unknown[0]}; they have {', '.join(known)}")
-    return settings.labels or [name for name in known if name.endswith(METRES)]
+    return of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen)
 
 
 def _made_from(
-    sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, names: list[str]
+    sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, loss: LabelLoss
 ) -> dict[str, Any]:
-    told = {name: value for name, value in dataclasses.asdict(settings).items() if name != "labels"}
+    told = {name: getattr(settings, name) for name in ("steps", "batch_size", "peak_lr", "held_out", "seed")}
     return {
         "version": VERSION,
         "scenes": [[scenes.digest, scenes.count] for scenes in sets],
@@ -134,7 +139,8 @@ def _made_from(
         "config": dataclasses.asdict(model.image),  # type: ignore[call-overload]
         "width": model.vlm.width,
         "dtype": model.compute_dtype,
-        "labels": names,
+        "labels": loss.labels,
+        "turns": dict(loss.turns),
         **told,
     }
 
@@ -143,17 +149,16 @@ class _Fit:
     """Steps on all scenes but the held-out ones, measured on those."""
 
     def __init__(
-        self, sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, names: list[str]
+        self, sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, loss: LabelLoss
     ) -> None:
-        self.tower, self.model, self.settings, self.names = tower_named(model.tower), model, settings, names
+        self.tower, self.model, self.settings, self.loss = tower_named(model.tower), model, settings, loss
         roles = sets[0].roles
         frames = {role: [part for scenes in sets for part in _whole(scenes, role)] for role in roles}
         self.images: Images = {role: JoinedFrames(parts) for role, parts in frames.items()}
-        self.labels = {name: _joined(sets, name) for name in names}
+        self.labels = {name: _joined(sets, name) for name in loss.labels}
         rows = np.random.default_rng([settings.seed, 0]).permutation(len(next(iter(self.images.values()))))
         held_out = min(settings.held_out, len(rows) // 5)
         self.held_out, self.rows = np.sort(rows[:held_out]), rows[held_out:]
-        self.loss = LabelLoss(tuple(names))
 
     def run(self) -> tuple[Tree, Tree, dict[str, Any]]:
         settings, started_s, curve = self.settings, time.monotonic(), []
@@ -217,7 +222,7 @@ class _Fit:
         return self.loss.measure(tree["heads"], self._tokens(tree["tower"], images), labels)[1]
 
     def _errors(self, tree: Tree, measure: Callable[..., dict[str, jax.Array]]) -> dict[str, dict[str, float]]:
-        """Median and 90th percentile by label, mm, on the held-out scenes."""
+        """Median and 90th percentile by label on the held-out scenes, in the unit of its name (mm, deg)."""
         found: dict[str, list[np.ndarray]] = {}
         for start in range(0, len(self.held_out), MEASURE_ROWS):
             rows = self.held_out[start : start + MEASURE_ROWS]
@@ -227,7 +232,7 @@ class _Fit:
         whole = {name: np.concatenate(parts) for name, parts in found.items()}
         known = {name: wrong[np.isfinite(wrong)] for name, wrong in whole.items()}
         return {
-            name: {"median_mm": float(np.median(wrong)), "p90_mm": float(np.quantile(wrong, 0.9))}
+            name: {"median": float(np.median(wrong)), "p90": float(np.quantile(wrong, 0.9))}
             for name, wrong in known.items()
             if len(wrong)
         }
@@ -254,7 +259,8 @@ def _joined(sets: Sequence[LabelledScenes], name: str) -> np.ndarray:
 
 def _said(errors: Mapping[str, Mapping[str, float]]) -> str:
     def line(name: str, error: Mapping[str, float]) -> str:
-        thing = name.removesuffix("_mm").removesuffix("_position")
-        return f"{thing} off by {error['median_mm']:.1f} mm (a tenth by more than {error['p90_mm']:.1f})"
+        thing, _, unit = name.rpartition("_")
+        thing = thing.removesuffix("_position").replace("_yaw", "'s yaw")
+        return f"{thing} off by {error['median']:.1f} {unit} (a tenth by more than {error['p90']:.1f})"
 
     return ", ".join(line(name, error) for name, error in errors.items())

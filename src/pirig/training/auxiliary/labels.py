@@ -1,13 +1,15 @@
-"""Where things are, read off the tower's tokens: labels in metres, each by one linear map of all tokens of all cameras.
+"""Where things are, read off the tower's tokens: each label by one linear map of all tokens of all cameras.
 
-All positions have one scale, in metres. The spread of the data is none: a height that hardly varies at rest would become a
-label of a hundred when an object is lifted, and swamp every other loss.
+Each kind of label has one scale, in physical units: metres for positions, and for a turn about the vertical the sine and
+cosine themselves. The spread of the data is none: a height that hardly varies at rest would become a label of a hundred when
+an object is lifted, and swamp every other loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,67 +19,111 @@ from jaxtyping import Float
 from pirig.config.schema import LossConfig
 from pirig.models.leaves import Tree, draw, lecun
 
-METRES = "_m"  # how the name of a label in metres ends
+METRES, QUATERNION = "_m", "_quat_wxyz"  # how the names of labels end
 SCALE_M = 0.1  # an error of so much counts 1
 
 
 @dataclass(frozen=True)
 class LabelLoss:
-    """Mean over labels and axes of ((predicted - true) / scale_m)^2."""
+    """Mean over labels and their numbers of squared errors: of a position's axes in `scale_m`; of the sine and cosine of
+    `turns` x yaw for a label in quaternions, which looks the same so many times in a whole turn (a cube 4 times)."""
 
     labels: tuple[str, ...]
     scale_m: float = SCALE_M
+    turns: Mapping[str, int] = field(default_factory=dict)  # by label in quaternions
 
     def init(self, key: jax.Array, features: jax.ShapeDtypeStruct, labels: Mapping[str, np.ndarray]) -> Tree:
-        """A head starts at the labels' mean."""
+        """A head starts at the mean of what it learns."""
         cameras, _, tokens, width = features.shape
         size = cameras * tokens * width
-        return {
-            name: {
-                "kernel": draw(key, name, lecun((size, labels[name].shape[1]), size)),
-                "bias": jnp.asarray(labels[name].mean(axis=0, dtype=np.float64) / self.scale_m, jnp.float32),
-            }
-            for name in self.labels
-        }
+        heads = {}
+        for name in self.labels:
+            mean = np.asarray(self.target(name, labels[name], np)).mean(axis=0, dtype=np.float64)
+            kernel = draw(key, name, lecun((size, len(mean)), size))
+            heads[name] = {"kernel": kernel, "bias": jnp.asarray(mean, jnp.float32)}
+        return heads
+
+    def target(self, name: str, label: jax.Array | np.ndarray, xp: Any = jnp) -> Any:
+        """[B, k] -> what the head gives where it is right, [B, n]; `xp` is jax.numpy or numpy."""
+        if name not in self.turns:
+            return label / self.scale_m
+        angle = self.turns[name] * yaw_rad(label, xp)
+        return xp.stack([xp.cos(angle), xp.sin(angle)], axis=1)
 
     def measure(
         self, head: Tree, features: Float[jax.Array, "cameras batch tokens width"], labels: Mapping[str, jax.Array]
     ) -> tuple[Float[jax.Array, " batch"], dict[str, jax.Array]]:
         """A label that is NaN is not known in that sample: it adds nothing to the loss, and its number is NaN."""
         tokens = features.astype(jnp.float32).swapaxes(0, 1).reshape(features.shape[1], -1)
-        true = jnp.concatenate([labels[name] for name in self.labels], axis=1) / self.scale_m
-        known = jnp.isfinite(true)
+        targets = [self.target(name, labels[name]) for name in self.labels]
+        true = jnp.concatenate(targets, axis=1)
         kernel = jnp.concatenate([head[name]["kernel"] for name in self.labels], axis=1)
         bias = jnp.concatenate([head[name]["bias"] for name in self.labels])
-        wrong = tokens @ kernel + bias - jnp.where(known, true, 0.0)
-        loss = jnp.where(known, jnp.square(wrong), 0.0).sum(axis=1) / jnp.maximum(known.sum(axis=1), 1)
-        ends = np.cumsum([labels[name].shape[1] for name in self.labels])
-        parts = jnp.split(jnp.where(known, wrong, jnp.nan), ends[:-1], axis=1)
-        apart_mm = {
-            f"{name.removesuffix(METRES)}_mm": jnp.linalg.norm(rows, axis=1) * self.scale_m * 1e3
-            for name, rows in zip(self.labels, parts, strict=True)
-        }
-        return loss, apart_mm
+        known = jnp.isfinite(true)
+        predicted = tokens @ kernel + bias
+        wrong = jnp.where(known, predicted - jnp.where(known, true, 0.0), 0.0)
+        loss = jnp.square(wrong).sum(axis=1) / jnp.maximum(known.sum(axis=1), 1)
+        ends = np.cumsum([target.shape[1] for target in targets])[:-1]
+        parts = zip(self.labels, jnp.split(predicted, ends, axis=1), targets, strict=True)
+        return loss, dict(self._number(*part) for part in parts)
+
+    def _number(self, name: str, predicted: jax.Array, true: jax.Array) -> tuple[str, jax.Array]:
+        """A label's error in physical units [B], with the unit in its name."""
+        if name not in self.turns:
+            apart_mm = jnp.linalg.norm(predicted - true, axis=1) * self.scale_m * 1e3
+            return f"{name.removesuffix(METRES)}_mm", apart_mm
+        cross = predicted[:, 1] * true[:, 0] - predicted[:, 0] * true[:, 1]
+        apart_rad = jnp.abs(jnp.arctan2(cross, (predicted * true).sum(axis=1))) / self.turns[name]
+        return f"{name.removesuffix(QUATERNION)}_yaw_deg", jnp.rad2deg(apart_rad)
+
+
+def yaw_rad(quat_wxyz: Any, xp: Any = jnp) -> Any:
+    """[B, 4] -> the turn about the vertical of the body's x axis, [B]."""
+    w, x, y, z = (quat_wxyz[:, number] for number in range(4))
+    return xp.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
+
+
+def of_labels(
+    known: Collection[str],
+    chosen: Sequence[str],
+    *,
+    turns: Mapping[str, int] | None = None,
+    unseen: Collection[str] = (),
+    scale_m: float = SCALE_M,
+) -> LabelLoss:
+    """Of the labels `known`, the `chosen` ones; none chosen: every position but those of objects that are `unseen`.
+
+    `turns`: objects whose yaw is learned too, where it is known. Raises ValueError where a number is out of its domain.
+    """
+    if not scale_m > 0:
+        raise ValueError(f"scale_m is {scale_m}; expected metres above 0, such as {SCALE_M}")
+    odd = {name: count for name, count in (turns or {}).items() if type(count) is not int or count < 1}
+    if odd:
+        raise ValueError(f"turns: {odd}; expected how often an object looks the same in a whole turn, 1 or more")
+    hidden = {f"{name}_position{METRES}" for name in unseen}
+    positions = [name for name in sorted(known) if name.endswith(METRES) and name not in hidden]
+    quaternions = {f"{name}{QUATERNION}": count for name, count in sorted((turns or {}).items())}
+    wanted = {name: count for name, count in quaternions.items() if name in known and not chosen}
+    return LabelLoss((*(chosen or positions), *wanted), scale_m, wanted)
 
 
 def make(name: str, config: LossConfig, widths: Mapping[str, int]) -> LabelLoss:
-    """`config.labels` name columns in metres; none named: all of the data set's. `settings.scale_m` changes the scale."""
-    chosen = tuple(config.labels) or tuple(sorted(label for label in widths if label.endswith(METRES)))
-    odd = [label for label in chosen if not label.endswith(METRES)]
-    if odd or not chosen:
+    """`config.labels` name columns in metres; none named: every position, and the yaw of `settings.turns` {object: how often
+    it looks the same in a whole turn}, without the objects `settings.unseen`. `settings.scale_m` changes the scale."""
+    odd = [label for label in config.labels if not label.endswith(METRES)]
+    unknown = sorted(set(config.settings) - {"scale_m", "turns", "unseen"})
+    if unknown:
+        raise ValueError(
+            f"losses.{name}.settings.{unknown[0]}: kind={config.kind} has no such setting; it takes scale_m, turns, unseen"
+        )
+    try:
+        loss = of_labels(widths, config.labels, **config.settings)
+    except ValueError as error:
+        raise ValueError(f"losses.{name}.settings.{error}") from error
+    if odd or not loss.labels:
         what = f"{odd[0]} is none" if odd else f"the data set has {', '.join(widths) or 'no labels at all'}"
         raise ValueError(
             f"losses.{name} learns positions, labels whose names end in {METRES}, and {what}; name others in "
             f"losses.{name}.labels, or leave the loss out"
-        )
-    unknown = sorted(set(config.settings) - {"scale_m"})
-    if unknown:
-        raise ValueError(
-            f"losses.{name}.settings.{unknown[0]}: kind={config.kind} has no such setting; it takes scale_m"
-        )
-    loss = LabelLoss(chosen, **config.settings)
-    if not loss.scale_m > 0:
-        raise ValueError(
-            f"losses.{name}.settings.scale_m is {loss.scale_m}; expected metres above 0, such as {SCALE_M}"
         )
     return loss
