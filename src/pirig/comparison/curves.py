@@ -14,7 +14,9 @@ import numpy as np
 FILE_NAME = "metrics.jsonl"
 CURVES = ("loss", "validation_loss", "grad_norm", "lr", "samples_per_s")
 COLUMNS = ("step", *CURVES, "step_s", "elapsed_s")
-PARTS = re.compile(rb'"((?:validation_)?\w+_(?:loss|mm))":')  # of losses beside the flow loss, and what they measure
+PARTS = re.compile(
+    rb'"((?:validation_)?\w+_(?:loss|mm|deg))":'
+)  # of losses beside the flow loss, and what they measure
 BUCKETS = 400  # points of a curve
 WINDOW = 20  # steps that a milestone or a last value is the mean of
 MILESTONES = (1, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000, 200_000)

@@ -167,14 +167,14 @@ class WarmUpConfig:
     """Before the training the tower learns where things are, on labelled scenes (`pirig scenes`); shared by every run that asks
     for the same."""
 
-    steps: int = 0  # 0: none
-    batch_size: int = 32
-    peak_lr: float = 2.0e-3
+    steps: CountOrNone = 0  # 0: none
+    batch_size: Count = 32
+    peak_lr: Positive = 2.0e-3
     labels: list[str] = field(default_factory=list)  # which; none named: every position, and the yaw of task.turns
-    turns: dict[str, int] = field(default_factory=dict)  # as task.turns
+    turns: dict[str, Count] = field(default_factory=dict)  # as task.turns
     unseen: list[str] = field(default_factory=list)  # as task.unseen
-    held_out: int = 400  # scenes that it is measured on; at most a fifth of them
-    seed: int = 0
+    held_out: Count = 400  # scenes that it is measured on; at most a fifth of them
+    seed: Seed = 0
 
 
 @dataclass
@@ -188,10 +188,10 @@ class TowerConfig:
 class ScenesConfig:
     """Random scenes of the task with labels, rendered without a plan; the arm is near where demos had it."""
 
-    count: int = 6000
-    first_seed: int = 800000
-    joints_noise_rad: float = 0.03
-    workers: int = 2  # processes
+    count: Count = 6000  # at least 10
+    first_seed: Seed = 800000
+    joints_noise_rad: NotNegative = 0.03
+    workers: Count = 2  # processes
 
 
 @dataclass
@@ -301,6 +301,9 @@ class EvalConfig:
     episodes: Count = 40
     first_seed: Seed = 100000
     execute: Count = 8  # steps executed of each action chunk
+    ensemble: Share = (
+        0.0  # a step is the mean of all chunks that foresaw it, an older one weighs so much of the next; 0: newest
+    )
     flow_steps: Count = 10  # Euler steps
     workers: Count = 2  # simulator processes
     sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device

@@ -26,6 +26,8 @@ PIXELS_MEAN, PIXELS_MEAN_LATER = 1.0, 4.0  # of 0..255; later frames have the si
 STATE = 1e-3  # rad, m, at the first frame
 STILL_FALLING = 0.05
 FEW_EPISODES = 20
+GRIPPER_MM = 80.0  # how wide a Panda's opens
+SEES_MM = 20.0  # mean error beyond which a gripper that opens so wide misses a cube of 40 mm
 TAKE_AWAY_JOINTS = (
     "train.state_noise=1 train.state_noise_share=0.5 train.state_noise_on=[qpos8] makes it look at the picture"
 )
@@ -290,6 +292,27 @@ def breaks_late(evidence: Evidence) -> list[Cause]:
     ]
 
 
+def does_not_see(evidence: Evidence) -> list[Cause]:
+    """What the tower says of where things are, on held-out frames, where a label loss asked it."""
+    wrong = {name.removesuffix("_mm"): mm for name, mm in evidence.label_errors.items() if name.endswith("_mm")}
+    far = {thing: mm for thing, mm in wrong.items() if mm > SEES_MM}
+    if not far:
+        return []
+    thing, mm = max(far.items(), key=lambda entry: entry[1])
+    thing = thing.removesuffix("_position")
+    return [
+        Cause(
+            "does not see",
+            0.68,
+            f"the policy does not know where {thing} is: off by {mm:.0f} mm, a gripper opens {GRIPPER_MM:.0f}",
+            ", ".join(f"{name.removesuffix('_position')} off by {far[name]:.0f} mm" for name in far)
+            + " on held-out frames",
+            "tower=keypoints with a warm-up on more scenes (tower.warm_up.steps=..., scenes.count=...), a closer camera, more "
+            "demos",
+        )
+    ]
+
+
 def executes_too_far(evidence: Evidence) -> list[Cause]:
     errors, outcome = evidence.held_out or evidence.training, evidence.outcome
     if errors is None or outcome is None or outcome.execute < 2:
@@ -374,6 +397,7 @@ SOFT_RULES: tuple[Rule, ...] = (
     scenes_not_shared,
     accumulating,
     breaks_late,
+    does_not_see,
     executes_too_far,
     funnel,
     few_episodes,

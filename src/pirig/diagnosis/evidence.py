@@ -95,6 +95,9 @@ class Evidence:
     late: Late | None = None
     parity: list[Parity] = field(default_factory=list)
     demo_lengths: list[int] = field(default_factory=list)
+    label_errors: dict[str, float] = field(
+        default_factory=dict
+    )  # held-out, by object and unit ("cubeA_mm"), of the newest step
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:

@@ -71,6 +71,7 @@ class Measurement:
             gates_skipped=report.skipped if report else [],
             outcome=self.outcome,
             demo_lengths=list(self.dataset.lengths),
+            label_errors=outcome.label_errors(self.places.run, list(self.config.losses), steps),
             **self._open_loop(rows),
             **self._closed_loop(),
         )
@@ -143,7 +144,12 @@ class Measurement:
             return self._in_simulator(pool)
 
     def _in_simulator(self, pool: WorkerPool) -> dict[str, Any]:
-        driver = PolicyDriver(self.policy, execute=self.settings["execute"], noise_seed=self.settings["seed"])
+        driver = PolicyDriver(
+            self.policy,
+            execute=self.settings["execute"],
+            noise_seed=self.settings["seed"],
+            ensemble=self.settings.get("ensemble", 0.0),
+        )
         count, limit = self.config.gates.replay_episodes, self.settings["limit"]
         chosen = self.trained[:: max(1, len(self.trained) // count)][:count]
         demos = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,20 @@ def _counts(measured: Measured, name: str) -> tuple[int, int]:
     """(k, n) of a row, (0, 0) where the evaluation had none."""
     row = measured.rates.get(name)
     return (row.k, row.n) if row else (0, 0)
+
+
+def label_errors(run: Path, losses: Sequence[str], steps: int) -> dict[str, float]:
+    """What auxiliary losses measured last on held-out frames, by its name with the unit: {"cubeA_position_mm": 31.0}."""
+    path, last = run / "metrics.jsonl", dict[str, float]()
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        row = json.loads(line)
+        if row["step"] > steps:
+            break
+        for loss in losses:
+            prefix = f"validation_{loss}_"
+            named = {name.removeprefix(prefix): row[name] for name in row if name.startswith(prefix)}
+            last |= {name: value for name, value in named.items() if name.endswith(("_mm", "_deg"))}
+    return last
 
 
 def history(run: Path, steps: int, batch_size: int, frames: int) -> History:

@@ -110,14 +110,18 @@ class ClosedLoop:
     def _policy(self) -> Driver:
         settings = self.config.eval
         policy = load_policy(self.checkpoint, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
-        return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
+        return self._driver(policy)
 
     def _untrained(self) -> Driver:
         """The parameters that training started from."""
         pipeline, settings = load_pipeline(self.checkpoint), self.config.eval
         params = initial_params(self.config.train, pipeline.model_config)
         policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
-        return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed)
+        return self._driver(policy)
+
+    def _driver(self, policy: Policy) -> Driver:
+        settings = self.config.eval
+        return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed, ensemble=settings.ensemble)
 
     def _starts(self) -> dict[int, State]:
         return Dataset(self.places.data_set).start_of_scene

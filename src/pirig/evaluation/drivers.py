@@ -15,18 +15,23 @@ from pirig.transforms.pipeline import Pipeline
 class PolicyDriver:
     """Executes the first `execute` actions of every chunk, then looks again.
 
+    With `ensemble` above 0 a step is the mean of all chunks that foresaw it, each older one with that much of the next newer
+    one's weight (temporal ensembling: Zhao et al. 2023, arXiv:2304.13705, whose weights hardly fall).
     Each request is answered with its scene's sentence. The noise of a chunk depends on (noise_seed, scene, number of the
     chunk) and on nothing else.
     """
 
     looks = True
 
-    def __init__(self, policy: Policy, *, execute: int, noise_seed: int):
+    def __init__(self, policy: Policy, *, execute: int, noise_seed: int, ensemble: float = 0.0):
         if not 1 <= execute <= policy.horizon:
             raise ValueError(
                 f"eval.execute={execute}: the policy predicts {policy.horizon} steps; choose 1 to {policy.horizon}."
             )
-        self.policy, self.execute, self.noise_seed = policy, execute, noise_seed
+        self.policy, self.execute, self.noise_seed, self.ensemble = policy, execute, noise_seed, ensemble
+        self.foreseen: dict[
+            int, list[np.ndarray]
+        ] = {}  # by scene: of each earlier chunk what is not executed yet, newest first
         self.max_requests = policy.batch_size
 
     def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
@@ -34,7 +39,22 @@ class PolicyDriver:
         observations = [request.observation for request in requests if request.observation is not None]
         prompts = [request.prompt for request in requests]
         told = prompts if all(prompts) else None  # a simulator without sentences: the contract's
-        return list(self.policy.infer(observations, noise, told)[:, : self.execute])
+        chunks = self.policy.infer(observations, noise, told)
+        if not self.ensemble:
+            return list(chunks[:, : self.execute])
+        return [self._together(request, chunk) for request, chunk in zip(requests, chunks, strict=True)]
+
+    def _together(self, request: Request, chunk: np.ndarray) -> np.ndarray:
+        earlier = self.foreseen.get(request.scene, []) if request.chunk else []
+        chunks = [chunk, *earlier]
+        total, weights = np.zeros((self.execute, chunk.shape[1])), np.zeros((self.execute, 1))
+        for age, foreseen in enumerate(chunks):
+            count = min(len(foreseen), self.execute)
+            total[:count] += self.ensemble**age * foreseen[:count]
+            weights[:count] += self.ensemble**age
+        left = [foreseen[self.execute :] for foreseen in chunks]
+        self.foreseen[request.scene] = [foreseen for foreseen in left if len(foreseen)]
+        return (total / weights).astype(np.float32)
 
     def _noise(self, request: Request) -> np.ndarray:
         random = np.random.default_rng([self.noise_seed, request.scene, request.chunk])

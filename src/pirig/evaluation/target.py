@@ -67,6 +67,7 @@ def of_task(target: Target, task: str, config: Config, demos: PolicyCard) -> Tar
 def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
     """What every episode's outcome depends on. On the CPU nothing is said of a GPU."""
     left_out = COUNT_KEYS + (OF_THE_GPU if config.eval.sim_backend == SimBackend.cpu else ())
+    left_out += () if config.eval.ensemble else ("ensemble",)  # younger than results that lie there
     settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in left_out}
     return {"checkpoint": str(checkpoint), "limit": limit, "train_seed": config.train.seed, **settings}
 
