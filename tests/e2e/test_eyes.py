@@ -45,7 +45,7 @@ def test_the_training_starts_from_the_warm_tower_and_measures_in_millimetres(ran
     root, _ = ran
     rows = [json.loads(line) for line in (root / "eyes" / "few" / "metrics.jsonl").read_text().splitlines()]
     assert {"loss", "total_loss", "labels_loss"} <= set(rows[-1])
-    assert rows[-1]["validation_labels_cube_mm"] > 0
+    assert rows[-1]["validation_labels_cube_position_mm"] > 0
     (folder,) = root.glob("data/tower-keypoints-*")
     warmed = load(folder)
     trained = flatten(load_params(root / "eyes" / "few" / "checkpoints" / "20"))
