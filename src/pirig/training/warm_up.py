@@ -92,8 +92,10 @@ def load(folder: Path) -> WarmedUp:
 def started_from(params: Tree, model: ModelConfig, warmed: WarmedUp) -> Tree:
     """The model's parameters with the tower that has been warmed up. Raises ValueError where it is another one's."""
     tower = tower_named(model.tower)
-    ours, theirs = flatten(tower.of(params)), flatten(warmed.tower)
-    wrong = [path for path in ours | theirs if np.shape(ours.get(path)) != np.shape(theirs.get(path))]
+    ours, theirs = (
+        {path: np.shape(leaf) for path, leaf in flatten(tree).items()} for tree in (tower.of(params), warmed.tower)
+    )
+    wrong = [path for path in ours | theirs if ours.get(path) != theirs.get(path)]
     if wrong:
         raise ValueError(f"{warmed.folder}: its {wrong[0]} is not that of tower={model.tower}; warm it up again")
     return tower.put(params, jax.tree.map(jnp.asarray, warmed.tower))
