@@ -7,21 +7,33 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from pirig.comparison.collect import Count
 from pirig.comparison.compare import Comparison, Pair, Row
+from pirig.comparison.published import Beside
 
 COUNT_KEYS = ("k", "n", "low", "high", "k_at_end")
 
 
-def to_json(comparison: Comparison) -> str:
+def to_json(comparison: Comparison, others: Sequence[Beside] = ()) -> str:
     plain = {
         "settings_that_differ": comparison.keys,
         "rows": [row_plain(row) for row in comparison.rows],
         "pairs": [pair_plain(pair) for pair in comparison.pairs],
+        "published": [_beside_plain(each) for each in others],
     }
     return json.dumps(finite(plain), indent=2, default=str)
+
+
+def _beside_plain(each: Beside) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(each.theirs),
+        "ours": each.ours.label,
+        "p": each.verdict.p if each.verdict else None,
+        "verdict": each.text,
+    }
 
 
 def to_csv(comparison: Comparison) -> str:

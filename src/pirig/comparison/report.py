@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pirig.comparison.collect import Run
 from pirig.comparison.compare import Comparison, Row
+from pirig.comparison.published import Beside
 from pirig.comparison.terminal import count_text, interval_text, many_pairs, number, p_text, state_text, value_text
 from pirig.files.progress import clock
 
@@ -48,7 +49,8 @@ RESULTS = [
 ]
 
 
-def to_markdown(comparison: Comparison) -> str:
+def to_markdown(comparison: Comparison, others: Sequence[Beside] = ()) -> str:
+    """`others`: published rates of the same tasks."""
     runs = list({row.run.folder: row.run for row in comparison.rows}.values())
     names = {run.folder: next(row.label for row in comparison.rows if row.run is run).split("@")[0] for run in runs}
     sections = [
@@ -57,10 +59,28 @@ def to_markdown(comparison: Comparison) -> str:
         ["## Training", _losses(runs, names)],
         ["## Results", _results(comparison), *_footnotes(comparison)],
         ["## Do they differ?", _pairs(comparison)],
+        ["## Beside other people's rates", _others(others)] if others else [],
         ["## Still running, stopped or failed", _open(comparison, runs, names)],
         ["## Data sets, contracts and code", _sources(runs, names)],
     ]
     return "\n\n".join(block for section in sections for block in section if block) + "\n"
+
+
+def _others(others: Sequence[Beside]) -> str:
+    """Each rate beside the best of ours of its task; below the table, where it is from and what differs."""
+    header = ["task", "whose", "their rate", "ours", "Fisher's exact test"]
+    lines = [
+        [
+            each.theirs.task,
+            each.theirs.name,
+            each.theirs.text,
+            f"{each.ours.label} {count_text(each.ours.policy)}",
+            each.text,
+        ]
+        for each in others
+    ]
+    notes = dict.fromkeys(f"- {row.name}: {row.source}; {row.protocol}." for row in (each.theirs for each in others))
+    return _table(header, lines) + "\n\n" + "\n".join(notes)
 
 
 def _summary(comparison: Comparison, runs: list[Run]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pirig.comparison.collect import Count
 from pirig.comparison.compare import Column, Comparison, Pair, Row
+from pirig.comparison.published import Beside
 from pirig.comparison.statistics import ALPHA
 from pirig.files.progress import clock
 
@@ -20,7 +22,8 @@ MOST_PAIRS = 20
 GAP = 2  # characters between columns
 
 
-def show(comparison: Comparison, console: Console) -> None:
+def show(comparison: Comparison, console: Console, others: Sequence[Beside] = ()) -> None:
+    """`others`: published rates of the same tasks."""
     rows, columns = comparison.rows, comparison.columns
     results = _results(rows, drawn=console.width >= WIDE)
     labels, settings = results[:1], [_setting(rows, column) for column in columns]
@@ -42,6 +45,7 @@ def show(comparison: Comparison, console: Console) -> None:
     for mark, marked in _marks(rows).items():
         console.print(f"[yellow]![/] {mark}: {_some(marked)}")
     _print_pairs(comparison, console)
+    _print_others(others, console)
 
 
 def _settings(comparison: Comparison) -> Table:
@@ -182,6 +186,16 @@ def _print_pairs(comparison: Comparison, console: Console) -> None:
         console.print(f" and {len(wanted) - MOST_PAIRS} more; --markdown, --json or --html shows them")
     if len(comparison.pairs) > 1:
         console.print(f"\n{many_pairs(comparison.pairs)}", soft_wrap=True)
+
+
+def _print_others(others: Sequence[Beside], console: Console) -> None:
+    if not others:
+        return
+    console.print("\n[bold]Beside other people's rates[/] (their protocols differ; --markdown says how)\n")
+    for each in others:
+        ours = f"{each.ours.label} {count_text(each.ours.policy)}"
+        console.print(f" {each.theirs.task}: {each.theirs.name} {each.theirs.text} : {ours}", soft_wrap=True)
+        console.print(f"   {each.text}", soft_wrap=True)
 
 
 def _pair_labels(pair: Pair) -> tuple[str, str]:

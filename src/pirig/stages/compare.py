@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pirig.comparison.compare import Comparison
+    from pirig.comparison.published import Beside
 
 ABOUT = """\
 Runs side by side: the settings that differ, the metrics, success counts with Wilson 95 % intervals, and for each pair
@@ -37,11 +38,12 @@ def main(arguments: list[str]) -> int:
 
         require_ours(options.html)
     comparison = Comparison(collect(options.paths))
-    printed = _text(comparison, options)
+    others = _others(comparison, options.published)
+    printed = _text(comparison, others, options)
     if printed is not None:
         sys.stdout.write(printed if printed.endswith("\n") else printed + "\n")
     elif not options.html:
-        _show(comparison, options.paths)
+        _show(comparison, others, options.paths)
     if options.html:
         _write_page(comparison, options.html)
     return 0
@@ -52,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("pirig compare", description=ABOUT, formatter_class=raw)
     parser.add_argument("paths", nargs="+", type=Path, metavar="RUN | DIR", help="run folders, or folders of runs")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that opens offline, with videos in it")
+    published = "other people's rates beside those that pirig knows (docs/comparing.md)"
+    parser.add_argument("--published", type=Path, metavar="FILE.yaml", help=published)
     text = parser.add_mutually_exclusive_group()
     text.add_argument("--markdown", action="store_true", help="print the hand-over report")
     text.add_argument("--json", action="store_true", help="print rows, settings, counts and pairs")
@@ -59,23 +63,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _text(comparison: Comparison, options: argparse.Namespace) -> str | None:
+def _others(comparison: Comparison, path: Path | None) -> list[Beside]:
+    from pirig.comparison.published import beside, read, shipped
+
+    return beside(comparison, shipped() + (read(path) if path else []))
+
+
+def _text(comparison: Comparison, others: list[Beside], options: argparse.Namespace) -> str | None:
     from pirig.comparison.export import to_csv, to_json
     from pirig.comparison.report import to_markdown
 
     if options.json:
-        return to_json(comparison)
+        return to_json(comparison, others)
     if options.csv:
         return to_csv(comparison)
-    return to_markdown(comparison) if options.markdown else None
+    return to_markdown(comparison, others) if options.markdown else None
 
 
-def _show(comparison: Comparison, paths: list[Path]) -> None:
+def _show(comparison: Comparison, others: list[Beside], paths: list[Path]) -> None:
     from pirig.comparison.terminal import show
     from pirig.files.console import console
 
     screen = console()
-    show(comparison, screen)
+    show(comparison, screen, others)
     folders = " ".join(str(path) for path in paths) if len(paths) < 4 else "..."
     screen.print(f"[dim]with curves and videos: pirig compare {folders} --html compare.html[/]", soft_wrap=True)
 
