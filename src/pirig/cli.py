@@ -26,6 +26,8 @@ VERBS = {
     "eval": "how often does a checkpoint succeed?",
     "pipeline": "demos, convert, stats, train, eval, summary",
     "serve": "a policy behind a websocket, in openpi's protocol",
+    "collect": "record episodes on an arm",
+    "robot": "a served policy moves an arm, under rules that stop it",
     "client": "what does a policy server give, and how fast?",
     "weights": "fetch, verify or export openpi weights",
     "runs": "how does a sweep do? cancel, retry",
@@ -37,6 +39,8 @@ VERBS = {
 }
 CONFIG_FREE = (
     "client",
+    "collect",
+    "robot",
     "weights",
     "runs",
     "compare",
