@@ -37,6 +37,7 @@ from pirig.config.domains import (
     Trainer,
     Turn,
     WandbMode,
+    WireProtocol,
 )
 
 
@@ -344,6 +345,8 @@ class ServeConfig:
     message_mib: Positive = 64.0  # of one request
     clients: Count = 256  # connections at once
     seed: Seed = 0  # of the noise of requests that bring none
+    protocol: WireProtocol = "openpi"  # or vla_eval: allenai's harness, which executes eval.execute steps of a chunk
+    cameras: dict[str, str] = field(default_factory=dict)  # vla_eval: a benchmark's name of a camera -> the role
 
 
 @dataclass

@@ -21,8 +21,12 @@ from typing import TYPE_CHECKING
 from pirig.config.schema import Config
 
 if TYPE_CHECKING:
-    from pirig.policies.policy import Policy
+    from collections.abc import Callable
 
+    from pirig.policies.policy import Policy
+    from pirig.serving.batches import Predict
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 API_KEY = "PIRIG_API_KEY"
 
 
@@ -77,10 +81,36 @@ def _listen(config: Config, policy: Policy, checkpoint: Path) -> None:
         warm(predict, policy)
         print(f"ready       after {time.monotonic() - started_s:.0f} s", flush=True)
 
+    if settings.protocol == "vla_eval":
+        _listen_to_harness(config, policy, checkpoint, warmed, predict)
+        return
     with Batches(predict, max_batch=settings.max_batch, max_wait_s=settings.max_wait_ms / 1e3) as batches:
         server = PolicyServer(batches, served, api_key=os.environ.get(API_KEY, ""), limits=limits)
         say = functools.partial(_say_started, policy, checkpoint, settings.host)
         asyncio.run(server.run(settings.host, settings.port, started=say, warm=warmed))
+
+
+def _listen_to_harness(
+    config: Config, policy: Policy, checkpoint: Path, warmed: Callable[[], None], predict: Predict
+) -> None:
+    from pirig.serving.vla_eval import HarnessServer, listen
+
+    settings, contract = config.serve, policy.pipeline.contract
+    if settings.host not in LOOPBACK:
+        raise ValueError(f"serve.host={settings.host}: vla-eval's protocol has no key; serve on 127.0.0.1")
+    warmed()  # its health probe answers as soon as it listens
+    server = HarnessServer(
+        predict,
+        contract,
+        policy.noise_shape,
+        cameras=settings.cameras,
+        execute=config.eval.execute,
+        max_batch=settings.max_batch,
+        max_wait_s=settings.max_wait_ms / 1e3,
+        seed=settings.seed,
+    )
+    _say_started(policy, checkpoint, settings.host, settings.port)
+    asyncio.run(listen(server, settings.host, settings.port))
 
 
 def _say_started(policy: Policy, checkpoint: Path, host: str, port: int) -> None:
