@@ -32,11 +32,11 @@ def ways(name: str, options: argparse.Namespace, settings: dict[str, int]) -> di
     size = (options.batch, options.image_px, options.image_px, 3)
     images = {"base_0_rgb": jnp.asarray(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))}
 
-    def total(params: Any) -> jax.Array:
+    def total(params: Any, images: Any) -> jax.Array:
         return jnp.square(tower.encode(params, config, images, dtype=jnp.float32, remat=False)).mean()
 
     forward, gradient = jax.jit(total), jax.jit(jax.grad(total))
-    return {"forward": lambda: forward(params), "gradient": lambda: gradient(params)}
+    return {"forward": lambda: forward(params, images), "gradient": lambda: gradient(params, images)}
 
 
 def cpu_ms(call: Any) -> float:

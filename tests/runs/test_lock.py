@@ -12,6 +12,7 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.runs import lock
+from pirig.runs.lock import held_in_turn
 from pirig.runs.record import open_run
 
 HOLD = """
@@ -101,3 +102,19 @@ def test_an_older_run_is_not_moved_aside_under_its_writer(tmp_path, other):
     with pytest.raises(lock.RunLocked):
         open_run(config, places_of(config))
     assert tmp_path.exists()
+
+
+def test_who_waits_for_a_lock_gets_it_when_it_is_free(tmp_path):
+    """Another process holds it for a moment; the block here begins after that one's has ended."""
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom pirig.runs.lock import held\n"
+        "with held(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(0.5)\n"
+        "    (Path(sys.argv[1]) / 'made').touch()\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "held\n"
+    with held_in_turn(tmp_path, every_s=0.05):
+        assert (tmp_path / "made").is_file()
+    assert other.wait() == 0
+    with held_in_turn(tmp_path):
+        pass

@@ -95,6 +95,26 @@ def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_
                 path.unlink()
 
 
+@contextmanager
+def held_in_turn(folder: Path, every_s: float = 2.0) -> Iterator[None]:
+    """As `held`, but waits where another living process has it: of runs that share a thing one makes it, the others find it."""
+    said = False
+    while True:
+        try:
+            lock = held(folder)
+            lock.__enter__()
+            break
+        except RunLocked as error:
+            if not said:
+                print(f"waiting: {error}", file=sys.stderr, flush=True)
+            said = True
+            time.sleep(every_s)
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
+
+
 def _take(path: Path, me: Owner, stale_s: float) -> None:
     with _guard(path):
         owner = _read(path)

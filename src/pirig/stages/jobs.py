@@ -15,7 +15,7 @@ from pirig.config.places import places_of, run_folder
 from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
 from pirig.runs.record import open_run, set_status
-from pirig.stages import convert, demos, stats
+from pirig.stages import convert, demos, scenes, stats, warm_up
 from pirig.sweeps import record
 
 
@@ -32,7 +32,7 @@ def main() -> int:
 
 def action(stage: str) -> Callable[[Config], str]:
     own = {"data": data, "train": train, "eval": evaluate, "report": report}
-    verbs = {"demos": demos, "convert": convert, "stats": stats}
+    verbs = {"demos": demos, "convert": convert, "stats": stats, "scenes": scenes, "warm_up": warm_up}
     return own[stage] if stage in own else lambda config: _verb(verbs[stage].run, config)
 
 
@@ -46,6 +46,8 @@ def data(config: Config) -> str:
     with _alone(places.data), _recorded(places.data, "data"):
         for stage in (demos, convert, stats):
             stage.make(config, places)
+        if config.tower.warm_up.steps and config.robot.simulated:
+            scenes.make(config, places)
         set_status(places.data, "data", "done")
     return ""
 

@@ -27,7 +27,7 @@ from pirig.models.layout import flatten
 from pirig.models.leaves import Tree, draw, nest
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import tower_named
-from pirig.runs.lock import held
+from pirig.runs.lock import held_in_turn
 from pirig.scenes.labelled import LabelledScenes
 from pirig.training.augment import augment
 from pirig.training.auxiliary.labels import SCALE_M, LabelLoss, of_labels
@@ -70,7 +70,7 @@ def warm_up(
     made_from = _made_from(sets, model, settings, loss)
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
     folder = place(digest)
-    with held(folder.with_name(f".{folder.name}.making")):
+    with held_in_turn(folder.with_name(f".{folder.name}.making")):
         if not folder.is_dir():
             fitted = _Fit(sets, model, settings, loss)
             tower, heads, record = fitted.run()

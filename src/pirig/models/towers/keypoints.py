@@ -146,7 +146,7 @@ def see(
     x = _convolved(_cells(unit_range(images), config.cell_px).astype(dtype), params["stem"])
     if config.blocks:
         x, _ = run_layers(lambda x, block: (_block(x, block), None), x, params["layers"], config.blocks, remat=remat)
-    return _layer_norm(x, params["norm"]).reshape(len(images), -1, config.channels)
+    return _rms_norm(x, params["norm"]).reshape(len(images), -1, config.channels)
 
 
 def look(
@@ -175,7 +175,7 @@ def _cells(images: jax.Array, size: int) -> jax.Array:
 
 def _block(x: jax.Array, params: Tree) -> jax.Array:
     return x + jax.lax.conv_general_dilated(
-        jax.nn.relu(_layer_norm(x, params)), params["kernel"].astype(x.dtype), (1, 1), "SAME", dimension_numbers=AXES
+        jax.nn.relu(_rms_norm(x, params)), params["kernel"].astype(x.dtype), (1, 1), "SAME", dimension_numbers=AXES
     )
 
 
@@ -186,11 +186,11 @@ def _convolved(x: jax.Array, params: Tree) -> jax.Array:
     )
 
 
-def _layer_norm(x: jax.Array, params: Tree) -> jax.Array:
+def _rms_norm(x: jax.Array, params: Tree) -> jax.Array:
+    """Over the channels of a cell. Without their mean: a quarter of the tower's gradient went into it."""
     wide = x.astype(jnp.float32)
-    mean = wide.mean(axis=-1, keepdims=True)
-    variance = jnp.square(wide - mean).mean(axis=-1, keepdims=True)
-    return ((wide - mean) * (jax.lax.rsqrt(variance + EPSILON) * params["scale"]) + params["bias"]).astype(x.dtype)
+    size = jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + EPSILON)
+    return (wide * (size * params["scale"]) + params["bias"]).astype(x.dtype)
 
 
 TOWER = Tower(
