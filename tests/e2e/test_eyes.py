@@ -18,7 +18,7 @@ FEW = [
     "tower.warm_up.steps=6", "tower.warm_up.batch_size=4", "train.steps=20", "train.batch_size=4", "train.save_every=20",
     "train.validation_share=0.5", "train.validate_every=10", "train.validation_frames=16", "schedule.warmup_steps=2",
     "eval.episodes=1", "eval.oracle_episodes=2", "eval.untrained_episodes=1", "eval.videos=0", "eval.max_steps=100",
-    "gates.replay_episodes=2",
+    "gates.replay_episodes=2", "gates.skip=[statistics]",
 ]  # fmt: skip
 
 

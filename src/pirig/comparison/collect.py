@@ -31,7 +31,8 @@ QUIET_S = 15 * 60  # a training that wrote nothing for so long is said to be sil
 
 @dataclass(frozen=True)
 class Count:
-    """`k` of `n` episodes succeeded, with the Wilson 95 % interval. `of`: how many are wanted, where some are missing."""
+    """`k` of `n` episodes succeeded, with the Wilson 95 % interval. `of`: how many are wanted, where some are missing.
+    `came_down_mm`: how far across from the object the hand first came down, the median."""
 
     k: int
     n: int
@@ -43,6 +44,7 @@ class Count:
     max_steps: int | None = None
     first_seed: int | None = None
     of: int | None = None
+    came_down_mm: float | None = None
 
     @property
     def share(self) -> float:

@@ -17,7 +17,7 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation import lockstep
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
 from pirig.evaluation.measured import Measured, SuccessRow
-from pirig.evaluation.results import ResultsFile, sub_goals
+from pirig.evaluation.results import ResultsFile, came_down_mm, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
 from pirig.evaluation.seeds import held_out_scenes
 from pirig.evaluation.target import Target
@@ -105,6 +105,7 @@ class ClosedLoop:
             gates_skipped=list(self.config.gates.skip),
             episodes=str(results.path),
             videos=[str(path) for path in videos],
+            came_down_mm=came_down_mm(episodes),
         )
 
     def _policy(self) -> Driver:

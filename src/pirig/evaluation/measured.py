@@ -24,7 +24,8 @@ NOT_SUCCESS = (
 class SuccessRow:
     """`k` of `n` episodes succeeded at some step, `k_at_end` at their last, within `max_steps`; Wilson 95 % bounds.
 
-    `sub_goals`: how many episodes reached each. `episodes` and `videos` are files.
+    `sub_goals`: how many episodes reached each; `came_down_mm`: how far across from the object the hand first came down, the
+    median. `episodes` and `videos` are files.
     """
 
     k: int
@@ -39,9 +40,11 @@ class SuccessRow:
     gates_skipped: list[str] = field(default_factory=list)
     episodes: str = ""
     videos: list[str] = field(default_factory=list)
+    came_down_mm: float | None = None
 
     def lines(self, name: str) -> list[str]:
-        return [f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %)"]
+        down = "" if self.came_down_mm is None else f", hand comes down {self.came_down_mm:.0f} mm off (median)"
+        return [f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %){down}"]
 
 
 @dataclass(frozen=True)

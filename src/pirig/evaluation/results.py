@@ -15,7 +15,8 @@ from pirig.sim.sub_goals import ordered
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """`flags`: the sub-goals that were true at some step; `first_success`: its step, -1 if there was none."""
+    """`flags`: the sub-goals that were true at some step; `first_success`: its step, -1 if there was none. `came_down_m`: how
+    far across from the task's object the hand was where it first came down, None where it never did or nobody said."""
 
     scene: int  # "seed" in the file
     success: bool
@@ -24,6 +25,7 @@ class EpisodeResult:
     steps: int
     seconds: float
     flags: dict[str, bool] = field(default_factory=dict)
+    came_down_m: float | None = None
 
     def to_line(self) -> str:
         """JSON; a scene was called a seed when the first of these files were written."""
@@ -69,6 +71,12 @@ class ResultsFile:
     def rate(self, scenes: list[int]) -> Rate:
         results = self.results(scenes)
         return rate([result.success for result in results], [result.success_at_end for result in results])
+
+
+def came_down_mm(results: list[EpisodeResult]) -> float | None:
+    """Median over the episodes in which the hand came down; None where it never did. Tells zeros apart."""
+    known = [result.came_down_m for result in results if result.came_down_m is not None]
+    return round(1e3 * float(np.median(known)), 1) if known else None
 
 
 def sub_goals(results: list[EpisodeResult]) -> dict[str, int]:

@@ -130,5 +130,6 @@ def _finish(running: _Running, episode: Progressed) -> tuple[EpisodeResult, np.n
         steps=episode.steps,
         seconds=round(time.monotonic() - running.started_s, 3),
         flags=dict(episode.flags),
+        came_down_m=episode.came_down_m,
     )
     return result, np.concatenate(running.executed)[: episode.steps]

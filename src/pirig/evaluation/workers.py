@@ -13,13 +13,17 @@ import numpy as np
 from pirig.contract import Contract
 from pirig.sim.door import Implementation, Observation, Simulator, State, StepInfo, place_of
 from pirig.sim.processes import SimulatorProcess
+from pirig.sim.sub_goals import DOWN_M
 
 TAIL_STEPS = 10  # an episode goes on for so many steps after its first success, to see whether it lasts
 
 
 @dataclass
 class Progressed:
-    """Where an episode stands. `observation` is the newest frame, None when nobody asked for one; `prompt` its scene's."""
+    """Where an episode stands. `observation` is the newest frame, None when nobody asked for one; `prompt` its scene's.
+
+    `came_down_m`: how far across from the object the hand was where it first came down; None as long as it has not.
+    """
 
     scene: int
     prompt: str = ""
@@ -27,6 +31,7 @@ class Progressed:
     first_success: int = -1
     success_now: bool = False
     flags: dict[str, bool] = field(default_factory=dict)
+    came_down_m: float | None = None
     done: bool = False
     observation: Observation | None = None
     frames: list[np.ndarray] = field(default_factory=list)
@@ -37,6 +42,8 @@ class Progressed:
             self.first_success = info.steps
         for name, value in info.flags.items():
             self.flags[name] = self.flags.get(name, False) or value
+        if self.came_down_m is None and info.hand_off_m is not None and info.hand_off_m[1] < DOWN_M:
+            self.came_down_m = round(info.hand_off_m[0], 4)
         lasted = self.first_success >= 0 and info.steps >= self.first_success + TAIL_STEPS
         self.done = lasted or info.steps >= max_steps
 

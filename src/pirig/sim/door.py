@@ -32,11 +32,13 @@ class Observation:
 
 @dataclass(frozen=True)
 class StepInfo:
-    """`flags`: the funnel's sub-goals (`sim/sub_goals.py`) and the task's own, as they are after this step."""
+    """`flags`: the funnel's sub-goals (`sim/sub_goals.py`) and the task's own, as they are after this step. `hand_off_m`: how far
+    the hand is from the task's object, (across, above); None where the simulator does not say."""
 
     success: bool
     flags: dict[str, bool]
     steps: int
+    hand_off_m: tuple[float, float] | None = None
 
 
 class Simulator(Protocol):

@@ -24,7 +24,7 @@ from pirig.transforms.images import unit_range
 ROOT = "tower/keypoints"
 EPSILON = 1e-6
 KERNEL = 3  # cells, of every convolution
-SHARP = 2.0  # standard deviation of a heat map's fresh logits: it points at some 20 of 1024 cells
+SHARP = 1.0  # standard deviation of a heat map's fresh logits: it looks at about a third of the cells
 AXES = ("NHWC", "HWIO", "NHWC")
 VECTORS = ("bias", "scale", "pos_embedding")  # leaves that are no matrix product
 

@@ -137,7 +137,9 @@ class SimEnv:
         self.steps += 1
         flags = {**flags_of(info), **self.sub_goals.flags(info)}
         scalars = {name: bool(values[0]) for name, values in flags.items()}
-        return StepInfo(success_of(info), scalars, self.steps)
+        off_m = self.sub_goals.hand_off_m()
+        across_above = None if off_m is None else (float(off_m[0, 0]), float(off_m[0, 1]))
+        return StepInfo(success_of(info), scalars, self.steps, across_above)
 
     def observe(self) -> Observation:
         numbers = self.sense()

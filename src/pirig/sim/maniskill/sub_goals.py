@@ -59,6 +59,14 @@ class SubGoals:
         blind = {"reached"} if tool_pose(self.base) is None else set()
         return {name: now[name]() for name in parts.steps if name not in blind}
 
+    def hand_off_m(self) -> np.ndarray | None:
+        """How far the tool centre point is from the object, f32 [num_envs, 2] (across, above); None where a task is not in the
+        table, or a robot has no such point."""
+        if self.parts is None or tool_pose(self.base) is None:
+            return None
+        offset = self._offset()
+        return np.stack([np.linalg.norm(offset[:, :2], axis=1), offset[:, 2]], axis=1)
+
     def _position(self) -> np.ndarray:
         return batched(self._thing().pose.p)
 
@@ -71,12 +79,16 @@ class SubGoals:
         return batched(info[self.parts.grasped] if self.parts.grasped else self.base.agent.is_grasping(self._thing()))
 
     def _distance(self) -> np.ndarray:
+        return np.linalg.norm(self._offset(), axis=1)
+
+    def _offset(self) -> np.ndarray:
+        """From the object's centre (a peg: its axis) to the tool centre point, [num_envs, 3]."""
         thing = batched(self._thing().pose.raw_pose)  # position, quat_wxyz
         offset = batched(tool_pose(self.base).p) - thing[:, :3]
         if hasattr(self.base, "peg_half_sizes"):
             axis, half_m = _x_axis(thing[:, 3:]), batched(self.base.peg_half_sizes)[:, 0]
             offset -= np.clip((offset * axis).sum(1), -half_m, half_m)[:, None] * axis
-        return np.linalg.norm(offset, axis=1)
+        return offset
 
 
 def tool_pose(base: Any) -> Any:

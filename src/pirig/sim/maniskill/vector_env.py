@@ -68,11 +68,11 @@ class VectorEnv:
         _, _, _, _, info = self.env.step(actions)
         self.steps += 1
         success = batched(info["success"])
-        flags = {**flags_of(info), **self.sub_goals.flags(info)}
-        return [
-            StepInfo(bool(success[place]), {name: bool(values[place]) for name, values in flags.items()}, self.steps)
-            for place in range(self.num_envs)
-        ]
+        flags, places = {**flags_of(info), **self.sub_goals.flags(info)}, range(self.num_envs)
+        off_m = self.sub_goals.hand_off_m()
+        across_above = [None if off_m is None else (float(off_m[place, 0]), float(off_m[place, 1])) for place in places]
+        reached = [{name: bool(values[place]) for name, values in flags.items()} for place in places]
+        return [StepInfo(bool(success[place]), reached[place], self.steps, across_above[place]) for place in places]
 
     def observe(self) -> list[Observation]:
         numbers, images = proprioception(self.base), render_cameras(self.base, self.contract)
