@@ -210,17 +210,17 @@ def test_a_data_set_without_labels_is_refused():
         auxiliary_losses({"x": LossConfig("labels", 1.0)}, {})
 
 
-LABELS = ["losses=labels", "demos.labels=true"]
+LABEL_WORDS = ["losses=labels", "demos.labels=true"]
 
 
 def test_the_config_names_them_and_only_they_change_a_runs_id():
-    plain, more = compose(["demos.labels=true"]), compose(LABELS)
+    plain, more = compose(["demos.labels=true"]), compose(LABEL_WORDS)
     assert plain.losses == {} and set(more.losses) == {"labels"}
     assert more.losses["labels"].weight == 0.3 and isinstance(more.losses["labels"], LossConfig)
-    assert compose([*LABELS, "losses.labels.weight=1"]).losses["labels"].weight == 1.0
+    assert compose([*LABEL_WORDS, "losses.labels.weight=1"]).losses["labels"].weight == 1.0
     assert run_id(plain) != run_id(more)
     with pytest.raises(ValueError, match="losses=labels: openpi has no such thing; choose losses=null"):
-        compose([*LABELS, "trainer=openpi", "size=full"])
+        compose([*LABEL_WORDS, "trainer=openpi", "size=full"])
 
 
 def test_a_yaw_is_learned_up_to_the_turns_after_which_a_thing_looks_the_same():

@@ -157,8 +157,18 @@ def _footnotes(comparison: Comparison) -> Iterable[str]:
         yield "An evaluation that has not ended is given as k/n (of N); episodes that end early come first, so k/n leans high."
     funnels = [row for row in comparison.rows if row.policy and row.policy.sub_goals]
     if funnels:
-        lines = [f"- {row.label}: " + ", ".join(f"{name} {k}" for name, k in _goals(row)) for row in funnels]
+        lines = [
+            f"- {row.label}: " + ", ".join(f"{name} {k}" for name, k in _goals(row)) + _came_down(row)
+            for row in funnels
+        ]
         yield "Episodes that reached each sub-goal:\n\n" + "\n".join(lines)
+
+
+def _came_down(row: Row) -> str:
+    """Where the hand first came down beside the object, which tells zeros apart."""
+    assert row.policy
+    mm = row.policy.came_down_mm
+    return "" if mm is None else f"; the hand first comes down {mm:.0f} mm beside the object (median)"
 
 
 def _goals(row: Row) -> list[tuple[str, str]]:
