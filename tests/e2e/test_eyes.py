@@ -15,7 +15,8 @@ from pirig.training.warm_up import load
 
 FEW = [
     "experiment=eyes", "task=pick_cube", "size.image_px=64", "camera.resolution_px=64", "demos.count=2", "scenes.count=40",
-    "tower.warm_up.steps=6", "tower.warm_up.batch_size=4", "train.steps=20", "train.batch_size=4", "train.save_every=20",
+    "tower.warm_up.steps=6", "tower.warm_up.batch_size=4", "train.steps=20", "train.batch_size=4", "train.save_every=10",
+    "train.keep_every=10",
     "train.validation_share=0.5", "train.validate_every=10", "train.validation_frames=16", "schedule.warmup_steps=2",
     "eval.episodes=1", "eval.oracle_episodes=2", "eval.untrained_episodes=1", "eval.videos=0", "eval.max_steps=100",
     "gates.replay_episodes=2", "gates.skip=[statistics]",
@@ -53,3 +54,16 @@ def test_the_training_starts_from_the_warm_tower_and_measures_in_millimetres(ran
     apart = np.abs(trained[f"tower/keypoints/{name}"] - flatten(warmed.tower)[name]).max()
     assert 0 < apart < 0.05
     assert compose(FEW).tower.warm_up.steps == 6
+
+
+def test_several_checkpoints_are_measured_on_scenes_of_their_own(ran):
+    root, _ = ran
+    run = root / "eyes" / "few"
+    before = sorted(path.name for path in (run / "eval").iterdir())
+    words = ["eval", str(run), "run.checkpoint=all", "eval.episodes=1", "eval.max_steps=20"]
+    done = subprocess.run([sys.executable, "-m", "pirig", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "step 10" in done.stdout and "best on these scenes: step 20" in done.stdout
+    curve = json.loads((run / "choice" / "curve.json").read_text())
+    assert {step: row["first_seed"] for step, row in curve.items()} == {"10": 900_000, "20": 900_000}
+    assert sorted(path.name for path in (run / "eval").iterdir()) == before

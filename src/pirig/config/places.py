@@ -21,7 +21,7 @@ from pirig.contract import Contract
 DATA = "data"  # beside the experiments
 DEMOS, DATA_SET = "demos", "lerobot"  # of a data folder
 META = "meta/pirig"  # of a data set: what other readers of the format pass over
-CHECKPOINTS, EVALUATIONS, DIAGNOSIS = "checkpoints", "eval", "diagnosis"  # of a run
+CHECKPOINTS, EVALUATIONS, CURVES, DIAGNOSIS = "checkpoints", "eval", "choice", "diagnosis"  # of a run
 ASSETS = "assets/pirig"  # of a checkpoint: what a policy is rebuilt with
 POLICY_FILE, STATS_FILE, TOKENIZER_FILE = "policy.json", "norm_stats.json", "tokenizer.model"  # of the assets
 
@@ -78,6 +78,11 @@ class Places:
     @property
     def evaluations(self) -> Path:
         return self.run / EVALUATIONS
+
+    @property
+    def choice(self) -> Path:
+        """Rates of several checkpoints on scenes of their own; they are no result of the run."""
+        return self.run / CURVES
 
     @property
     def diagnosis(self) -> Path:

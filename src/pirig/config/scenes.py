@@ -10,6 +10,7 @@ from __future__ import annotations
 from pirig.config.schema import Config
 
 DEMOS, HELD_OUT, DIAGNOSIS, LABELLED = "demos", "held out", "diagnosis", "labelled scenes"
+CHOICE = "choice of a checkpoint"
 RANGES = {
     DEMOS: range(0, 100_000),
     HELD_OUT: range(100_000, 500_000),
@@ -17,7 +18,7 @@ RANGES = {
     "corrections": range(600_000, 700_000),
     "roll-outs": range(700_000, 800_000),
     LABELLED: range(800_000, 900_000),
-    "choice of a checkpoint": range(900_000, 1_000_000),
+    CHOICE: range(900_000, 1_000_000),
 }
 RESERVED = {use: scenes for use, scenes in RANGES.items() if use not in (DEMOS, HELD_OUT)}
 

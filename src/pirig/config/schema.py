@@ -331,7 +331,9 @@ class RunConfig:
     experiment: str = "default"
     name: str = MISSING
     mode: Mode = Mode.error
-    checkpoint: str | None = None  # eval: a checkpoint folder; None: the newest of the run
+    checkpoint: str | None = (
+        None  # eval: a checkpoint folder; all, or steps as 1000,2000: a curve over those of the run; None: its newest
+    )
 
 
 @dataclass

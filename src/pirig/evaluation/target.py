@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pirig.config.places import Places
+from pirig.config.scenes import CHOICE, RANGES
 from pirig.config.schema import Config, Mode, SimBackend
 from pirig.evaluation.measured import load
 from pirig.evaluation.seeds import step_limit
@@ -55,7 +56,9 @@ def target_of(config: Config, places: Places, checkpoint: Path, demo_lengths: Se
         return Target(recorded_folder(places.evaluations, checkpoint, config.eval.flow_steps))
     limit = step_limit(config.eval.max_steps, config.eval.step_margin, demo_lengths)
     settings = result_settings(config, checkpoint, limit)
-    return Target(results_folder(places.evaluations, checkpoint, settings), settings, limit)
+    chosen_on = config.eval.first_seed in RANGES[CHOICE]
+    folder = places.choice if chosen_on else places.evaluations
+    return Target(results_folder(folder, checkpoint, settings), settings, limit)
 
 
 def of_task(target: Target, task: str, config: Config, demos: PolicyCard) -> Target:

@@ -5,19 +5,24 @@ For an arm that is not simulated: the open-loop action error on recorded episode
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pirig.config.mixes import configs_of
 from pirig.config.places import ASSETS, Places, places_of
+from pirig.config.scenes import CHOICE, RANGES
 from pirig.config.schema import Config, SimBackend
 from pirig.contract import Contract, require_equal
 from pirig.evaluation.target import Target, of_task, target_of
+from pirig.files.atomic import write_text
 from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, save
 from pirig.runs.lock import held
-from pirig.runs.progress import chosen_checkpoint
+from pirig.runs.progress import chosen_checkpoint, steps_saved
 from pirig.runs.record import set_status
 
 if TYPE_CHECKING:
@@ -28,11 +33,50 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> int:
     places = places_of(config)
+    if steps := steps_asked(config, places):
+        with held(places.run):
+            print("\n".join(curve(config, places, steps)))
+        return 0
     chosen_checkpoint(config, places.run)  # or there is nothing to hold
     with held(places.run):
         measured = make(config, places)
     print("\n".join(measured.lines()))
     return 0
+
+
+def steps_asked(config: Config, places: Places) -> list[int]:
+    """Of `run.checkpoint=all` or `=1000,2000`: saved steps, ascending; [] where one checkpoint is meant.
+
+    Raises ValueError where one is not there, or success is not measured in a simulator.
+    """
+    word, saved = str(config.run.checkpoint or ""), steps_saved(places.run)
+    if word != "all" and not re.fullmatch(r"\d+(,\d+)*", word):
+        return []
+    if not config.robot.simulated or config.mix is not None:
+        raise ValueError(f"run.checkpoint={word}: a curve of success rates needs a simulator and one task")
+    asked = saved if word == "all" else sorted({int(step) for step in word.split(",")})
+    missing = [step for step in asked if step not in saved]
+    if missing or not asked:
+        raise ValueError(
+            f"run.checkpoint={word}: {places.checkpoints} holds {', '.join(map(str, saved)) or 'none'}; train with "
+            "train.keep_every=N to keep every N-th"
+        )
+    return asked
+
+
+def curve(config: Config, places: Places, steps: list[int]) -> Iterator[str]:
+    """A line for each checkpoint, and which is best, on scenes that nothing else is measured on; kept in `places.choice`."""
+    rows = {}
+    chosen_on = replace(config.eval, first_seed=RANGES[CHOICE].start, oracle_episodes=0, untrained_episodes=0, videos=0)
+    for step in steps:
+        own = replace(config.run, checkpoint=str(places.checkpoints / str(step)))
+        rows[step] = make(replace(config, eval=chosen_on, run=own), places).rates["policy"]
+        yield rows[step].lines(f"step {step}")[0]
+    best = max(steps, key=lambda step: (rows[step].k / rows[step].n, step))
+    write_text(
+        places.choice / "curve.json", json.dumps({step: asdict(row) for step, row in rows.items()}, indent=2) + "\n"
+    )
+    yield f"best on these scenes: step {best}; its rate: pirig eval {places.run} run.checkpoint={places.checkpoints / str(best)}"
 
 
 def require_simulator(config: Config, places: Places) -> None:
