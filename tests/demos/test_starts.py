@@ -12,8 +12,11 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.demos.manifest import DemosManifest, episode_file, episode_files, read_episode
 from pirig.demos.maniskill.disturb import is_disturbed, steps_before_grasp
 from pirig.demos.maniskill.generate import PlannerSource, generate
+from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv
 from pirig.evaluation.workers import WorkerPool
 from pirig.gates import simulated
+from pirig.sim.maniskill.env import make_env, takes_start_spread
+from pirig.sim.maniskill.labels import object_poses
 
 USUAL = ["experiment=quickstart", "task=pick_cube", "demos.count=3", "camera.resolution_px=32"]
 SPREAD_RAD, SHARE = 0.1, 0.4
@@ -108,3 +111,21 @@ def test_wandering_demos_stay_out_and_are_counted(config, planned, tmp_path, mon
 def test_starts_have_a_domain(words, message):
     with pytest.raises(ConfigError, match=message):
         compose([*USUAL, *words])
+
+
+def test_a_task_that_has_no_say_in_its_spread_is_spread_too():
+    """PegInsertionSide's class has no such parameter; its arm is moved after the reset, the same way for a seed."""
+    config = compose(["experiment=quickstart", "task=peg_insertion_side", "demos.start_spread_rad=0.1"])
+    contract = contract_of(config)
+    assert not takes_start_spread("PegInsertionSide-v1") and takes_start_spread("StackCube-v1")
+    env = make_env(contract, control_mode=PLANNING_MODE, render=False, start_spread_rad=0.1)
+    plain, spread = RecordingEnv(env), RecordingEnv(env, spread_rad=0.1)
+    joints = {}
+    for name, recorder in (("plain", plain), ("spread", spread), ("again", spread)):
+        recorder.reset(seed=3)
+        joints[name] = recorder.start["articulations/panda"][13:22]
+    apart = joints["spread"] - joints["plain"]
+    assert 0.03 < np.abs(apart[:7]).max() < 0.5 and not apart[7:].any()
+    np.testing.assert_array_equal(joints["spread"], joints["again"])
+    assert {f"{thing}_position_m" for thing in config.task.turns} <= set(object_poses(env.unwrapped))
+    env.close()

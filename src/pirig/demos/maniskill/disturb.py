@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,24 +20,25 @@ def is_disturbed(seed: int, share: float) -> bool:
 
 
 def plan_after_push(
-    solver: Any, env: Any, seed: int, hold_steps: int, push_rad: float
+    solver: Any, begins: Callable[[], RecordingEnv], seed: int, hold_steps: int, push_rad: float
 ) -> tuple[np.ndarray, State] | None:
     """Joint targets f32 [T, 8] of a plan from where a push left the arm, and the state there; None where none succeeds.
 
-    The push comes at a random step before the gripper closes on something; every joint's target is off by a normal draw.
+    `begins`: a recorder whose reset begins the scene as demos do. The push comes at a random step before the gripper closes on
+    something; every joint's target is off by a normal draw.
     """
-    usual = plan(solver, RecordingEnv(env), seed, hold_steps)
+    usual = plan(solver, begins(), seed, hold_steps)
     if usual is None:
         return None
     draw = np.random.default_rng([seed, DRAWS, 1])
     step = int(draw.integers(1, steps_before_grasp(usual) + 1))
     pushed = usual[step - 1].copy()
     pushed[:-1] += draw.normal(0.0, push_rad, len(pushed) - 1).astype(np.float32)
-    recorder = RecordingEnv(env)
+    recorder = begins()
     recorder.reset(seed=seed)
     for target in (*usual[:step], *[pushed] * PUSH_STEPS):
         recorder.step(target)
-    again = RecordingEnv(env, goes_on=True)
+    again = RecordingEnv(recorder.env, goes_on=True)
     targets = plan(solver, again, seed, hold_steps)
     return None if targets is None else (targets, again.start)
 

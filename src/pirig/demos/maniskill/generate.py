@@ -16,6 +16,7 @@ from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solv
 from pirig.demos.maniskill.replay import open_simulators, replay
 from pirig.demos.reuse import take_over
 from pirig.sim.door import State
+from pirig.sim.maniskill.env import takes_start_spread
 
 
 def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path) -> DemosManifest:
@@ -50,6 +51,7 @@ class PlannerSource:
         self.solver = find_solver(self.task)
         spread_rad = self.demos.start_spread_rad
         self.planning, self.sim = open_simulators(self.contract, PLANNING_MODE, start_spread_rad=spread_rad)
+        self.spread_rad = 0.0 if takes_start_spread(self.contract.env_id) else spread_rad
 
     def episode(self, seed: int) -> dict[str, np.ndarray] | None:
         planned = self._plan(seed)
@@ -58,12 +60,15 @@ class PlannerSource:
         targets, start = planned
         return replay(self.contract, self.planning, self.sim, targets, seed, labels=self.demos.labels, start=start)
 
+    def _recorder(self) -> RecordingEnv:
+        return RecordingEnv(self.planning, spread_rad=self.spread_rad)
+
     def _plan(self, seed: int) -> tuple[np.ndarray, State | None] | None:
         """Targets, and the state that they start from where a reset to the seed is another one."""
         hold_steps = self.task.hold_steps
         if disturb.is_disturbed(seed, self.demos.disturb):
-            return disturb.plan_after_push(self.solver, self.planning, seed, hold_steps, self.demos.disturb_rad)
-        recorder = RecordingEnv(self.planning)
+            return disturb.plan_after_push(self.solver, self._recorder, seed, hold_steps, self.demos.disturb_rad)
+        recorder = self._recorder()
         targets = plan(self.solver, recorder, seed, hold_steps)
         if targets is None:
             return None

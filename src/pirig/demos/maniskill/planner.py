@@ -10,28 +10,44 @@ import numpy as np
 
 from pirig.config.schema import TaskConfig
 from pirig.sim.door import State
+from pirig.sim.maniskill.batches import batched
 from pirig.sim.maniskill.env import success_of
 from pirig.sim.maniskill.states import state_of
 
 PLANNING_MODE = "pd_joint_pos"
+FINGERS = 2  # the last joints of a Panda
+SPREAD_DRAWS = 2  # beside the seed, so that no other use of the seed draws the same numbers
 
 
 class RecordingEnv:
     """What the solvers see: an environment whose actions are kept, and which is evaluated when `success` is asked.
 
-    With `goes_on` a solver's reset leaves the scene as it stands, so it plans from there.
+    With `goes_on` a solver's reset leaves the scene as it stands, so it plans from there. `spread_rad`: noise on the arm's first
+    joints that comes on top of the task's own.
     """
 
-    def __init__(self, env: Any, *, goes_on: bool = False):
-        self.env, self.unwrapped, self.goes_on = env, env.unwrapped, goes_on
+    def __init__(self, env: Any, *, goes_on: bool = False, spread_rad: float = 0.0):
+        self.env, self.unwrapped, self.goes_on, self.spread_rad = env, env.unwrapped, goes_on, spread_rad
         self.actions: list[np.ndarray] = []
         self.start: State = {}
 
     def reset(self, seed: int | None = None, **_: Any) -> Any:
         self.actions = []
         answer = None if self.goes_on else self.env.reset(seed=seed, options={"reconfigure": True})
+        if self.spread_rad and not self.goes_on:
+            self._spread(seed or 0)
         self.start = state_of(self.unwrapped)
         return answer
+
+    def _spread(self, seed: int) -> None:
+        import torch
+
+        agent = self.unwrapped.agent
+        joints = batched(agent.robot.get_qpos())
+        draw = np.random.default_rng([seed, SPREAD_DRAWS])
+        joints[0, :-FINGERS] += draw.normal(0.0, self.spread_rad, joints.shape[1] - FINGERS)
+        agent.robot.set_qpos(torch.as_tensor(joints, dtype=torch.float32))
+        agent.controller.reset()
 
     def step(self, action: np.ndarray) -> Any:
         self.unwrapped.evaluate = dict  # no solver asks, and a plan costs a third less
