@@ -6,9 +6,10 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.checks import ConfigError
 from pirig.config.load import compose
-from pirig.config.places import data_folder
+from pirig.config.places import Places, data_folder
 from pirig.datasets.from_demos import convert
 from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.make import joints_of_demos
 from pirig.demos.manifest import DemosManifest, episode_file, episode_files, read_episode
 from pirig.demos.maniskill.disturb import is_disturbed, steps_before_grasp
 from pirig.demos.maniskill.generate import PlannerSource, generate
@@ -36,8 +37,8 @@ def planned(config, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def dataset(config, planned, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "lerobot"
+def dataset(config, planned):
+    folder = planned.parent / "lerobot"
     convert(planned, folder, contract_of(config))
     return Dataset(folder)
 
@@ -129,3 +130,17 @@ def test_a_task_that_has_no_say_in_its_spread_is_spread_too():
     np.testing.assert_array_equal(joints["spread"], joints["again"])
     assert {f"{thing}_position_m" for thing in config.task.turns} <= set(object_poses(env.unwrapped))
     env.close()
+
+
+def test_where_the_arm_was_is_known_without_the_demos_too(config, planned, dataset):
+    places = Places(contract_of(config), planned.parent, planned.parent, planned.parent / "stats.json")
+    joints = joints_of_demos(places)
+    gone = planned.rename(planned.with_name("gone"))
+    try:
+        np.testing.assert_array_equal(joints_of_demos(places), joints)
+    finally:
+        gone.rename(planned)
+    assert joints.shape[1] == 9 and len(joints) > 0.2 * dataset.frame_count
+    nothing = Places(contract_of(config), planned / "x", planned, planned / "stats.json")
+    with pytest.raises(ValueError, match="no demos there; run `pirig demos`"):
+        joints_of_demos(nothing)

@@ -17,6 +17,8 @@ from pirig.contract import Contract, require_equal
 from pirig.runs.progress import has_data_set
 from pirig.transforms.images import resize_named
 
+JOINTS_ENTRY = "qpos8"  # of the state
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -148,12 +150,25 @@ def _from_recorded(config: Config, places: Places) -> None:
 
 
 def joints_of_demos(places: Places) -> np.ndarray:
-    """Where the arm was in the demos of one task, f32 [N, J]. Raises ValueError where there are none."""
-    from pirig.demos.joints import joints_of
+    """Where the arm was in the demos of one task, f32 [N, 9]; of a data set whose demos are gone its state tells.
 
-    if not (places.demos / "manifest.json").is_file():
+    Raises ValueError where neither is there.
+    """
+    import numpy as np
+
+    from pirig.config.state_entries import state_entry
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.demos import joints
+
+    if (places.demos / "manifest.json").is_file():
+        return joints.joints_of(places.demos)
+    if not has_data_set(places) or JOINTS_ENTRY not in places.contract.state:
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
-    return joints_of(places.demos)
+    dataset, entries = Dataset(places.data_set), places.contract.state
+    first = sum(state_entry(name).count for name in entries[: entries.index(JOINTS_ENTRY)])
+    state = dataset.state[:, first : first + joints.OF_STATE]
+    chosen = [dataset.episode_rows(episode) for episode in joints.episodes_of(dataset.lengths)]
+    return np.concatenate([joints.both_fingers(state[rows]) for rows in chosen])
 
 
 def require_data_set(places: Places) -> None:
