@@ -64,8 +64,8 @@ class JoinedFrames:
         flat = np.atleast_1d(numbers)
         values = np.empty((len(flat), *self.shape[1:]), self.dtype)
         which = np.searchsorted(self.ends, flat, side="right")
-        for number, part in enumerate(self.parts):
-            here = which == number
+        for number in np.unique(which):
+            here, part = which == number, self.parts[number]
             values[here] = part[flat[here] - (self.ends[number] - len(part))]
         return values if np.ndim(numbers) else values[0]
 
