@@ -39,6 +39,7 @@ def dataset(contract):
         numbers = {"state": (count, contract.state_dim), "actions": (count, contract.action_dim)}
         arrays = {name: random.uniform(-1, 1, shape).astype(np.float32) for name, shape in numbers.items()}
         facts = {"folder": task, "lengths": LENGTHS[task], "seeds": list(range(len(LENGTHS[task]))), "labels": {}}
+        facts["starts"] = [None] * len(LENGTHS[task])
         return SimpleNamespace(**arrays, **facts, contract=contract.of_task(task), frame_count=count)
 
     return Joined(contract, {task: part(task) for task in LENGTHS})
