@@ -125,7 +125,8 @@ class ClosedLoop:
         return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed, ensemble=settings.ensemble)
 
     def _starts(self) -> dict[int, State]:
-        return Dataset(self.places.data_set).start_of_scene
+        """{} where the data set is gone: then its demos can be filmed no more, but what was measured stays."""
+        return Dataset(self.places.data_set).start_of_scene if self.places.data_set.is_dir() else {}
 
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
