@@ -58,7 +58,7 @@ def test_weights_are_keys_and_shares_follow(mix):
         (["task=[push_cube,pull_cube]"], r"the last name wins \(pull_cube\).*mix=NAME.*-m task=push_cube,pull_cube"),
         (["task=push_cube", "mix=push_pull"], "task=push_cube with mix=push_pull: a mix says itself"),
         (["mix=push_pull", "mix.sources.push_cube.weight=0"], r"push_cube\.weight=0\.0: expected a number above 0"),
-        (["mix=push_pull", "mix.norm_stats=apart"], "norm_stats=apart: expected joint"),
+        (["mix=push_pull", "mix.norm_stats=apart"], "norm_stats=apart: expected joint or per_source"),
         (["mix=push_pull", "demos.path=/a.h5"], "demos.path=/a.h5: it names one task's demos"),
     ],
 )

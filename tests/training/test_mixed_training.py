@@ -1,24 +1,32 @@
 """A mix in training: whose frames a batch holds, and what each of them is told."""
 
-from types import SimpleNamespace
+import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import ASSETS, places_of
 from pirig.contract import ContractError
 from pirig.datasets.joined import Joined, JoinedFrames, prompts_of
+from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.make import own_norm_stats
+from pirig.datasets.norm_stats import compute
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.measured import Measured, SuccessRow, load, together
 from pirig.evaluation.rollouts import Request
+from pirig.gates import ask
+from pirig.models.layout import init_params
 from pirig.models.sizes import ModelConfig, TransformerConfig
 from pirig.models.towers.siglip import SiglipConfig
-from pirig.policies.assets import card_of
-from pirig.policies.card import PolicyCard
+from pirig.policies.assets import asset_writer, card_of
+from pirig.policies.card import PolicyCard, differences
+from pirig.policies.policy import Policy, load_pipeline
 from pirig.training.batches import BatchSettings, prepare
 from pirig.training.order import BLOCK, Shares
-from pirig.transforms.normalize import NormStats
+from pirig.transforms.normalize import NormStats, load_norm_stats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.tokenizer import BuiltinTokenizer
 
@@ -40,7 +48,10 @@ def dataset(contract):
         arrays = {name: random.uniform(-1, 1, shape).astype(np.float32) for name, shape in numbers.items()}
         facts = {"folder": task, "lengths": LENGTHS[task], "seeds": list(range(len(LENGTHS[task]))), "labels": {}}
         facts["starts"] = [None] * len(LENGTHS[task])
-        return SimpleNamespace(**arrays, **facts, contract=contract.of_task(task), frame_count=count)
+        facts |= {"tasks": [], "offsets": [0, *np.cumsum(LENGTHS[task]).tolist()[:-1]]}
+        read = Dataset.__new__(Dataset)  # without its files
+        vars(read).update(arrays, **facts, contract=contract.of_task(task))
+        return read
 
     return Joined(contract, {task: part(task) for task in LENGTHS})
 
@@ -71,6 +82,91 @@ def test_each_frame_is_told_its_tasks_sentence(contract, dataset, pipeline):
         )
         fed = batches.gather(np.array([row]))
         np.testing.assert_array_equal(fed["tokens"][0][fed["token_mask"][0]], tokens[mask])
+
+
+@pytest.fixture(scope="module")
+def apart(dataset, pipeline):
+    """Statistics per source; those of the two tasks differ by far."""
+    stats_of = {task: compute(part) for task, part in dataset.parts.items()}
+    shift = stats_of["pull_cube"]["state"]
+    stats_of["pull_cube"]["state"] = NormStats(shift.mean + 3, shift.std * 2, shift.q01 + 3, shift.q99 + 5)
+    return dataclasses.replace(pipeline, stats={}, stats_of=stats_of)
+
+
+@pytest.mark.parametrize("counts", [(), (4, -3)])
+def test_per_source_each_frame_is_fed_what_its_task_alone_would_feed(dataset, apart, counts):
+    frames = {"base_0_rgb": np.zeros((21, 2, 2, 3), np.uint8)}
+    both = dataclasses.replace(apart, relative_to_state=counts)
+    batches = prepare(both, dataset, frames, BatchSettings(4, 0))
+    first = 0
+    for task, part in dataset.parts.items():
+        alone = prepare(both.of_task(task), part, frames_of(part), BatchSettings(4, 0))
+        rows = np.arange(part.frame_count)
+        ours, theirs = batches.gather(first + rows), alone.gather(rows)
+        for name in ("state", "actions"):
+            np.testing.assert_array_equal(ours[name], theirs[name])
+        used = min(ours["tokens"].shape[1], theirs["tokens"].shape[1])
+        np.testing.assert_array_equal(ours["tokens"][:, :used], theirs["tokens"][:, :used])
+        chunks, state = ours["actions"], part.state
+        np.testing.assert_array_equal(
+            both.env_actions(chunks, state, [task] * len(rows)), both.of_task(task).env_actions(chunks, state)
+        )
+        np.testing.assert_allclose(both.env_actions(chunks, state, [task] * len(rows))[:, 0], part.actions, atol=1e-5)
+        first += part.frame_count
+
+
+def frames_of(part):
+    return {"base_0_rgb": np.zeros((part.frame_count, 2, 2, 3), np.uint8)}
+
+
+def test_per_source_travels_with_the_checkpoint_and_a_request_without_a_task_is_refused(
+    tmp_path, contract, dataset, apart
+):
+    card = card_of(apart, dataset)
+    assert card.norm_stats == "per_source" and PolicyCard.from_json(card.to_json()) == card
+    joint = dataclasses.replace(card, norm_stats="joint")
+    assert "norm_stats" not in joint.to_json() and "norm_stats: 'per_source' != 'joint'" in differences(card, joint)
+    (tmp_path / ASSETS).mkdir(parents=True)
+    asset_writer(apart, card)(tmp_path / ASSETS)
+    loaded = load_pipeline(tmp_path)
+    state, tasks = dataset.state[[0, 20]], ["push_cube", "pull_cube"]
+    np.testing.assert_array_equal(
+        loaded.model_inputs(state, ["a", "b"], tasks=tasks)[0], apart.model_inputs(state, ["a", "b"], tasks=tasks)[0]
+    )
+    assert loaded.probe(dataset.state[0], dataset.actions[0]) == card.probe
+
+    policy = Policy(init_params(jax.random.key(0), loaded.model_config), loaded, flow_steps=1, batch_size=2)
+    size = (2, contract.image_px, contract.image_px, 3)
+    images = {camera.role: np.zeros(size, np.uint8) for camera in contract.cameras}
+    noise = np.zeros((2, *policy.noise_shape), np.float32)
+    mixed = policy.predict(images, state, noise, tasks=tasks)
+    for row, task in enumerate(tasks):
+        seen = {role: pixels[[row]] for role, pixels in images.items()}
+        alone = policy.of_task(task).predict(seen, state[[row]], noise[[row]])
+        np.testing.assert_array_equal(mixed[row], alone[0])
+        assert contract.of_task(task).prompt == policy.of_task(task).pipeline.contract.prompt
+    for part in dataset.parts.values():
+        part.image = lambda role, row: images[role][0] + 200
+    for said in (ask._acts(policy, dataset), ask._acts(policy, None)):  # untrained, so it does not look
+        assert [sentence.split(":")[0] for sentence in said] == tasks and "do not depend on what" in said[1]
+
+    for asked in (None, ["push_cube", "stack_cube"]):
+        with pytest.raises(ValueError, match=r"names (none|stack_cube): expected one of push_cube, pull_cube"):
+            policy.predict(images, state, noise, ["a", "b"], asked)
+
+
+def test_per_source_statistics_of_training_leave_out_each_tasks_own_held_out_episodes(tmp_path, dataset):
+    config = compose(["experiment=smoke", "mix=push_pull", "mix.norm_stats=per_source", f"run.root={tmp_path}"])
+    places = places_of(config)
+    assert set(places.statistics) == set(LENGTHS) and places.statistics["pull_cube"].parts[-3:-1] == ("meta", "pirig")
+    assert own_norm_stats(config, places, dataset, [], write=True) == places.statistics
+    files = own_norm_stats(config, places, dataset, [1], write=True)
+    assert files["push_cube"].parent == places.run
+    stats = load_norm_stats(files["push_cube"])
+    np.testing.assert_array_equal(stats["state"].mean, dataset.state[:9].astype(np.float64).mean(0))
+    np.testing.assert_array_equal(
+        load_norm_stats(files["pull_cube"])["actions"].mean, dataset.actions[16:].astype(np.float64).mean(0)
+    )
 
 
 def test_exchanged_sentences_change_the_tokens_and_nothing_else(contract, dataset, pipeline):

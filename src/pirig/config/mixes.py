@@ -9,7 +9,7 @@ from typing import Any
 
 from pirig.config.schema import Config
 
-JOINT = "joint"
+JOINT, PER_SOURCE = "joint", "per_source"  # values of mix.norm_stats
 
 
 def refuse_merged_tasks(words: Sequence[str]) -> None:
@@ -84,8 +84,8 @@ def mix_is_whole(config: Config) -> str | None:
         wrong.append(
             f"demos.path={config.demos.path}: it names one task's demos; leave it out, each task's are planned"
         )
-    if mix.norm_stats != JOINT:
-        wrong.append(f"mix.norm_stats={mix.norm_stats}: expected {JOINT}; statistics per source are not known yet")
+    if mix.norm_stats not in (JOINT, PER_SOURCE):
+        wrong.append(f"mix.norm_stats={mix.norm_stats}: expected {JOINT} or {PER_SOURCE}")
     if config.trainer != "pirig":
         wrong.append(f"trainer={config.trainer}: only trainer=pirig draws from several tasks")
     return "\n".join(f"mix={mix.name} with {text}." for text in wrong) or None

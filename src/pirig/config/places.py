@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pirig.config.agreement import contract_of
-from pirig.config.mixes import configs_of
+from pirig.config.mixes import PER_SOURCE, configs_of
 from pirig.config.schema import Config, DemosConfig
 from pirig.contract import Contract
 
@@ -31,7 +31,7 @@ class Places:
     """`contract`: what data, policy and simulator agree on. `norm_stats`: the data set's, of all its episodes.
 
     `sources`: of a mix, the places of each task's own demos and data set, which it shares with runs of that task alone; the
-    mix itself has no demos and no data set, only their joint statistics.
+    mix itself has no demos and no data set, only their joint statistics, or with `per_source` none either.
     """
 
     contract: Contract
@@ -39,6 +39,7 @@ class Places:
     run: Path
     norm_stats: Path
     sources: Mapping[str, Places] = field(default_factory=dict)
+    per_source: bool = False
 
     @property
     def of_tasks(self) -> tuple[Places, ...]:
@@ -67,9 +68,16 @@ class Places:
         return self.data.parent / f"tower-{tower}-{digest}"
 
     @property
-    def own_norm_stats(self) -> Path:
-        """The statistics of a run that holds episodes out."""
-        return self.run / STATS_FILE
+    def statistics(self) -> dict[str, Path]:
+        """What numbers are normalised with, of all episodes: {"": one file for every task}, or a file by task."""
+        return (
+            {task: own.norm_stats for task, own in self.sources.items()} if self.per_source else {"": self.norm_stats}
+        )
+
+    @property
+    def own_statistics(self) -> dict[str, Path]:
+        """The same of a run that holds episodes out."""
+        return {task: stats_of_task(self.run, task) for task in self.statistics}
 
     @property
     def checkpoints(self) -> Path:
@@ -100,7 +108,14 @@ def places_of(config: Config, contract: Contract | None = None) -> Places:
     if config.mix is None:
         return Places(contract, data, run_folder(config), data / DATA_SET / META / _stats_name(config))
     sources = {name: places_of(task_config, contract.of_task(name)) for name, task_config in configs_of(config).items()}
-    return Places(contract, data, run_folder(config), data / _stats_name(config), sources)
+    per_source = config.mix.norm_stats == PER_SOURCE
+    return Places(contract, data, run_folder(config), data / _stats_name(config), sources, per_source)
+
+
+def stats_of_task(folder: Path, task: str) -> Path:
+    """The statistics of one task of a mix; of `task` "" those of all that is normalised."""
+    stem, _, suffix = STATS_FILE.partition(".")
+    return folder / (f"{stem}-{task}.{suffix}" if task else STATS_FILE)
 
 
 def run_folder(config: Config) -> Path:

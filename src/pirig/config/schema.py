@@ -92,7 +92,7 @@ class MixSource:
 class MixConfig:
     name: str = MISSING
     sources: dict[str, MixSource] = field(default_factory=dict)
-    norm_stats: str = "joint"  # of all sources' frames together
+    norm_stats: str = "joint"  # of all sources' frames together; per_source: each task's numbers by its own
 
 
 @dataclass

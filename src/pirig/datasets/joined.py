@@ -39,6 +39,11 @@ class Joined(Dataset):
             if len({part.labels[name].shape[1] for part in parts.values()}) == 1
         }
 
+    def own_episodes(self, task: str, episodes: Sequence[int]) -> list[int]:
+        """Those of the `episodes` that are the task's, by their numbers in its own data set."""
+        first = self.tasks.index(task)
+        return [episode - first for episode in episodes if self.tasks[episode] == task]
+
     def image_png(self, role: str, index: int) -> bytes:
         first = 0
         for part in self.parts.values():
@@ -68,6 +73,11 @@ class JoinedFrames:
             here, part = which == number, self.parts[number]
             values[here] = part[flat[here] - (self.ends[number] - len(part))]
         return values if np.ndim(numbers) else values[0]
+
+
+def tasks_of(dataset: Dataset) -> np.ndarray | None:
+    """Each frame's task, [N]; None where the contract has one that needs no name."""
+    return np.repeat(np.array(dataset.tasks, object), dataset.lengths) if dataset.tasks else None
 
 
 def prompts_of(dataset: Dataset) -> np.ndarray | None:

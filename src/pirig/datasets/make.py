@@ -178,31 +178,41 @@ def require_data_set(places: Places) -> None:
 
 
 def make_norm_stats(config: Config, places: Places) -> Path:
-    """The file of the statistics of all episodes, of a mix those of all tasks together; no image is decoded."""
+    """The file of the statistics of all episodes, of a mix those of all tasks together, or where each task has its own the
+    folder that their data sets lie in; no image is decoded."""
     from pirig.datasets.norm_stats import compute
     from pirig.transforms.normalize import save_norm_stats
 
     require_data_set(places)
     for task, own in places.sources.items():
         make_norm_stats(configs_of(config)[task], own)
+    if places.per_source:
+        return places.data.parent
     if not places.norm_stats.is_file():
         save_norm_stats(places.norm_stats, compute(open_data_set(config, places), relation=relation_of(config)))
     return places.norm_stats
 
 
-def own_norm_stats(config: Config, places: Places, dataset: Dataset, held_out: Sequence[int], *, write: bool) -> Path:
-    """The file of the statistics of the episodes that train: the data set's own, or the run's where some are held out.
+def own_norm_stats(
+    config: Config, places: Places, dataset: Dataset, held_out: Sequence[int], *, write: bool
+) -> dict[str, Path]:
+    """The files of the statistics of the episodes that train, by task where each has its own, else under "": the data
+    set's, or the run's where some are held out.
 
     `write`: of several processes one does.
     """
+    from pirig.datasets.joined import Joined
     from pirig.datasets.norm_stats import compute
     from pirig.transforms.normalize import save_norm_stats
 
     if not held_out:
-        return places.norm_stats
-    if write:
-        save_norm_stats(places.own_norm_stats, compute(dataset, held_out, relation_of(config)))
-    return places.own_norm_stats
+        return places.statistics
+    for task, path in places.own_statistics.items() if write else ():
+        part, left_out = dataset, held_out
+        if task and isinstance(dataset, Joined):
+            part, left_out = dataset.parts[task], dataset.own_episodes(task, held_out)
+        save_norm_stats(path, compute(part, left_out, relation_of(config)))
+    return places.own_statistics
 
 
 def relation_of(config: Config) -> Relative | None:

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pirig.config.places import ASSETS, places_of, run_folder
+from pirig.config.mixes import configs_of, shares_of
+from pirig.config.places import ASSETS, Places, places_of, run_folder
 from pirig.config.schema import Config
 from pirig.contract import Contract, differences
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis import new_demos, outcome, parity, teacher_forced
-from pirig.diagnosis.evidence import Evidence, Outcome
+from pirig.diagnosis.evidence import Evidence, History, Outcome
 from pirig.evaluation.drivers import PolicyDriver, demo_actions
 from pirig.evaluation.open_loop import Errors, OpenLoop, loop_of
 from pirig.evaluation.seeds import step_limit
@@ -26,7 +27,7 @@ from pirig.gates import policy
 from pirig.gates.data import check
 from pirig.gates.finding import Report, run_gates
 from pirig.policies.card import PolicyCard
-from pirig.policies.policy import load_policy
+from pirig.policies.policy import load_pipeline, load_policy
 from pirig.runs.progress import chosen_checkpoint
 from pirig.sim.door import unavailable
 
@@ -34,28 +35,34 @@ T = TypeVar("T")
 
 
 class Measurement:
-    """One measurement that fails is a note on the page; the others go on."""
+    """One measurement that fails is a note on the page; the others go on. `task`: of a mix, which of its tasks."""
 
-    def __init__(self, config: Config):
-        if config.mix is not None:
-            raise ValueError(
-                f"mix={config.mix.name}: a diagnosis asks about one task; see the success rates per task (`pirig eval`) and the "
-                "gates (`pirig doctor RUN`), or train the task that fails alone and diagnose that run."
-            )
-        self.config, self.notes = config, list[str]()
+    def __init__(self, config: Config, task: str = ""):
+        self.whole, self.task = config, task
+        self.config, self.notes = configs_of(config)[task], list[str]()
         self.checkpoint = chosen_checkpoint(config, run_folder(config))
-        self.card = PolicyCard.load(self.checkpoint)
-        self.contract = Contract.load(self.checkpoint / ASSETS)
-        self.asked, self.places = places_of(config).contract, places_of(config, self.contract)
+        self.card = PolicyCard.load(self.checkpoint).of_task(task)
+        trained = Contract.load(self.checkpoint / ASSETS)
+        self.contract = trained.of_task(task) if task else trained
+        self.asked, self.places = places_of(self.config).contract, self._places(places_of(config, trained))
         self.dataset = Dataset(self.places.data_set)
         self.images = frame_cache(self.dataset, self.contract.image_px, self.places.frame_caches)
         self.held_out: list[int] = list(self.card.held_out_episodes)
         self.trained = [episode for episode in range(self.dataset.episode_count) if episode not in set(self.held_out)]
         evaluation = outcome.newest_evaluation(self.places.evaluations, self.checkpoint)
-        self.outcome: Outcome | None = outcome.read(evaluation) if evaluation else None
+        self.outcome: Outcome | None = outcome.read(evaluation, task) if evaluation else None
         self.settings = self._settings(evaluation)
         sizes = {name: self.settings[name] for name in ("flow_steps", "batch_size")}
-        self.policy = load_policy(self.checkpoint, **sizes)
+        self.policy = load_policy(self.checkpoint, **sizes).of_task(task)
+
+    def _places(self, places: Places) -> Places:
+        """Of a mix: the task's own data set in the mix's run."""
+        return dataclasses.replace(places.sources[self.task], run=places.run) if self.task else places
+
+    @property
+    def folder(self) -> Path:
+        """Where the page lies; of a mix one folder for each task."""
+        return self.places.diagnosis / self.task
 
     def evidence(self) -> Evidence:
         report = self._tried("gates", self._gates)
@@ -63,7 +70,7 @@ class Measurement:
         rows = self._rows(self.trained)
         evidence = Evidence(
             checkpoint=str(self.checkpoint),
-            history=outcome.history(self.places.run, steps, self.config.train.batch_size, len(rows)),
+            history=self._history(steps, len(rows)),
             action_names=self.contract.action_layout.split(),
             contract=dataclasses.asdict(self.contract),
             contract_differences=self._contract_differences(),
@@ -77,6 +84,11 @@ class Measurement:
         )
         return dataclasses.replace(evidence, notes=self.notes)
 
+    def _history(self, steps: int, frames: int) -> History:
+        """Epochs are those of the task's own frames, of which a mix draws its share."""
+        drawn = self.config.train.batch_size * shares_of(self.whole)[self.task]
+        return outcome.history(self.places.run, steps, drawn, frames)
+
     def _tried(self, name: str, measure: Callable[[], T]) -> T | None:
         try:
             return measure()
@@ -88,7 +100,8 @@ class Measurement:
         """What the evaluation used: execute, flow_steps, batch_size, seed, limit; the config's own without one."""
         settings = self.config.eval
         if evaluation is not None:
-            return json.loads((evaluation / SETTINGS).read_text())
+            of_this_task = {"limit": self.outcome.limit} if self.outcome else {}
+            return json.loads((evaluation / SETTINGS).read_text()) | of_this_task
         self.notes.append("no evaluation of this checkpoint: `pirig eval RUN` measures the success rate and the funnel")
         limit = step_limit(settings.max_steps, settings.step_margin, self.card.demo_lengths)
         return {**dataclasses.asdict(settings), "limit": limit}
@@ -103,7 +116,7 @@ class Measurement:
 
     def _gates(self) -> Report:
         settings, pipeline = self.config.gates, self.policy.pipeline
-        served = run_gates(policy.gates(pipeline, self.card, self.config), settings.skip)
+        served = run_gates(policy.gates(load_pipeline(self.checkpoint), self.card, self.config), settings.skip)
         trained_as = pipeline, self.held_out, pipeline.relative
         data = check(self.dataset, pipeline.stats, pipeline.normalization, settings, *trained_as)
         return Report({**data.found, **served.found}, data.skipped + served.skipped)
@@ -128,7 +141,7 @@ class Measurement:
         episodes = self.held_out
         if not episodes:
             number = 2 * self.config.gates.replay_episodes
-            dataset, images = new_demos.make(self.config, self.contract, number, self.places.diagnosis)
+            dataset, images = new_demos.make(self.config, self.contract, number, self.folder)
             loop, episodes = loop_of(self.policy, dataset, images), list(range(dataset.episode_count))
             rows = np.arange(dataset.frame_count)
             self.notes.append(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pirig.diagnosis.evidence import History, Outcome
-from pirig.evaluation.measured import RATES, Measured, load
+from pirig.evaluation.measured import RATES, SuccessRow, load
 from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.target import SETTINGS
 
@@ -21,34 +21,35 @@ def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
     return max((path.parent for path in rates), key=lambda path: (path / RATES).stat().st_mtime, default=None)
 
 
-def read(folder: Path) -> Outcome:
-    """Of a finished closed-loop evaluation."""
+def read(folder: Path, task: str = "") -> Outcome:
+    """Of a finished closed-loop evaluation; `task`: of a mix, which of its tasks."""
     measured = load(folder)
     assert measured is not None  # newest_evaluation has seen its file
-    row = measured.rates["policy"]
+    rates = measured.tasks[task] if task else measured.rates
+    row = rates["policy"]
     settings = json.loads((folder / SETTINGS).read_text())
     assert row.first_seed is not None
     seeds = range(row.first_seed, row.first_seed + row.n)
-    results = ResultsFile(folder / "policy").results(list(seeds))
+    results = ResultsFile(folder / task / "policy").results(list(seeds))
     return Outcome(
         folder=str(folder),
         k=row.k,
         n=row.n,
         low=row.low,
         high=row.high,
-        limit=settings["limit"],
+        limit=row.max_steps or settings["limit"],
         execute=settings["execute"],
-        oracle=_counts(measured, "oracle"),
-        untrained=_counts(measured, "untrained"),
+        oracle=_counts(rates, "oracle"),
+        untrained=_counts(rates, "untrained"),
         sub_goals=sub_goals(results),
         gates_skipped=row.gates_skipped,
         failed_seeds=[result.scene for result in results if not result.success],
     )
 
 
-def _counts(measured: Measured, name: str) -> tuple[int, int]:
+def _counts(rates: Mapping[str, SuccessRow], name: str) -> tuple[int, int]:
     """(k, n) of a row, (0, 0) where the evaluation had none."""
-    row = measured.rates.get(name)
+    row = rates.get(name)
     return (row.k, row.n) if row else (0, 0)
 
 
@@ -66,7 +67,7 @@ def label_errors(run: Path, losses: Sequence[str], steps: int) -> dict[str, floa
     return last
 
 
-def history(run: Path, steps: int, batch_size: int, frames: int) -> History:
+def history(run: Path, steps: int, batch_size: float, frames: int) -> History:
     """From metrics.jsonl, where it is there; lines of other kinds (validation) are passed over."""
     losses = _losses(run / "metrics.jsonl", steps)
     epochs = steps * batch_size / frames

@@ -44,7 +44,8 @@ class Row:
 
 @dataclass
 class ClosedLoop:
-    """Episodes that lie in `target` are not run again. `before` is asked with the pool, ahead of the first episode."""
+    """Episodes that lie in `target` are not run again. `before` is asked with the pool, ahead of the first episode. `task`:
+    which of a mix's the checkpoint is asked for."""
 
     config: Config
     places: Places
@@ -53,6 +54,7 @@ class ClosedLoop:
     demo_lengths: list[int]
     target: Target
     before: Callable[[Pool], None] = lambda pool: None
+    task: str = ""
 
     def measure(self) -> Measured:
         plan = self._plan()
@@ -111,11 +113,11 @@ class ClosedLoop:
     def _policy(self) -> Driver:
         settings = self.config.eval
         policy = load_policy(self.checkpoint, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
-        return self._driver(policy)
+        return self._driver(policy.of_task(self.task))
 
     def _untrained(self) -> Driver:
         """The parameters that training started from."""
-        pipeline, settings = load_pipeline(self.checkpoint), self.config.eval
+        pipeline, settings = load_pipeline(self.checkpoint).of_task(self.task), self.config.eval
         params = initial_params(self.config.train, pipeline.model_config)
         policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
         return self._driver(policy)
@@ -130,7 +132,7 @@ class ClosedLoop:
 
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
-        dataset, pipeline = Dataset(self.places.data_set), load_pipeline(self.checkpoint)
+        dataset, pipeline = Dataset(self.places.data_set), load_pipeline(self.checkpoint).of_task(self.task)
         return DemoDriver(
             {scene: demo_actions(dataset, pipeline, episode) for episode, scene in enumerate(dataset.seeds)}
         )

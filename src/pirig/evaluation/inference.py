@@ -1,4 +1,4 @@
-"""A policy asked once, on a frame of its data set and on nothing (zeros): what goes in, what comes out, how long it takes."""
+"""A policy of one task, asked on a frame of its data set and on nothing (zeros): what goes in and comes out, how fast."""
 
 from __future__ import annotations
 
@@ -39,16 +39,11 @@ def _beside_zeros(name: str, shown: Inputs) -> dict[str, Inputs]:
 def learned(policy: Policy, inputs: Inputs) -> np.ndarray:
     """A chunk [horizon, action_dim] as the policy learned it: a state that is only added back shows nothing of what it sees.
     The noise is the same for all inputs."""
-    return policy.pipeline.learned(policy.predict(*inputs, _noise(policy), _told(policy))[0], inputs[1][0])
+    return policy.pipeline.learned(policy.predict(*inputs, _noise(policy))[0], inputs[1][0])
 
 
 def _noise(policy: Policy) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((1, *policy.noise_shape)).astype(np.float32)
-
-
-def _told(policy: Policy) -> list[str]:
-    """The contract's sentence, of a mix its first task's."""
-    return [policy.pipeline.contract.scenes[0].prompt]
 
 
 def report(policy: Policy, dataset: Dataset) -> Iterator[str]:
@@ -62,7 +57,7 @@ def report(policy: Policy, dataset: Dataset) -> Iterator[str]:
 
 
 def _inputs(policy: Policy, shown: Inputs) -> Iterator[str]:
-    fed = policy.model_inputs(*shown, _told(policy))
+    fed = policy.model_inputs(*shown)
     for role, image in fed.images.items():
         yield f"{'image':11} {_described(np.asarray(image))} {role}"
     yield f"{'state':11} {_described(np.asarray(fed.state))} as the model reads it"
@@ -74,7 +69,7 @@ def _timed(policy: Policy, inputs: Inputs, name: str) -> str:
     noise, spent_ms = _noise(policy), []
     for _ in range(1 + REPEATS):
         started_s = time.perf_counter()
-        actions = policy.predict(*inputs, noise, _told(policy))[0]
+        actions = policy.predict(*inputs, noise)[0]
         spent_ms.append(1e3 * (time.perf_counter() - started_s))
     times = f"first call {spent_ms[0]:.0f} ms, then {min(spent_ms[1:]):.1f} ms"
     return f"{name:11} {_described(actions)} actions, {times}"

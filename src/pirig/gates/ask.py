@@ -13,6 +13,7 @@ from pirig.config.places import ASSETS, CHECKPOINTS, META, STATS_FILE, Places, p
 from pirig.config.schema import Config, EvalConfig, GatesConfig
 from pirig.contract import Contract, differences
 from pirig.datasets.inspect import look
+from pirig.datasets.joined import Joined
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.make import open_data_set, relation_of
 from pirig.evaluation.inference import looks, made_up_looks
@@ -93,6 +94,15 @@ def _loaded(checkpoint: Path, flow_steps: int) -> Policy:
 
 
 def _acts(policy: Policy, dataset: Dataset | None) -> list[str]:
+    """Of a mix, each task with its own data set."""
+    if not isinstance(dataset, Joined) and len(policy.pipeline.contract.scenes) == 1:
+        return _acts_alone(policy, dataset)
+    parts = dataset.parts if isinstance(dataset, Joined) else {}
+    tasks = [scene.task for scene in policy.pipeline.contract.scenes]
+    return [f"{task}: {sentence}" for task in tasks for sentence in _acts_alone(policy.of_task(task), parts.get(task))]
+
+
+def _acts_alone(policy: Policy, dataset: Dataset | None) -> list[str]:
     if dataset is not None:
         return acts(policy, looks(dataset), float(np.ptp(dataset.actions)))
     stats = policy.pipeline.stats["actions"]

@@ -71,21 +71,18 @@ def check(
     return Report(report.found | simulated.found, report.skipped + simulated.skipped)
 
 
-def check_mix(
-    dataset: Joined,
-    stats: dict[str, NormStats],
-    normalization: str,
-    settings: GatesConfig,
-    pipeline: Pipeline,
-    held_out: Sequence[int] = (),
-    relation: Relative | None = None,
-) -> Report:
-    """Every gate of each task's data set, in that task's simulator; the statistics are those of all together."""
-    statistics = {"statistics": lambda: numbers.statistics(dataset, stats, normalization, held_out, relation)}
-    sentences_of, impossible = dict(run_gates(statistics, settings.skip).found), dict[str, str]()
-    others = replace(settings, skip=[*settings.skip, "statistics"])
+def check_mix(dataset: Joined, pipeline: Pipeline, settings: GatesConfig, held_out: Sequence[int] = ()) -> Report:
+    """Every gate of each task's data set, in that task's simulator; the statistics are those of all together, or where each
+    task has its own, that task's."""
+    kind, relation, others = pipeline.normalization, pipeline.relative, settings
+    sentences_of, impossible = dict[str, list[str]](), dict[str, str]()
+    if not pipeline.stats_of:
+        joint = {"statistics": lambda: numbers.statistics(dataset, pipeline.stats, kind, held_out, relation)}
+        sentences_of |= run_gates(joint, settings.skip).found
+        others = replace(settings, skip=[*settings.skip, "statistics"])
     for task, part in dataset.parts.items():
-        asked = check(part, stats, normalization, others, replace(pipeline, contract=part.contract))
+        own, left_out = pipeline.of_task(task), dataset.own_episodes(task, held_out)
+        asked = check(part, own.stats, kind, others, own, left_out, relation)
         for gate, sentences in asked.found.items():
             sentences_of[gate] = [*sentences_of.get(gate, []), *(f"{task}: {sentence}" for sentence in sentences)]
         impossible |= asked.impossible
@@ -99,10 +96,10 @@ def require_good_data(config: Config, dataset: Dataset, pipeline: Pipeline, held
     """
     if newest_checkpoint(run) and load(run) is not None:
         return
-    trained_as = pipeline, held_out, pipeline.relative
     if isinstance(dataset, Joined):
-        report = check_mix(dataset, pipeline.stats, config.model.normalization, config.gates, *trained_as)
+        report = check_mix(dataset, pipeline, config.gates, held_out)
     else:
+        trained_as = pipeline, held_out, pipeline.relative
         report = check(dataset, pipeline.stats, config.model.normalization, config.gates, *trained_as)
     save(report, run)
     require_good(report, "training")

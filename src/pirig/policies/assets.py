@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pirig.config.places import STATS_FILE, TOKENIZER_FILE
+from pirig.config.mixes import JOINT, PER_SOURCE
+from pirig.config.places import TOKENIZER_FILE, stats_of_task
 from pirig.policies.card import PolicyCard
 from pirig.transforms.normalize import save_norm_stats
 from pirig.transforms.pipeline import Pipeline
@@ -35,6 +36,7 @@ def card_of(pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int] = ()) 
         demo_seeds=tuple(int(seed) for seed in dataset.seeds),
         held_out_episodes=tuple(int(episode) for episode in held_out),
         demo_tasks=tuple(dataset.tasks),
+        norm_stats=PER_SOURCE if pipeline.stats_of else JOINT,
         probe=pipeline.probe(dataset.state[0], dataset.actions[0]),
     )
 
@@ -44,7 +46,8 @@ def asset_writer(pipeline: Pipeline, card: PolicyCard) -> Callable[[Path], None]
     tokenizer_file = getattr(pipeline.tokenizer, "path", None)
 
     def write(folder: Path) -> None:
-        save_norm_stats(folder / STATS_FILE, pipeline.stats)
+        for task, stats in (pipeline.stats_of or {"": pipeline.stats}).items():
+            save_norm_stats(stats_of_task(folder, task), stats)
         pipeline.contract.save(folder)
         if tokenizer_file is not None:
             shutil.copyfile(tokenizer_file, folder / TOKENIZER_FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,8 @@ def model_of(config: Config, vocab_size: int) -> ModelConfig:
     return model if remat is None else dataclasses.replace(model, remat=remat)
 
 
-def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipeline:
-    """`stats_path`: the statistics that its numbers are normalised with."""
+def pipeline_of(config: Config, contract: Contract, stats: Mapping[str, Path]) -> Pipeline:
+    """`stats`: the files that its numbers are normalised with, by task where each has its own, else under ""."""
     from pirig.policies.tokenizers import load_tokenizer
 
     tokenizer = load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url)
@@ -52,7 +53,8 @@ def pipeline_of(config: Config, contract: Contract, stats_path: Path) -> Pipelin
         model_config=model_of(config, tokenizer.vocab_size),
         normalization=config.model.normalization,
         state_in_prompt=config.model.state_in_prompt,
-        stats=load_norm_stats(stats_path),
+        stats=load_norm_stats(stats[""]) if "" in stats else {},
         tokenizer=tokenizer,
         relative_to_state=tuple(config.control.relative_to_state),
+        stats_of={task: load_norm_stats(path) for task, path in stats.items() if task},
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pirig.config.mixes import JOINT
 from pirig.config.places import ASSETS, POLICY_FILE
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class PolicyCard:
     """`model_plain`: the model's config as plain values. `tokenizer`: the name of its class.
 
     `demo_lengths` and `demo_seeds`: steps and scenes of the data set's episodes, of which `held_out_episodes` did not train;
-    `demo_tasks`: of a mix, the task of each, by the names of the contract's scenes.
+    `demo_tasks`: of a mix, the task of each, by the names of the contract's scenes. `norm_stats`: of a mix, "joint" or
+    "per_source".
     `probe`: one frame's numbers on every side of the pipeline (`Pipeline.probe`); the oldest checkpoints have none.
     """
 
@@ -32,6 +34,7 @@ class PolicyCard:
     demo_seeds: tuple[int, ...] = ()
     held_out_episodes: tuple[int, ...] = ()
     demo_tasks: tuple[str, ...] = ()
+    norm_stats: str = JOINT
     probe: dict[str, Any] | None = None
 
     @property
@@ -65,6 +68,8 @@ class PolicyCard:
         for key in ("held_out_episodes", "demo_tasks"):
             if not plain[key]:
                 del plain[key]  # as in the cards of older versions
+        if self.norm_stats == JOINT:
+            del plain["norm_stats"]
         return json.dumps(plain, indent=2) + "\n"
 
     @staticmethod
@@ -112,7 +117,7 @@ def card_beside(params: Path) -> PolicyCard | None:
     return PolicyCard.from_json((assets / POLICY_FILE).read_text(), str(assets / POLICY_FILE)) if assets else None
 
 
-SERVED_ALIKE = ("horizon", "relative_to_state", "normalization", "state_in_prompt", "tokenizer")
+SERVED_ALIKE = ("horizon", "relative_to_state", "normalization", "state_in_prompt", "tokenizer", "norm_stats")
 
 
 def differences(ours: PolicyCard, theirs: PolicyCard) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pirig.config.mixes import PER_SOURCE
 from pirig.config.places import STATS_FILE
 from pirig.contract import Contract
 from pirig.files.atomic import staging_folder
@@ -66,6 +67,11 @@ def export(source: Path, folder: Path, *, asset_id: str = "pirig", dtype: Any = 
         raise WeightsError(
             f"{source}: this policy sees with tower={config.tower}, which openpi does not have; serve it with `pirig serve`, "
             "or train a policy with tower=siglip"
+        )
+    if card.norm_stats == PER_SOURCE:
+        raise WeightsError(
+            f"{source}: each of its tasks is normalised by its own statistics (mix.norm_stats={PER_SOURCE}), openpi has one set "
+            "for a policy; train with mix.norm_stats=joint to export"
         )
     exported = Exported(params.parent, config, Contract.load(assets), card)
     tree = load_params(params, config, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pirig.config.places import ASSETS, STATS_FILE
+from pirig.config.mixes import PER_SOURCE
+from pirig.config.places import ASSETS, STATS_FILE, stats_of_task
 from pirig.contract import Contract
 from pirig.models.flow import ModelInputs
 from pirig.models.kinds import flow_model
@@ -46,14 +48,24 @@ class Policy:
             lambda tree, inputs, noise: sample_actions(tree, config, inputs, noise=noise, steps=flow_steps)
         )
 
+    def of_task(self, task: str) -> Policy:
+        """The same policy for one task of a mix: it needs no prompt and no task. `task` "": itself."""
+        other = copy.copy(self)
+        other.pipeline = self.pipeline.of_task(task)
+        return other
+
     def infer(
-        self, observations: Sequence[Observation], noise: np.ndarray, prompts: Sequence[str] | None = None
+        self,
+        observations: Sequence[Observation],
+        noise: np.ndarray,
+        prompts: Sequence[str] | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> np.ndarray:
         """What a simulator or a robot shows, noise [n, A, J] -> actions f32 [n, A, action_dim].
 
         Raises ValueError where a camera of the contract is not in the observation.
         """
-        return self.predict(*self.raw_inputs(observations), noise, prompts)
+        return self.predict(*self.raw_inputs(observations), noise, prompts, tasks)
 
     def predict(
         self,
@@ -61,26 +73,40 @@ class Policy:
         state_raw: np.ndarray,
         noise: np.ndarray,
         prompts: Sequence[str] | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> np.ndarray:
         """Images u8 [n, H, W, 3] of any size per role, state in the contract's units [n, state_dim] -> as `infer`.
 
-        `prompts`: what each row is told; None: the contract's own sentence.
+        `prompts`: what each row is told; None: its task's sentence, or the contract's own. `tasks`: of a policy of several,
+        the name of each row's. Raises ValueError where they are needed (`mix.norm_stats=per_source`) and not given.
         """
-        told = self._told(prompts, len(state_raw))
+        told, named = self._told(prompts, tasks, len(state_raw)), None if tasks is None else np.array(tasks, object)
         parts = [
             self._sampled(
-                {role: pixels[rows] for role, pixels in images.items()}, state_raw[rows], noise[rows], told[rows]
+                {role: pixels[rows] for role, pixels in images.items()},
+                state_raw[rows],
+                noise[rows],
+                told[rows],
+                None if named is None else named[rows],
             )
             for rows in _slices(len(state_raw), self._program_rows)
         ]
-        return self.pipeline.env_actions(np.concatenate(parts), state_raw)
+        return self.pipeline.env_actions(np.concatenate(parts), state_raw, tasks)
 
-    def _told(self, prompts: Sequence[str] | None, count: int) -> np.ndarray:
+    def _told(self, prompts: Sequence[str] | None, tasks: Sequence[str] | None, count: int) -> np.ndarray:
         """A sentence per row, as an array of them."""
-        return np.array([self.pipeline.contract.prompt] * count if prompts is None else list(prompts), object)
+        contract = self.pipeline.contract
+        if prompts is None:
+            prompts = [contract.prompt] * count if tasks is None else [contract.of_task(task).prompt for task in tasks]
+        return np.array(list(prompts), object)
 
     def _sampled(
-        self, images: dict[str, np.ndarray], state_raw: np.ndarray, noise: np.ndarray, prompts: np.ndarray
+        self,
+        images: dict[str, np.ndarray],
+        state_raw: np.ndarray,
+        noise: np.ndarray,
+        prompts: np.ndarray,
+        tasks: np.ndarray | None,
     ) -> np.ndarray:
         """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
         count, missing = len(state_raw), self._program_rows - len(state_raw)
@@ -88,6 +114,7 @@ class Policy:
             {role: _padded(pixels, missing) for role, pixels in images.items()},
             _padded(state_raw, missing),
             list(_padded(prompts, missing)),
+            None if tasks is None else list(_padded(tasks, missing)),
         )
         return np.asarray(self._sample(self._params, inputs, _padded(noise.astype(np.float32), missing)))[:count]
 
@@ -96,11 +123,15 @@ class Policy:
         return observed(self.pipeline.contract, observations)
 
     def model_inputs(
-        self, images: dict[str, np.ndarray], state_raw: np.ndarray, prompts: Sequence[str] | None = None
+        self,
+        images: dict[str, np.ndarray],
+        state_raw: np.ndarray,
+        prompts: Sequence[str] | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> ModelInputs:
         """The tensors that the model is fed."""
         contract = self.pipeline.contract
-        state, tokens, mask = self.pipeline.model_inputs(state_raw, prompts)
+        state, tokens, mask = self.pipeline.model_inputs(state_raw, prompts, tasks=tasks)
         used = max(self.token_count, int(mask.sum(axis=1).max()))
         return ModelInputs(
             images={
@@ -142,13 +173,16 @@ def _padded(rows: np.ndarray, count: int) -> np.ndarray:
 def load_pipeline(checkpoint: Path) -> Pipeline:
     """The transforms that the checkpoint was trained with: contract, statistics, normalization, tokenizer."""
     card, assets = PolicyCard.load(checkpoint), checkpoint / ASSETS
+    contract, apart = Contract.load(assets), card.norm_stats == PER_SOURCE
+    tasks = [scene.task for scene in contract.scenes] if apart else []
     return Pipeline(
-        contract=Contract.load(assets),
+        contract=contract,
         model_config=card.model,
         normalization=card.normalization,
         state_in_prompt=card.state_in_prompt,
         relative_to_state=card.relative_to_state,
-        stats=load_norm_stats(assets / STATS_FILE),
+        stats={} if apart else load_norm_stats(assets / STATS_FILE),
+        stats_of={task: load_norm_stats(stats_of_task(assets, task)) for task in tasks},
         tokenizer=saved_tokenizer(assets, card),
     )
 

@@ -51,7 +51,7 @@ def has_data_set(places: Places) -> bool:
 
 
 def has_stats(places: Places) -> bool:
-    return places.norm_stats.is_file()
+    return all(path.is_file() for path in places.statistics.values())
 
 
 def read_status(folder: Path) -> dict[str, Any]:

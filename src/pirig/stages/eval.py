@@ -120,18 +120,17 @@ def _closed_loops(
     from pirig.evaluation.measured import together
 
     if not places.sources:
-        return _closed_loop(config, places, checkpoint, card, target, report)
+        return _closed_loop("", config, places, checkpoint, card, target, report)
     tasks = {}
     for task, task_config in configs_of(config).items():
         own, demos = replace(places.sources[task], run=places.run), card.of_task(task)
-        tasks[task] = _closed_loop(
-            task_config, own, checkpoint, demos, of_task(target, task, task_config, demos), report
-        )
+        here = of_task(target, task, task_config, demos)
+        tasks[task] = _closed_loop(task, task_config, own, checkpoint, demos, here, report)
     return together(tasks)
 
 
 def _closed_loop(
-    config: Config, places: Places, checkpoint: Path, card: PolicyCard, target: Target, report: Report
+    task: str, config: Config, places: Places, checkpoint: Path, card: PolicyCard, target: Target, report: Report
 ) -> Measured:
     from pirig.evaluation.closed_loop import ClosedLoop
 
@@ -143,13 +142,13 @@ def _closed_loop(
         from pirig.gates.data import in_simulator
         from pirig.policies.policy import load_pipeline
 
-        pipeline = replace(load_pipeline(checkpoint), contract=places.contract)
+        pipeline = load_pipeline(checkpoint).of_task(task)
         asked = in_simulator(Dataset(places.data_set), pipeline, pool, config.gates)
         save(Report(report.found | asked.found, report.skipped + asked.skipped), target.folder)
         require_good(asked, "evaluation on a GPU")
 
     demos = {"demo_seeds": list(card.demo_seeds), "demo_lengths": list(card.demo_lengths)}
-    return ClosedLoop(config, places, checkpoint, **demos, target=target, before=same_physics).measure()
+    return ClosedLoop(config, places, checkpoint, **demos, target=target, before=same_physics, task=task).measure()
 
 
 def _open_loop(

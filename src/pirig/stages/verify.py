@@ -1,6 +1,7 @@
 """`pirig verify RUN [DATASET]`: what does the newest checkpoint give, and how fast?
 
-Loads it as an evaluation would, infers on zeros and on a frame of the data set, and prints shapes, ranges and milliseconds.
+Loads it as an evaluation would, infers on zeros and on a frame of the data set (of a mix, for each task), and prints
+shapes, ranges and milliseconds.
 DATASET is needed only where the data set is no longer where the run found it. Whether the numbers are good is asked by
 `pirig doctor RUN`.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pirig.contract import Contract
     from pirig.datasets.lerobot_read import Dataset
     from pirig.policies.policy import Policy
 
@@ -31,21 +33,32 @@ def show(run: Path, data_set: Path | None = None) -> None:
     """Raises ValueError where there is no checkpoint or data set, ContractError where the data set is another policy's."""
     from pirig.config.load import of_run
     from pirig.config.places import ASSETS, places_of
-    from pirig.contract import Contract, require_equal
-    from pirig.datasets.make import open_data_set
+    from pirig.contract import Contract
     from pirig.evaluation.inference import report
     from pirig.runs.progress import newest_checkpoint
 
     config, checkpoint = of_run(run, []), newest_checkpoint(run)
     if checkpoint is None:
         raise ValueError(f"{run}: no checkpoint yet; run `pirig train` with run.mode=resume first")
-    places = places_of(config)
-    dataset = open_data_set(config, places) if places.sources and not data_set else _opened(data_set or places.data_set)
-    trained = Contract.load(checkpoint / ASSETS)
-    require_equal(trained, dataset.contract, our_name="checkpoint", their_name=f"the data set {dataset.folder}")
+    folders = [data_set] if data_set else [own.data_set for own in places_of(config).of_tasks]
+    datasets, trained = [_opened(folder) for folder in folders], Contract.load(checkpoint / ASSETS)
+    tasks = [_task_of(trained, dataset) for dataset in datasets]
     policy = _loaded(checkpoint, config.eval.flow_steps)
-    for line in report(policy, dataset):
-        print(line, flush=True)
+    for task, dataset in zip(tasks, datasets, strict=True):
+        if task:
+            print(f"task        {task}")
+        for line in report(policy.of_task(task), dataset):
+            print(line, flush=True)
+
+
+def _task_of(trained: Contract, dataset: Dataset) -> str:
+    """Which of a mix's tasks the data set is of; "" of a policy of one. Raises ContractError where it is another policy's."""
+    from pirig.contract import require_equal
+
+    alike = [scene for scene in trained.scenes if scene.task and trained.of_task(scene.task) == dataset.contract]
+    if not alike:
+        require_equal(trained, dataset.contract, our_name="checkpoint", their_name=f"the data set {dataset.folder}")
+    return alike[0].task if alike else ""
 
 
 def _opened(folder: Path) -> Dataset:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pirig.config.state_entries import STATE_ENTRIES
-from pirig.datasets.joined import prompts_of
+from pirig.datasets.joined import prompts_of, tasks_of
 from pirig.files.progress import Progress
 from pirig.training.order import Shares
 
@@ -183,26 +183,22 @@ def prepare(
     `held_out` and `rows` as in Batches; `labels`: which of the label columns the batches hold. `shares`: of a mix, by task,
     what part of the samples it is.
     """
-    prompts = prompts_of(dataset)
+    prompts, tasks = prompts_of(dataset), tasks_of(dataset)
 
-    def told(rows: slice | np.ndarray) -> Sequence[str] | None:
-        return None if prompts is None else list(prompts[rows])
+    def inputs(rows: slice | np.ndarray, noise: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        told, named = (None if names is None else list(names[rows]) for names in (prompts, tasks))
+        return pipeline.model_inputs(dataset.state[rows], told, tasks=named, noise=noise)
 
     parts: list[tuple[np.ndarray, ...]] = []
     with Progress("prepare frames", dataset.frame_count) as progress:
         for start in range(0, dataset.frame_count, PREPARE_ROWS):
             block = slice(start, min(start + PREPARE_ROWS, dataset.frame_count))
-            parts.append(pipeline.model_inputs(dataset.state[block], told(block)))
+            parts.append(inputs(block))
             progress.advance(block.stop - block.start)
     state, tokens, token_mask = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    actions, starts = pipeline.action_rows(dataset.actions, dataset.state)
+    actions, starts = pipeline.action_rows(dataset.actions, dataset.state, None if tasks is None else list(tasks))
     std = settings.state_noise * noisy(settings.state_noise_on, pipeline.contract.state, dataset.state.shape[1])
-    noise = StateNoise(
-        std,
-        pipeline.prompt_length(),
-        lambda rows, noise: pipeline.model_inputs(dataset.state[rows], told(rows), noise=noise),
-        settings.state_noise_share,
-    )
+    noise = StateNoise(std, pipeline.prompt_length(), inputs, settings.state_noise_share)
     return Batches(
         frames,
         np.asarray(state, np.float32),

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from pirig.config.schema import ScheduleConfig, TrainConfig
+from pirig.datasets.joined import tasks_of
 from pirig.models.flow import FlowModel
 from pirig.models.kinds import flow_model
 from pirig.policies.assets import asset_writer, card_of
@@ -150,7 +151,7 @@ def train(
     run = _Run(run_folder, settings, schedule, pipeline, dataset, batches, trainable, losses, title, placement)
     if held_out:
         seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, losses, placement)
-        run.validation, run.held_out = Validation(batches, *seen), list(held_out)
+        run.validation, run.held_out = Validation(batches, *seen, tasks=tasks_of(dataset)), list(held_out)
     return run.train(state, position, seconds, should_stop or (lambda: False))
 
 

@@ -50,7 +50,8 @@ def frames_of(episodes: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
 class Validation:
     """`measure(params, heads)` on up to settings.validation_frames frames spread evenly over the held-out episodes.
 
-    `actions_raw` f32 [N, action_dim], `state_raw` f32 [N, state_dim]: the data set's, in the simulator's units.
+    `actions_raw` f32 [N, action_dim], `state_raw` f32 [N, state_dim]: the data set's, in the simulator's units. `tasks` [N]:
+    of a mix, each frame's.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class Validation:
         settings: TrainConfig,
         losses: Losses,
         placement: Placement | None = None,
+        tasks: np.ndarray | None = None,
     ):
         self.batches, self.pipeline, self.placement = batches, pipeline, placement
-        self.actions_raw, self.state_raw = actions_raw, state_raw
+        self.actions_raw, self.state_raw, self.tasks = actions_raw, state_raw, tasks
         count = min(settings.validation_frames, len(frames))
         self.frames = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
         options: dict[str, Any] = {} if placement is None else {"out_shardings": placement.copied}
@@ -105,7 +107,9 @@ class Validation:
         last = self.batches.last_frame[frames][:, None]
         demonstrated = self.actions_raw[np.minimum(steps, last)]
         real = steps <= last
-        wrong = np.abs(self.pipeline.env_actions(chunk, self.state_raw[frames]) - demonstrated) * real[..., None]
+        tasks = None if self.tasks is None else list(self.tasks[frames])
+        predicted = self.pipeline.env_actions(chunk, self.state_raw[frames], tasks)
+        wrong = np.abs(predicted - demonstrated) * real[..., None]
         return wrong.sum(axis=(0, 1)), int(real.sum())
 
 

@@ -6,7 +6,7 @@ z-score: (x - mean) / (std + 1e-6). Quantile: (x - q01) / (q99 - q01 + 1e-6) * 2
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ KINDS = ("zscore", "quantile")
 
 @dataclass(frozen=True)
 class NormStats:
-    """Statistics of unpadded numbers, f64 [dim] each; quantiles are None where the file has none."""
+    """Statistics of unpadded numbers, f64 [dim] each, or each row's own (`by_row`); quantiles are None where the file has
+    none."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -35,23 +36,37 @@ def normalize(x: Float[np.ndarray, "*lead n"], stats: NormStats, kind: str) -> F
     Raises ValueError where n is larger than the stats' dim.
     """
     offset, span = _offset_and_span(stats, kind)
-    dim = x.shape[-1]
-    if dim > len(offset):
-        raise ValueError(f"{dim} numbers to normalise but statistics of {len(offset)}; normalise before padding")
-    shifted = (x - offset[:dim]) / span[:dim]
+    dim, known = x.shape[-1], offset.shape[-1]
+    if dim > known:
+        raise ValueError(f"{dim} numbers to normalise but statistics of {known}; normalise before padding")
+    shifted = (x - offset[..., :dim]) / span[..., :dim]
     return shifted * 2.0 - 1.0 if kind == "quantile" else shifted
 
 
 def unnormalize(x: Float[np.ndarray, "*lead n"], stats: NormStats, kind: str) -> Float[np.ndarray, "*lead n"]:
     """The inverse; numbers beyond the stats' dim pass (z-score: times 1 + 1e-6, as in openpi)."""
     offset, span = _offset_and_span(stats, kind)
-    dim = min(x.shape[-1], len(offset))
+    dim = min(x.shape[-1], offset.shape[-1])
     head, tail = x[..., :dim], x[..., dim:]
     if kind == "quantile":
         head = (head + 1.0) / 2.0
     else:
         tail = tail * (1.0 + EPSILON)
-    return np.concatenate([head * span[:dim] + offset[:dim], tail], axis=-1)
+    return np.concatenate([head * span[..., :dim] + offset[..., :dim], tail], axis=-1)
+
+
+def by_row(stats: Mapping[str, NormStats], names: Sequence[str], dimensions: int) -> NormStats:
+    """For an array of so many `dimensions` [B, ..., n]: in row i the statistics called names[i], each array [B, 1, ..., n]."""
+
+    def stacked(kind: str) -> np.ndarray | None:
+        rows = [getattr(stats[name], kind) for name in names]
+        if any(row is None for row in rows):
+            return None
+        return np.stack(rows).reshape(len(rows), *[1] * (dimensions - 2), -1)
+
+    mean, std = stacked("mean"), stacked("std")
+    assert mean is not None and std is not None
+    return NormStats(mean, std, stacked("q01"), stacked("q99"))
 
 
 def _offset_and_span(stats: NormStats, kind: str) -> tuple[np.ndarray, np.ndarray]:
