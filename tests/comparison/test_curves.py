@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from pirig.comparison.collect import collect
+from pirig.comparison.compare import Comparison
 from pirig.comparison.curves import BUCKETS, coarser, read_columns, read_training, thin
-from tests.comparison.run_folders import metrics
+from pirig.comparison.page.build import write_page
+from tests.comparison.run_folders import RunFolders, metrics
 
 
 def lines(rows):
@@ -35,6 +38,23 @@ def test_a_torn_last_line_is_left_out():
     whole = lines(metrics(30, 0))
     assert read_columns(whole + b'{"step": 31, "lo')["step"].tolist() == list(range(1, 31))
     assert read_columns(b'{"st') == {}
+
+
+def test_auxiliary_losses_and_what_they_measure_are_curves_of_the_page(tmp_path):
+    names = ["total_loss", "labels_loss", "validation_labels_loss", "validation_labels_cube_position_mm"]
+    names.append("validation_labels_cube_deg")
+    folders = RunFolders(tmp_path)
+    folders.write("labelled", {"horizon.steps": 20}, policy=(3, 40), steps=60)
+    folders.write("plain", {"horizon.steps": 10}, policy=(3, 40), steps=60)
+    path = tmp_path / "sweep" / "labelled" / "metrics.jsonl"
+    rows = [json.loads(line) | dict.fromkeys(names, 0.25) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    runs = collect([tmp_path])
+    drawn = {run.folder.name: set(run.training.curves) for run in runs}
+    assert drawn["labelled"] - drawn["plain"] == set(names)
+    page = tmp_path / "page.html"
+    write_page(Comparison(runs), page)
+    assert all(f'"{name}"' in page.read_text() for name in names)
 
 
 def test_nan_is_no_point_of_a_curve():

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from pirig.comparison.success import SuccessRow
 from pirig.config.schema import EvalConfig
-from pirig.evaluation.measured import ErrorRow, Measured, SuccessRow, load
+from pirig.evaluation.measured import ErrorRow, Measured, load
 
 RATE = SuccessRow(k=25, n=40, low=0.47, high=0.76, k_at_end=20, sub_goals={"reached": 40}, first_seed=100_000)
 ERROR = ErrorRow(64, 2, 0.5, None, {"j1": 0.25}, {"j1": 0.5}, {"j1": 0.1})

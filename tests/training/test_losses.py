@@ -10,11 +10,13 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.config.schema import LossConfig
+from pirig.contract import Contract
 from pirig.files.orbax import saved_tree
 from pirig.models.flow import ModelInputs
 from pirig.models.layout import flatten
+from pirig.policies.policy import Policy
 from pirig.runs.identity import run_id
-from pirig.training import checkpoints
+from pirig.training import checkpoints, rotations
 from pirig.training.auxiliary.labels import LabelLoss
 from pirig.training.auxiliary.labels import make as of_kind
 from pirig.training.batches import BatchSettings, prepare
@@ -22,6 +24,7 @@ from pirig.training.losses import Losses, auxiliary_losses
 from pirig.training.schedules import make_schedule
 from pirig.training.step import heads_to_measure, init_state, inputs_of, make_gradient, make_train_step
 from pirig.training.validation import Validation
+from pirig.transforms.normalize import load_norm_stats
 
 NAME = "cube_position_m"
 FOUR = BatchSettings(batch_size=4, seed=0)
@@ -132,6 +135,14 @@ def test_another_loss_is_no_resume(small, labelled, tmp_path):
         small.train(tmp_path, resume=True, steps=6, auxiliary=labelled)
 
 
+def served(small, checkpoint):
+    """The policy of a checkpoint, by the assets that lie beside its parameters."""
+    assets = checkpoint / "assets" / "pirig"
+    stats = load_norm_stats(assets / "norm_stats.json")
+    pipeline = dataclasses.replace(small.pipeline, contract=Contract.load(assets), stats=stats)
+    return Policy(checkpoints.load_params(checkpoint), pipeline, flow_steps=1, batch_size=1)
+
+
 def test_what_is_served_holds_no_head_and_the_model_is_fed_no_label(small, labelled, tmp_path):
     """The same run with and without labels: the same leaves in params/, the same assets, the same tensors."""
     small.train(tmp_path / "with", auxiliary=labelled)
@@ -143,6 +154,10 @@ def test_what_is_served_holds_no_head_and_the_model_is_fed_no_label(small, label
     assert assets[0] == assets[1]
     records = [json.loads((step / "assets" / "pirig" / "policy.json").read_text()) for step in steps]
     assert records[0] == records[1]
+    policies = [served(small, step) for step in steps]
+    frame = {"base_0_rgb": small.dataset.frames["base_0_rgb"][:1]}
+    shown = [policy.model_inputs(frame, small.dataset.state[:1]) for policy in policies]
+    jax.tree.map(np.testing.assert_array_equal, *shown)
     with_labels, plain = (
         prepare(small.pipeline, small.dataset, small.dataset.frames, FOUR, labels=labels).batch(0)
         for labels in ([NAME], [])
@@ -177,6 +192,57 @@ def test_a_position_has_one_scale_whatever_its_spread():
     np.testing.assert_allclose(numbers["cube_position_mm"], [100.0], rtol=1e-4)
 
 
+LYING = np.float32([[1, 0, 0, 0], [0.8, 0, 0, 0.6], [0, 1, 0, 0], [0.5, -0.5, 0.5, -0.5]])  # quat_wxyz
+
+
+def turned(about_z_rad):
+    """Each of LYING, turned by so much about the vertical."""
+    half, lying = np.reshape(about_z_rad, (-1, 1)) / 2, LYING
+    quat = np.cos(half) * lying + np.sin(half) * np.stack(
+        [-lying[:, 3], -lying[:, 2], lying[:, 1], lying[:, 0]], axis=1
+    )
+    return jnp.asarray(quat, jnp.float32)
+
+
+@pytest.mark.parametrize("off_rad", [0.0, 0.01, 0.5, 3.0])
+def test_a_rotation_is_off_by_its_angle_and_a_negative_quaternion_is_the_same(off_rad):
+    loss = LabelLoss(("cube_quat_wxyz",), scale_rad=0.5)
+    said = 3 * rotations.columns(LYING, np) / 0.5  # of any length: the angle is that of the directions
+    head = {"cube_quat_wxyz": {"kernel": jnp.asarray(said), "bias": jnp.zeros(6)}}
+    features = jnp.eye(4)[None, :, None]
+    value, numbers = loss.measure(head, features, {"cube_quat_wxyz": turned(off_rad)})
+    np.testing.assert_allclose(numbers["cube_deg"], np.degrees(off_rad), atol=0.1)
+    negative, _ = loss.measure(head, features, {"cube_quat_wxyz": -turned(off_rad)})
+    np.testing.assert_array_equal(value, negative)
+
+
+def test_a_rotations_error_of_the_scale_counts_as_a_positions_and_an_unknown_one_nothing():
+    """About an axis that both columns turn around, 2 of 6 numbers are off by (angle / scale_rad)^2, as one of 3 of a position."""
+    loss = LabelLoss(("cube_quat_wxyz",), scale_rad=0.1)
+    head = loss.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 4, 1, 4), np.float32), {"cube_quat_wxyz": LYING[:1]})
+    np.testing.assert_allclose(head["cube_quat_wxyz"]["bias"], [10, 0, 0, 0, 10, 0])
+    seen = {"cube_quat_wxyz": turned(0.1).at[1].set(jnp.nan)}
+    value, numbers = loss.measure(head, jnp.zeros((1, 4, 1, 4)), seen)
+    np.testing.assert_allclose(value[:2], [1 / 3, 0], rtol=1e-2)
+    assert np.isnan(numbers["cube_deg"][1]) and np.isfinite(numbers["cube_deg"][0])
+
+
+def test_a_named_rotation_is_learned_whole_but_for_things_that_turns_says_look_the_same():
+    labels = {
+        "cube_position_m": np.zeros((3, 3)),
+        "cube_quat_wxyz": np.zeros((3, 4)),
+        "peg_quat_wxyz": np.zeros((3, 4)),
+    }
+    chosen = LossConfig("labels", 1.0, ["cube_quat_wxyz", "peg_quat_wxyz"], settings={"turns": {"cube": 4}})
+    loss = auxiliary_losses({"x": chosen}, labels)["x"].loss
+    assert loss.labels == ("cube_quat_wxyz", "peg_quat_wxyz") and loss.turns == {"cube_quat_wxyz": 4}
+    shapes = {
+        name: head["bias"].shape
+        for name, head in loss.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 3, 1, 4), np.float32), labels).items()
+    }
+    assert shapes == {"cube_quat_wxyz": (2,), "peg_quat_wxyz": (6,)}
+
+
 def test_absent_cameras_say_nothing(small, labelled):
     losses = Losses(small.model, labelled)
     state, _, batch = first(small, losses)
@@ -194,19 +260,30 @@ def test_absent_cameras_say_nothing(small, labelled):
         (LossConfig("labels", 0.0), r"losses\.x\.weight is 0\.0; expected a positive number"),
         (LossConfig("eyes", 1.0), r"losses\.x\.kind=eyes: expected one of labels"),
         (LossConfig("labels", 1.0, ["ball_position_m"]), r"no column labels\.ball_position_m; it has cube_position_m"),
-        (LossConfig("labels", 1.0, ["cube_quat_wxyz"]), r"names end in _m, and cube_quat_wxyz is none"),
-        (LossConfig("labels", 1.0, settings={"scale": 1}), r"losses\.x\.settings\.scale: .* it takes scale_m"),
+        (
+            LossConfig("labels", 1.0, ["cube_colour"]),
+            r"names end in _m, or in _quat_wxyz with 4 .*, and cube_colour is none",
+        ),
+        (LossConfig("labels", 1.0, ["flat_quat_wxyz"]), r"and flat_quat_wxyz is none"),
+        (
+            LossConfig("labels", 1.0, settings={"scale": 1}),
+            r"losses\.x\.settings\.scale: .* it takes scale_m, scale_rad, turns",
+        ),
         (LossConfig("labels", 1.0, settings={"scale_m": 0}), r"scale_m is 0; expected metres"),
+        (LossConfig("labels", 1.0, settings={"scale_rad": -1}), r"scale_rad is -1; expected radians"),
     ],
 )
 def test_what_cannot_be_is_named(config, sentence):
-    labels = {"cube_position_m": np.zeros((3, 3)), "cube_quat_wxyz": np.zeros((3, 4))}
+    widths = {"cube_position_m": 3, "cube_quat_wxyz": 4, "flat_quat_wxyz": 3, "cube_colour": 3}
+    labels = {name: np.zeros((3, width)) for name, width in widths.items()}
     with pytest.raises(ValueError, match=sentence):
         auxiliary_losses({"x": config}, labels)
 
 
 def test_a_data_set_without_labels_is_refused():
-    with pytest.raises(ValueError, match=r"losses\.x learns positions, .* the data set has no labels at all"):
+    with pytest.raises(
+        ValueError, match=r"losses\.x learns positions and rotations, .* the data set has no labels at all"
+    ):
         auxiliary_losses({"x": LossConfig("labels", 1.0)}, {})
 
 
@@ -251,7 +328,7 @@ def test_a_yaw_is_learned_up_to_the_turns_after_which_a_thing_looks_the_same():
     [
         ({"scale_m": 0.0}, r"losses\.cube\.settings\.scale_m is 0\.0; expected metres above 0"),
         ({"turns": {"cube": 0}}, r"losses\.cube\.settings\.turns: .*expected how often"),
-        ({"scales": 1}, r"losses\.cube\.settings\.scales: .*it takes scale_m, turns, unseen"),
+        ({"scales": 1}, r"losses\.cube\.settings\.scales: .*it takes scale_m, scale_rad, turns, unseen"),
     ],
 )
 def test_settings_of_labels_have_domains(settings, message):

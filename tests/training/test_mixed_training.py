@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from pirig.comparison.success import SuccessRow
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import ASSETS, places_of
@@ -15,7 +16,7 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.make import own_norm_stats
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.drivers import PolicyDriver
-from pirig.evaluation.measured import Measured, SuccessRow, load, together
+from pirig.evaluation.measured import Measured, load, together
 from pirig.evaluation.rollouts import Request
 from pirig.gates import ask
 from pirig.models.layout import init_params

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import yaml
 
 from pirig.comparison.curves import Training, read_training
 from pirig.comparison.statistics import wilson
+from pirig.comparison.success import SuccessRow
 from pirig.config.aliases import current
 from pirig.config.places import DATA_SET, EVALUATIONS, META, data_folder
 from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain, flat
@@ -30,35 +31,13 @@ QUIET_S = 15 * 60  # a training that wrote nothing for so long is said to be sil
 
 
 @dataclass(frozen=True)
-class Count:
-    """`k` of `n` episodes succeeded, with the Wilson 95 % interval. `of`: how many are wanted, where some are missing.
-    `came_down_mm`: how far across from the object the hand first came down, the median."""
-
-    k: int
-    n: int
-    low: float
-    high: float
-    k_at_end: int
-    sub_goals: dict[str, int] = field(default_factory=dict)
-    mean_steps: float | None = None
-    max_steps: int | None = None
-    first_seed: int | None = None
-    of: int | None = None
-    came_down_mm: float | None = None
-
-    @property
-    def share(self) -> float:
-        return self.k / self.n
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """`marks`: what a reader of the result must know (gates that were skipped or not passed)."""
 
     folder: Path
     step: int | None
     settings: dict[str, Any]
-    rows: dict[str, Count]
+    rows: dict[str, SuccessRow]
     marks: list[str]
 
     @property
@@ -219,9 +198,10 @@ def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
     for name in EVAL_ROWS:
         if "policy" in rates and name not in rates:
             continue  # a finished evaluation without this baseline
-        count = (
-            _count(rates[name]) if name in rates else _partial(folder / name, plain.get("eval", {}).get(wanted[name]))
-        )
+        if name in rates:
+            count: SuccessRow | None = SuccessRow.from_plain(rates[name])
+        else:
+            count = _partial(folder / name, plain.get("eval", {}).get(wanted[name]))
         if count:
             rows[name] = count
     gates = _json(folder / "gates.json") or {"skipped": rates.get("policy", {}).get("gates_skipped", [])}
@@ -229,11 +209,7 @@ def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
     return Evaluation(folder, int(step) if step.isdigit() else None, settings, rows, _marks(gates))
 
 
-def _count(row: dict[str, Any]) -> Count:
-    return Count(**{name: row[name] for name in Count.__dataclass_fields__ if name in row})
-
-
-def _partial(folder: Path, wanted: int | None) -> Count | None:
+def _partial(folder: Path, wanted: int | None) -> SuccessRow | None:
     """The episodes of an evaluation that has not ended, counted so far."""
     path = folder / "episodes.jsonl"
     done = [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines()] if path.is_file() else []
@@ -246,7 +222,7 @@ def _partial(folder: Path, wanted: int | None) -> Count | None:
     names = dict.fromkeys(name for episode in done for name in episode.get("flags", {}))
     reached = {name: sum(episode["flags"].get(name, False) for episode in done) for name in names}
     mean_steps = sum(episode["steps"] for episode in done) / n
-    return Count(k, n, low, high, at_end, reached, mean_steps, None, seeds, of=max(n, wanted or 0))
+    return SuccessRow(k, n, low, high, at_end, reached, mean_steps=mean_steps, first_seed=seeds, of=max(n, wanted or 0))
 
 
 def _marks(gates: dict[str, Any]) -> list[str]:

@@ -9,8 +9,9 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any
 
-from pirig.comparison.collect import Count, Evaluation, Run
+from pirig.comparison.collect import Evaluation, Run
 from pirig.comparison.statistics import Verdict, compare_counts, holm
+from pirig.comparison.success import SuccessRow
 from pirig.runs.record import RESULT_FREE
 
 HIDDEN = tuple(f"{key}." for key in RESULT_FREE) + RESULT_FREE  # of the config; an evaluation has settings of its own
@@ -29,11 +30,11 @@ class Row:
     evaluation: Evaluation | None
 
     @property
-    def policy(self) -> Count | None:
+    def policy(self) -> SuccessRow | None:
         return self.evaluation.rows.get("policy") if self.evaluation else None
 
     @property
-    def measured(self) -> Count | None:
+    def measured(self) -> SuccessRow | None:
         """The policy's count once its evaluation has ended: before, it is biased towards episodes that end early."""
         return self.policy if self.evaluation and self.evaluation.finished else None
 

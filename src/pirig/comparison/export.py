@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pirig.comparison.collect import Count
 from pirig.comparison.compare import Comparison, Pair, Row
 from pirig.comparison.published import Beside
+from pirig.comparison.success import SuccessRow
 
 COUNT_KEYS = ("k", "n", "low", "high", "k_at_end")
+FILES = ("gates_skipped", "episodes", "videos")  # of an evaluation: `marks` and the run's folder say them
 
 
 def to_json(comparison: Comparison, others: Sequence[Beside] = ()) -> str:
@@ -74,8 +75,9 @@ def training_plain(row: Row) -> dict[str, Any]:
     return {"steps": row.run.steps, **{name: getattr(training, name) for name in names}}
 
 
-def count_plain(count: Count) -> dict[str, Any]:
-    return {**dataclasses.asdict(count), "finished": count.of is None}
+def count_plain(count: SuccessRow) -> dict[str, Any]:
+    plain = {name: value for name, value in dataclasses.asdict(count).items() if name not in FILES}
+    return {**plain, "finished": count.of is None}
 
 
 def pair_plain(pair: Pair) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pirig.comparison.collect import Count
 from pirig.comparison.compare import Column, Comparison, Pair, Row
 from pirig.comparison.published import Beside
 from pirig.comparison.statistics import ALPHA
+from pirig.comparison.success import SuccessRow
 from pirig.files.progress import clock
 
 if TYPE_CHECKING:
@@ -119,13 +119,13 @@ def state_text(row: Row) -> str:
     return f"{run.state}, ETA {clock(left_s)}"
 
 
-def count_text(count: Count | None) -> str:
+def count_text(count: SuccessRow | None) -> str:
     if count is None:
         return "-"
     return f"{count.k}/{count.n}" + (f" (of {count.of})" if count.of else "")
 
 
-def interval_text(count: Count | None) -> str:
+def interval_text(count: SuccessRow | None) -> str:
     return f"{count.low:.1%} to {count.high:.1%}" if count else "-"
 
 
@@ -137,7 +137,7 @@ def value_text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _bar(count: Count | None, drawn: bool) -> str:
+def _bar(count: SuccessRow | None, drawn: bool) -> str:
     """The Wilson interval; drawn, it lies on a line from 0 to 100 % with the rate as a dot on it."""
     if count is None:
         return "-"

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from pirig.comparison.success import SuccessRow
 from pirig.diagnosis.evidence import History, Outcome
-from pirig.evaluation.measured import RATES, SuccessRow, load
+from pirig.evaluation.measured import RATES, load
 from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.target import SETTINGS
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pirig.comparison.statistics import wilson
+from pirig.comparison.success import SuccessRow
 from pirig.config.schema import EvalConfig
 from pirig.files.atomic import write_text
 
@@ -18,33 +19,6 @@ NOT_SUCCESS = (
     "This is not a success rate: open loop, the policy sees recorded frames and never the results of its own actions. Success is "
     "measured on the arm."
 )
-
-
-@dataclass(frozen=True)
-class SuccessRow:
-    """`k` of `n` episodes succeeded at some step, `k_at_end` at their last, within `max_steps`; Wilson 95 % bounds.
-
-    `sub_goals`: how many episodes reached each; `came_down_mm`: how far across from the object the hand first came down, the
-    median. `episodes` and `videos` are files.
-    """
-
-    k: int
-    n: int
-    low: float
-    high: float
-    k_at_end: int
-    sub_goals: dict[str, int] = field(default_factory=dict)
-    mean_steps: float | None = None
-    max_steps: int | None = None
-    first_seed: int | None = None
-    gates_skipped: list[str] = field(default_factory=list)
-    episodes: str = ""
-    videos: list[str] = field(default_factory=list)
-    came_down_mm: float | None = None
-
-    def lines(self, name: str) -> list[str]:
-        down = "" if self.came_down_mm is None else f", hand comes down {self.came_down_mm:.0f} mm off (median)"
-        return [f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %){down}"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +46,15 @@ class ErrorRow:
         repeating = "" if self.of_repeating is None else f", {self.of_repeating:.0%} of repeating the last one"
         return [*text, f"  all, each by its own spread: {share}{repeating}"]
 
+    def plain(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_plain(values: Mapping[str, Any]) -> ErrorRow:
+        """Keys of other versions are passed over."""
+        known = {entry.name for entry in dataclasses.fields(ErrorRow)}
+        return ErrorRow(**{key: value for key, value in values.items() if key in known})
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -94,10 +77,8 @@ class Measured:
         return {name: row for name, row in self.rows.items() if isinstance(row, SuccessRow)}
 
     def plain(self) -> dict[str, dict[str, Any]]:
-        tasks = {
-            task: {name: dataclasses.asdict(row) for name, row in rows.items()} for task, rows in self.tasks.items()
-        }
-        return {name: dataclasses.asdict(row) for name, row in self.rows.items()} | ({"tasks": tasks} if tasks else {})
+        tasks = {task: {name: row.plain() for name, row in rows.items()} for task, rows in self.tasks.items()}
+        return {name: row.plain() for name, row in self.rows.items()} | ({"tasks": tasks} if tasks else {})
 
     def save(self, folder: Path) -> None:
         write_text(folder / (RATES if self.closed_loop else ACTION_ERROR), json.dumps(self.plain(), indent=2) + "\n")
@@ -133,15 +114,18 @@ def _has(row: SuccessRow | None, count: int) -> bool:
 
 def load(folder: Path) -> Measured | None:
     """The finished result in an evaluation's folder, None where there is none; keys of other versions are passed over."""
-    for name, kind in ((RATES, SuccessRow), (ACTION_ERROR, ErrorRow)):
-        if (folder / name).is_file():
-            plain = json.loads((folder / name).read_text())
-            tasks = {
-                task: {row: _row(kind, values) for row, values in rows.items()}
-                for task, rows in plain.pop("tasks", {}).items()
-            }
-            return Measured({row: _row(kind, values) for row, values in plain.items()}, tasks)
+    if (folder / RATES).is_file():
+        plain = json.loads((folder / RATES).read_text())
+        tasks = {task: _success(rows) for task, rows in plain.pop("tasks", {}).items()}
+        return Measured(_success(plain), tasks)
+    if (folder / ACTION_ERROR).is_file():
+        plain = json.loads((folder / ACTION_ERROR).read_text())
+        return Measured({name: ErrorRow.from_plain(values) for name, values in plain.items()})
     return None
+
+
+def _success(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, SuccessRow]:
+    return {name: SuccessRow.from_plain(values) for name, values in rows.items()}
 
 
 def together(tasks: Mapping[str, Measured]) -> Measured:
@@ -166,8 +150,3 @@ def _sum(rows: Sequence[SuccessRow]) -> SuccessRow:
         first_seed=min(row.first_seed or 0 for row in rows),
         gates_skipped=rows[0].gates_skipped,
     )
-
-
-def _row(kind: Any, values: dict[str, Any]) -> Any:
-    known = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{key: value for key, value in values.items() if key in known})

@@ -106,6 +106,34 @@ def test_objects_are_found_without_a_table(task, objects):
     env.close()
 
 
+def test_the_links_of_an_articulation_have_labels_of_their_own(contract):
+    from mani_skill.envs.tasks import PushCubeEnv
+    from mani_skill.utils.building.articulations import robel
+    from mani_skill.utils.registration import REGISTERED_ENVS, register_env
+
+    @register_env("PushCubeBesideValve-v1", max_episode_steps=50)
+    class BesideValve(PushCubeEnv):
+        def _load_scene(self, options):
+            super()._load_scene(options)
+            angles = np.linspace(0, 2 * np.pi, 4)[:3]
+            self.valve, _ = robel.build_robel_valve(self.scene, valve_angles=angles, name="valve")
+
+    scene = dataclasses.replace(contract.scene, env_id="PushCubeBesideValve-v1")
+    env = SimEnv(dataclasses.replace(contract, scenes=(scene,)), render=False)
+    env.reset(0)
+    before = env.labels()
+    assert [name for name in before if name.startswith("valve") and name.endswith("wxyz")] == [
+        "valve_quat_wxyz", "valve_valve_quat_wxyz",
+    ]  # fmt: skip
+    env.base.valve.set_qpos(np.array([[1.0]]))
+    after = env.labels()
+    np.testing.assert_array_equal(after["valve_quat_wxyz"], before["valve_quat_wxyz"])
+    turn = np.abs(before["valve_valve_quat_wxyz"] @ after["valve_valve_quat_wxyz"])
+    assert 2 * np.arccos(turn) == pytest.approx(1.0, abs=1e-3)
+    env.close()
+    del REGISTERED_ENVS["PushCubeBesideValve-v1"]
+
+
 def test_a_scene_goes_on_from_a_state_that_was_given_out(env):
     """From the middle of an episode: the same picture, numbers and labels; what moved is relative to the scene's start."""
     env.reset(3)

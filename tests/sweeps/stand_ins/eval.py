@@ -1,7 +1,8 @@
 import json
 import time
 
-from pirig.evaluation.measured import Measured, SuccessRow
+from pirig.comparison.success import SuccessRow
+from pirig.evaluation.measured import Measured
 from pirig.evaluation.seeds import step_limit
 from pirig.evaluation.target import result_settings, results_folder
 from pirig.files.atomic import write_text

@@ -14,8 +14,9 @@ from pirig.sim.maniskill.batches import batched
 def object_poses(base: Any) -> Labels:
     """Of every actor and articulation that ManiSkill keeps in a scene's state, but for furniture and robots: world frame.
 
-    "<name>_position_m" f32 [num_envs, 3] and "<name>_quat_wxyz" f32 [num_envs, 4], sorted by name. Goal sites are objects; of
-    an articulation (a drawer, a tap) it is the root.
+    "<name>_position_m" f32 [num_envs, 3] and "<name>_quat_wxyz" f32 [num_envs, 4], sorted by name. Goal sites are objects. Of
+    an articulation (a cabinet, a tap) it is the root, and "<name>_<link>_..." every link that a joint moves (a drawer, the tap's
+    switch).
     """
     poses: Labels = {}
     for name, thing in _objects(base):
@@ -29,7 +30,13 @@ def _objects(base: Any) -> Iterator[tuple[str, Any]]:
     for things in (kept.actors, kept.articulations):
         for name, thing in things.items():
             if name not in other:
-                yield name.replace("/", "_"), thing
+                yield from _with_links(name.replace("/", "_"), thing)
+
+
+def _with_links(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
+    yield name, thing
+    for joint in getattr(thing, "active_joints", ()):
+        yield f"{name}_{joint.child_link.name}", joint.child_link
 
 
 def _furniture(base: Any) -> set[str]:

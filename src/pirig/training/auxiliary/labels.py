@@ -1,7 +1,7 @@
 """Where things are, read off the tower's tokens: each label by one linear map of all tokens of all cameras.
 
-Each kind of label has one scale, in physical units: metres for positions, and for a turn about the vertical the sine and
-cosine themselves. The spread of the data is none: a height that hardly varies at rest would become a label of a hundred when
+Each kind of label has one scale, in physical units: metres for positions, radians for whole rotations, and for a turn about
+the vertical the sine and cosine themselves. The spread of the data is none: a height that hardly varies at rest would become a label of a hundred when
 an object is lifted, and swamp every other loss.
 """
 
@@ -18,19 +18,23 @@ from jaxtyping import Float
 
 from pirig.config.schema import LossConfig
 from pirig.models.leaves import Leaf, Tree, draw
+from pirig.training import rotations
 
 METRES, QUATERNION = "_m", "_quat_wxyz"  # how the names of labels end
-SCALE_M = 0.1  # an error of so much counts 1
+SCALE_M, SCALE_RAD = 0.1, 0.5  # an error of so much counts 1
 
 
 @dataclass(frozen=True)
 class LabelLoss:
     """Mean over labels and their numbers of squared errors: of a position's axes in `scale_m`; of the sine and cosine of
-    `turns` x yaw for a label in quaternions, which looks the same so many times in a whole turn (a cube 4 times)."""
+    `turns` x yaw for a label in quaternions, which looks the same so many times in a whole turn (a cube 4 times); of the
+    first two columns of the matrix over `scale_rad` for any other label in quaternions, which a picture must tell (it does
+    not tell which way round a plain cube lies)."""
 
     labels: tuple[str, ...]
     scale_m: float = SCALE_M
     turns: Mapping[str, int] = field(default_factory=dict)  # by label in quaternions
+    scale_rad: float = SCALE_RAD
 
     def init(self, key: jax.Array, features: jax.ShapeDtypeStruct, labels: Mapping[str, np.ndarray]) -> Tree:
         """A head starts at the mean of what it learns. Its output is divided by the square root of its inputs' number, so that a
@@ -47,10 +51,15 @@ class LabelLoss:
 
     def target(self, name: str, label: jax.Array | np.ndarray, xp: Any = jnp) -> Any:
         """[B, k] -> what the head gives where it is right, [B, n]; `xp` is jax.numpy or numpy."""
+        if self._is_rotation(name):
+            return rotations.columns(label, xp) / self.scale_rad
         if name not in self.turns:
             return label / self.scale_m
         angle = self.turns[name] * yaw_rad(label, xp)
         return xp.stack([xp.cos(angle), xp.sin(angle)], axis=1)
+
+    def _is_rotation(self, name: str) -> bool:
+        return name.endswith(QUATERNION) and name not in self.turns
 
     def measure(
         self, head: Tree, features: Float[jax.Array, "cameras batch tokens width"], labels: Mapping[str, jax.Array]
@@ -71,6 +80,9 @@ class LabelLoss:
 
     def _number(self, name: str, predicted: jax.Array, true: jax.Array) -> tuple[str, jax.Array]:
         """A label's error in physical units [B], with the unit in its name."""
+        if self._is_rotation(name):
+            apart_rad = rotations.angle_rad(rotations.matrices(predicted), rotations.matrices(true))
+            return f"{name.removesuffix(QUATERNION)}_deg", jnp.rad2deg(apart_rad)
         if name not in self.turns:
             apart_mm = jnp.linalg.norm(predicted - true, axis=1) * self.scale_m * 1e3
             return f"{name.removesuffix(METRES)}_mm", apart_mm
@@ -92,31 +104,35 @@ def of_labels(
     turns: Mapping[str, int] | None = None,
     unseen: Collection[str] = (),
     scale_m: float = SCALE_M,
+    scale_rad: float = SCALE_RAD,
 ) -> LabelLoss:
     """Of the labels `known`, the `chosen` ones; none chosen: every position but those of objects that are `unseen`.
 
-    `turns`: objects whose yaw is learned too, where it is known. Raises ValueError where a number is out of its domain.
+    `turns`: objects whose yaw is learned too, where it is known, and in place of the whole rotation where that is chosen. Raises ValueError where a number is out of its domain.
     """
     if not scale_m > 0:
         raise ValueError(f"scale_m is {scale_m}; expected metres above 0, such as {SCALE_M}")
+    if not scale_rad > 0:
+        raise ValueError(f"scale_rad is {scale_rad}; expected radians above 0, such as {SCALE_RAD}")
     odd = {name: count for name, count in (turns or {}).items() if type(count) is not int or count < 1}
     if odd:
         raise ValueError(f"turns: {odd}; expected how often an object looks the same in a whole turn, 1 or more")
     hidden = {f"{name}_position{METRES}" for name in unseen}
     positions = [name for name in sorted(known) if name.endswith(METRES) and name not in hidden]
     quaternions = {f"{name}{QUATERNION}": count for name, count in sorted((turns or {}).items())}
-    wanted = {name: count for name, count in quaternions.items() if name in known and not chosen}
-    return LabelLoss((*(chosen or positions), *wanted), scale_m, wanted)
+    wanted = {name: count for name, count in quaternions.items() if name in (chosen or known)}
+    return LabelLoss(tuple(chosen) or (*positions, *wanted), scale_m, wanted, scale_rad)
 
 
 def make(name: str, config: LossConfig, widths: Mapping[str, int]) -> LabelLoss:
-    """`config.labels` name columns in metres; none named: every position, and the yaw of `settings.turns` {object: how often
-    it looks the same in a whole turn}, without the objects `settings.unseen`. `settings.scale_m` changes the scale."""
-    odd = [label for label in config.labels if not label.endswith(METRES)]
-    unknown = sorted(set(config.settings) - {"scale_m", "turns", "unseen"})
+    """`config.labels` name columns in metres or in quaternions; none named: every position, and the yaw of `settings.turns` {object: how often
+    it looks the same in a whole turn}, without the objects `settings.unseen`. `settings.scale_m` and
+    `scale_rad` change the scales."""
+    odd = [label for label in config.labels if not _is_known(label, widths[label])]
+    unknown = sorted(set(config.settings) - {"scale_m", "scale_rad", "turns", "unseen"})
     if unknown:
         raise ValueError(
-            f"losses.{name}.settings.{unknown[0]}: kind={config.kind} has no such setting; it takes scale_m, turns, unseen"
+            f"losses.{name}.settings.{unknown[0]}: kind={config.kind} has no such setting; it takes scale_m, scale_rad, turns, unseen"
         )
     try:
         loss = of_labels(widths, config.labels, **config.settings)
@@ -125,7 +141,11 @@ def make(name: str, config: LossConfig, widths: Mapping[str, int]) -> LabelLoss:
     if odd or not loss.labels:
         what = f"{odd[0]} is none" if odd else f"the data set has {', '.join(widths) or 'no labels at all'}"
         raise ValueError(
-            f"losses.{name} learns positions, labels whose names end in {METRES}, and {what}; name others in "
-            f"losses.{name}.labels, or leave the loss out"
+            f"losses.{name} learns positions and rotations, labels whose names end in {METRES}, or in {QUATERNION} with 4 "
+            f"numbers, and {what}; name others in losses.{name}.labels, or leave the loss out"
         )
     return loss
+
+
+def _is_known(label: str, width: int) -> bool:
+    return label.endswith(METRES) or (label.endswith(QUATERNION) and width == 4)
