@@ -59,6 +59,15 @@ def test_weights_are_keys_and_shares_follow(mix):
         (["task=push_cube", "mix=push_pull"], "task=push_cube with mix=push_pull: a mix says itself"),
         (["mix=push_pull", "mix.sources.push_cube.weight=0"], r"push_cube\.weight=0\.0: expected a number above 0"),
         (["mix=push_pull", "mix.norm_stats=apart"], "norm_stats=apart: expected joint or per_source"),
+        (
+            [
+                "mix=push_pull",
+                "mix.norm_stats=per_source",
+                "mix.sources.pull_cube.task.prompt=a",
+                "mix.sources.push_cube.task.prompt=a",
+            ],
+            "two of its tasks have one prompt",
+        ),
         (["mix=push_pull", "demos.path=/a.h5"], "demos.path=/a.h5: it names one task's demos"),
     ],
 )

@@ -24,7 +24,10 @@ from pirig.models.sizes import ModelConfig, TransformerConfig
 from pirig.models.towers.siglip import SiglipConfig
 from pirig.policies.assets import asset_writer, card_of
 from pirig.policies.card import PolicyCard, differences
+from pirig.policies.layouts import blank
 from pirig.policies.policy import Policy, load_pipeline
+from pirig.serving.batches import predictor
+from pirig.serving.server import require_known_prompt
 from pirig.training.batches import BatchSettings, prepare
 from pirig.training.order import BLOCK, Shares
 from pirig.transforms.normalize import NormStats, load_norm_stats
@@ -146,6 +149,14 @@ def test_per_source_travels_with_the_checkpoint_and_a_request_without_a_task_is_
         alone = policy.of_task(task).predict(seen, state[[row]], noise[[row]])
         np.testing.assert_array_equal(mixed[row], alone[0])
         assert contract.of_task(task).prompt == policy.of_task(task).pipeline.contract.prompt
+    asked = [
+        dataclasses.replace(blank(contract), prompt=scene.prompt, state=state[row])
+        for row, scene in enumerate(contract.scenes)
+    ]
+    np.testing.assert_array_equal(predictor(policy)(asked, noise), mixed)
+    with pytest.raises(ValueError, match=r"must be the sentence of a task .*, found 'lift it'"):
+        require_known_prompt("lift it", contract, by_task=True)
+
     for part in dataset.parts.values():
         part.image = lambda role, row: images[role][0] + 200
     for said in (ask._acts(policy, dataset), ask._acts(policy, None)):  # untrained, so it does not look

@@ -86,6 +86,11 @@ def mix_is_whole(config: Config) -> str | None:
         )
     if mix.norm_stats not in (JOINT, PER_SOURCE):
         wrong.append(f"mix.norm_stats={mix.norm_stats}: expected {JOINT} or {PER_SOURCE}")
+    told = [source.task.prompt for source in mix.sources.values() if source.task]
+    if mix.norm_stats == PER_SOURCE and len(set(told)) < len(told):
+        wrong.append(
+            f"mix.norm_stats={PER_SOURCE}: two of its tasks have one prompt, by which a request says whose statistics it needs"
+        )
     if config.trainer != "pirig":
         wrong.append(f"trainer={config.trainer}: only trainer=pirig draws from several tasks")
     return "\n".join(f"mix={mix.name} with {text}." for text in wrong) or None

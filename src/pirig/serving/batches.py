@@ -107,6 +107,7 @@ def predictor(policy: Policy) -> Predict:
     from pirig.transforms.images import resize
 
     contract = policy.pipeline.contract
+    named = {scene.prompt: scene.task for scene in contract.scenes}
 
     def predict(batch: Sequence[Shown], noise: np.ndarray) -> np.ndarray:
         images = {
@@ -116,6 +117,7 @@ def predictor(policy: Policy) -> Predict:
             for camera in contract.cameras
         }
         prompts = [shown.prompt or contract.scenes[0].prompt for shown in batch]
-        return policy.predict(images, np.stack([shown.state for shown in batch]), noise, prompts)
+        tasks = [named[prompt] for prompt in prompts] if policy.pipeline.stats_of else None
+        return policy.predict(images, np.stack([shown.state for shown in batch]), noise, prompts, tasks)
 
     return predict

@@ -47,12 +47,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Served:
-    """`noise_shape` is [A, J] of the model; a request that brings no noise gets the next of `seed`'s."""
+    """`noise_shape` is [A, J] of the model; a request that brings no noise gets the next of `seed`'s. `by_task`: each task's
+    numbers are normalised by its own statistics, so a request's prompt must be the sentence of one."""
 
     contract: Contract
     noise_shape: tuple[int, int]
     metadata: dict[str, Any]
     seed: int = 0
+    by_task: bool = False
 
 
 class PolicyServer:
@@ -172,7 +174,7 @@ class PolicyServer:
         if isinstance(message, str):
             raise WireError("a request is a binary message (msgpack), this one is text")
         shown = layouts.read(unpack(message, self.limits.message_mib), self.served.contract)
-        require_known_prompt(shown.prompt, self.served.contract)
+        require_known_prompt(shown.prompt, self.served.contract, by_task=self.served.by_task)
         return shown, self._noise(shown)
 
     def _noise(self, shown: layouts.Shown) -> np.ndarray:
@@ -189,11 +191,16 @@ def _response(answer: Answer, before_ms: float | None) -> dict[str, Any]:
     return {"actions": answer.actions, "policy_timing": {"infer_ms": answer.infer_ms}, "server_timing": timing}
 
 
-def require_known_prompt(prompt: str | None, contract: Contract) -> None:
-    """Raises ValueError where a policy of several tasks is asked without a sentence."""
-    if prompt is None and len(contract.scenes) > 1:
-        told = "; ".join(scene.prompt for scene in contract.scenes)
-        raise ValueError(f"this policy knows {len(contract.scenes)} tasks, so a request needs a prompt ({told})")
+def require_known_prompt(prompt: str | None, contract: Contract, *, by_task: bool = False) -> None:
+    """Raises ValueError where a policy of several tasks is asked without a sentence, or `by_task` with none of theirs."""
+    prompts = [scene.prompt for scene in contract.scenes]
+    if prompt is None and len(prompts) > 1:
+        raise ValueError(f"this policy knows {len(prompts)} tasks, so a request needs a prompt ({'; '.join(prompts)})")
+    if by_task and prompt not in prompts:
+        raise ValueError(
+            f"this policy normalises each task by its own statistics, so a request's prompt must be the sentence of a task "
+            f"({'; '.join(prompts)}), found {prompt!r}"
+        )
 
 
 def require_guarded(host: str, api_key: str) -> None:

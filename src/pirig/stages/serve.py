@@ -73,7 +73,9 @@ def _listen(config: Config, policy: Policy, checkpoint: Path) -> None:
     from pirig.serving.server import Limits, PolicyServer, Served
 
     settings, predict = config.serve, predictor(policy)
-    served = Served(policy.pipeline.contract, policy.noise_shape, metadata(policy, checkpoint), settings.seed)
+    pipeline = policy.pipeline
+    about = metadata(policy, checkpoint)
+    served = Served(pipeline.contract, policy.noise_shape, about, settings.seed, by_task=bool(pipeline.stats_of))
     limits = Limits(message_mib=settings.message_mib, clients=settings.clients)
 
     def warmed() -> None:
