@@ -1,11 +1,19 @@
+import os
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import pytest
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401 - the hook finds it by name
+
+# What one test or one process of a test compiled, the others read: pytest ends as much earlier.
+COMPILED = tempfile.TemporaryDirectory(prefix="pirig-compiled-")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", COMPILED.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 install_import_hook(["pirig.models", "pirig.transforms", "pirig.training"], "tests.shapes.checked")
 

@@ -47,6 +47,15 @@ def test_a_saved_mix_loads_without_its_tasks_files(mix):
     assert again.run == mix.run
 
 
+def test_statistics_per_source_need_a_sentence_for_each_task(mix):
+    plain = as_plain(mix)
+    plain["mix"]["norm_stats"] = "per_source"
+    assert typed(loaded(OmegaConf.create(json.loads(json.dumps(plain))))).mix.norm_stats == "per_source"
+    plain["mix"]["sources"]["pull_cube"]["task"]["prompt"] = mix.mix.sources["push_cube"].task.prompt
+    with pytest.raises(ConfigError, match="two of its tasks have one prompt"):
+        typed(loaded(OmegaConf.create(json.loads(json.dumps(plain)))))
+
+
 def test_weights_are_keys_and_shares_follow(mix):
     config = compose(["experiment=smoke", "mix=push_pull", "mix.sources.push_cube.weight=3"])
     assert shares_of(config) == {"push_cube": 0.75, "pull_cube": 0.25}
@@ -59,15 +68,6 @@ def test_weights_are_keys_and_shares_follow(mix):
         (["task=push_cube", "mix=push_pull"], "task=push_cube with mix=push_pull: a mix says itself"),
         (["mix=push_pull", "mix.sources.push_cube.weight=0"], r"push_cube\.weight=0\.0: expected a number above 0"),
         (["mix=push_pull", "mix.norm_stats=apart"], "norm_stats=apart: expected joint or per_source"),
-        (
-            [
-                "mix=push_pull",
-                "mix.norm_stats=per_source",
-                "mix.sources.pull_cube.task.prompt=a",
-                "mix.sources.push_cube.task.prompt=a",
-            ],
-            "two of its tasks have one prompt",
-        ),
         (["mix=push_pull", "demos.path=/a.h5"], "demos.path=/a.h5: it names one task's demos"),
     ],
 )

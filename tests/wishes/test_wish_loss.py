@@ -13,7 +13,7 @@ from pirig.training.losses import auxiliary_losses
 from tests.training.conftest import MODEL, SCHEDULE, SmallDataset, small_pipeline
 
 HERE = Path(__file__).parent / "loss"
-WISH = [f"hydra.searchpath=[file://{HERE}/conf]", "losses=sides"]
+WISH = [f"hydra.searchpath=[file://{HERE}/conf]", "losses=sides", "demos.labels=true"]
 
 
 @pytest.fixture

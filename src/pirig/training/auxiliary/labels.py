@@ -1,8 +1,8 @@
 """Where things are, read off the tower's tokens: each label by one linear map of all tokens of all cameras.
 
 Each kind of label has one scale, in physical units: metres for positions, radians for whole rotations, and for a turn about
-the vertical the sine and cosine themselves. The spread of the data is none: a height that hardly varies at rest would become a label of a hundred when
-an object is lifted, and swamp every other loss.
+the vertical the sine and cosine themselves. The spread of the data is none: a height that hardly varies at rest would become
+a label of a hundred when an object is lifted, and swamp every other loss.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def of_labels(
 ) -> LabelLoss:
     """Of the labels `known`, the `chosen` ones; none chosen: every position but those of objects that are `unseen`.
 
-    `turns`: objects whose yaw is learned too, where it is known, and in place of the whole rotation where that is chosen. Raises ValueError where a number is out of its domain.
+    `turns`: objects whose yaw is learned too, where it is known, and in place of the whole rotation where that is chosen.
+    Raises ValueError where a number is out of its domain.
     """
     if not scale_m > 0:
         raise ValueError(f"scale_m is {scale_m}; expected metres above 0, such as {SCALE_M}")
@@ -125,14 +126,16 @@ def of_labels(
 
 
 def make(name: str, config: LossConfig, widths: Mapping[str, int]) -> LabelLoss:
-    """`config.labels` name columns in metres or in quaternions; none named: every position, and the yaw of `settings.turns` {object: how often
-    it looks the same in a whole turn}, without the objects `settings.unseen`. `settings.scale_m` and
-    `scale_rad` change the scales."""
+    """`config.labels` name columns in metres or in quaternions; none named: every position, and the yaw of `settings.turns`
+    {object: how often it looks the same in a whole turn}, without the objects `settings.unseen`. `settings.scale_m` and
+    `scale_rad` change the scales.
+    """
     odd = [label for label in config.labels if not _is_known(label, widths[label])]
     unknown = sorted(set(config.settings) - {"scale_m", "scale_rad", "turns", "unseen"})
     if unknown:
         raise ValueError(
-            f"losses.{name}.settings.{unknown[0]}: kind={config.kind} has no such setting; it takes scale_m, scale_rad, turns, unseen"
+            f"losses.{name}.settings.{unknown[0]}: kind={config.kind} has no such setting; it takes "
+            "scale_m, scale_rad, turns, unseen"
         )
     try:
         loss = of_labels(widths, config.labels, **config.settings)
