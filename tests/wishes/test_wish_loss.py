@@ -25,7 +25,7 @@ def config(monkeypatch):
 
 def test_it_is_minimised_logged_and_validated_by_name(config, tmp_path):
     data = SmallDataset()
-    settings = TrainConfig(steps=40, batch_size=5, log_every=10, shift_px=0, validate_every=20, ema=0.0)
+    settings = TrainConfig(steps=40, batch_size=5, log_every=10, shift_px=1, validate_every=20, ema=0.0)
     losses = auxiliary_losses(config.losses, data.labels)
     options = {"schedule": SCHEDULE, "resume": False, "model": MODEL, "auxiliary": losses, "held_out": [1]}
     train(tmp_path / "run", settings, small_pipeline(), data, data.frames, **options)
