@@ -26,7 +26,7 @@ class PointSweeper(BasicSweeper):
     def _parse_config(self) -> list[str]:
         """What an experiment sweeps over, in words that Hydra takes."""
         with _told():
-            return rewrite(super()._parse_config())
+            return rewrite(super()._parse_config(), sweep=True)
 
     @staticmethod
     def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:

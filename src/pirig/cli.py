@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pirig.config.arguments import HELP, folder_of, nearest_folder, options_first, require_option, verb_of
 from pirig.config.command_line import completes_verb, rewrite
 from pirig.config.load import of_run, register_schema, typed
+from pirig.config.mistakes import no_assignment, sentence
+from pirig.config.names import near
+from pirig.files import trouble
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -49,32 +53,100 @@ CONFIG_FREE = (
     "verify",
     "diagnose",
 )  # verbs that take paths instead of a config
+OWN_OPTIONS = ("client", "collect", "robot", "weights", "compare")  # read by argparse
 RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
+NEEDS_BACKEND = (
+    "warm_up",
+    "train",
+    "eval",
+    "pipeline",
+    "serve",
+    "verify",
+    "diagnose",
+)  # said before anything is loaded
+RENDERS = ("demos", "scenes", "eval", "pipeline")
+FULL_ERROR = "HYDRA_FULL_ERROR"
+LOST_WORKER = (
+    "a worker process was ended from outside: by the system where memory ran out (then fewer demos.workers or eval.workers), or "
+    "by its graphics driver (`pirig doctor` says whether this machine renders); run the same command again with run.mode=resume"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0 on success, 1 on a user's error (one message, no traceback), 2 on a wrong call."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    trouble.write_any_letter()
+    trouble.outlive_readers()
+    status = guarded(lambda: _call(arguments))
+    guarded(sys.stdout.flush)
+    return status
+
+
+def _call(arguments: list[str]) -> int | None:
     if arguments[:1] == ["-sc"] and arguments[1:] == ["query=bash"]:
         verbs = completes_verb(os.environ, VERBS)
         if verbs:
             print("\n".join(verbs))
             return 0
-    verb = next((word for word in arguments if word in VERBS), None)
+    verb = verb_of(arguments, VERBS)
     if verb is None:
-        wants_help = not arguments or arguments[0] in ("-h", "--help", "help")
-        if not wants_help and not arguments[0].startswith("-"):
-            print(f"pirig: no verb {arguments[0]!r}", file=sys.stderr)
-        if wants_help or not arguments[0].startswith("-"):
-            print(usage())
-            return 0 if wants_help else 2
-    else:
-        arguments.remove(verb)
+        return _without_verb(arguments)
+    arguments.remove(verb)
     if verb in CONFIG_FREE:
-        return _guarded(lambda: _stage_of(verb).main(arguments))
-    if verb in RUN_VERBS and arguments and Path(arguments[0]).is_dir():
-        return _guarded(lambda: _of_folder(verb, Path(arguments[0]), arguments[1:]))
-    return _guarded(lambda: _run_hydra(verb or "pipeline", rewrite(arguments)))
+        return _config_free(verb, arguments)
+    if verb in RUN_VERBS and (folder := folder_of(arguments)):
+        return _of_folder(verb, folder, arguments)
+    return _run_hydra(verb, rewrite(options_first(arguments)))
+
+
+def _without_verb(arguments: list[str]) -> int | None:
+    if not arguments or arguments[0] == "help" or set(HELP) & set(arguments):
+        print(usage())
+        return 0
+    word = next((word for word in arguments if not word.startswith("-")), "")
+    if arguments[0].startswith("-") and not (word and "=" not in word and near(word, VERBS)):
+        return _run_hydra("pipeline", rewrite(options_first(arguments)))
+    meant = near(word, VERBS)
+    first = f"give a verb first, as in pirig train {word}" if "=" in word else f"no verb {word!r}"
+    print(f"pirig: {first}" + (f"; did you mean {meant}?" if meant else ""), file=sys.stderr)
+    print(usage())
+    return 2
+
+
+def _config_free(verb: str, arguments: list[str]) -> int | None:
+    if verb not in OWN_OPTIONS:
+        arguments = ["--help"] if set(HELP) & set(arguments) else arguments
+        for word in arguments:
+            if word.startswith("-") and not Path(word).exists():
+                require_option(word, HELP)
+    if verb in NEEDS_BACKEND and not set(HELP) & set(arguments) and arguments:
+        _require_backend()
+    return _stage_of(verb).main(arguments)
+
+
+def _of_folder(verb: str, folder: str, arguments: list[str]) -> int | None:
+    arguments.remove(folder)
+    if set(HELP) & set(arguments):
+        print(f"pirig {verb} RUN_FOLDER [key=value ...]     keys change the config that the run was made with:\n")
+        return _run_hydra(verb, ["--help"])
+    if not Path(folder).is_dir():
+        nearest = nearest_folder(folder)
+        meant = f"; did you mean {nearest}?" if nearest else no_assignment(folder).removeprefix(folder)
+        raise ValueError(f"{folder}: there is no such folder{meant}")
+    _require_backend()
+    return _in_folder(verb, Path(folder), arguments)
+
+
+def _in_folder(verb: str, folder: Path, overrides: list[str]) -> int:
+    """A run, or a checkpoint with its run around it; a checkpoint alone where the stage can do with it."""
+    from pirig.config.places import CHECKPOINTS
+
+    stage, around = _stage_of(verb), folder.absolute().parent.parent
+    if folder.absolute().parent.name == CHECKPOINTS and (around / "config.yaml").is_file():
+        folder, overrides = around, [f"run.checkpoint={folder}", *overrides]
+    elif hasattr(stage, "alone") and not (folder / "config.yaml").is_file():
+        return stage.alone(folder, overrides)
+    return stage.run(of_run(folder, ["run.mode=resume", *overrides]))
 
 
 def usage() -> str:
@@ -96,34 +168,42 @@ def _run_hydra(verb: str, arguments: list[str]) -> int:
 
     def task(composed: DictConfig) -> None:
         nonlocal status
-        status = max(status, _guarded(lambda: _stage(verb, composed)))
+        status = max(status, guarded(lambda: _stage(verb, composed)))
 
     def launched(action: Callable[[str], int]) -> None:
         nonlocal status
-        status = max(status, _guarded(lambda: action(verb)))
+        os.environ.pop(FULL_ERROR, None)
+        status = max(status, guarded(lambda: action(verb)))
 
     task.launched = launched  # type: ignore[attr-defined]
     sys.argv = ["pirig", *arguments]
-    hydra.main(version_base="1.3", config_path="pkg://pirig.conf", config_name="config")(task)()
+    with _raising():
+        hydra.main(version_base="1.3", config_path="pkg://pirig.conf", config_name="config")(task)()
     return status
 
 
-def _of_folder(verb: str, folder: Path, overrides: list[str]) -> int:
-    """A run, or a checkpoint with its run around it; a checkpoint alone where the stage can do with it."""
-    from pirig.config.places import CHECKPOINTS
-
-    stage, around = _stage_of(verb), folder.absolute().parent.parent
-    if folder.absolute().parent.name == CHECKPOINTS and (around / "config.yaml").is_file():
-        folder, overrides = around, [f"run.checkpoint={folder}", *overrides]
-    elif hasattr(stage, "alone") and not (folder / "config.yaml").is_file():
-        return stage.alone(folder, overrides)
-    return stage.run(of_run(folder, ["run.mode=resume", *overrides]))
+@contextmanager
+def _raising() -> Iterator[None]:
+    """Hydra raises its errors, for us to say, where it would print them and exit."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(FULL_ERROR, None)
+        if before is not None:
+            os.environ[FULL_ERROR] = before
 
 
 def _stage(verb: str, composed: DictConfig) -> int | None:
+    os.environ.pop(FULL_ERROR, None)  # what the stage starts is not told of it
     config = typed(composed)
     if config.sweep.dry_run:
         raise ValueError("sweep.dry_run=true shows the points of a sweep: give -m and values to sweep over.")
+    if verb in NEEDS_BACKEND:
+        _require_backend()
+    if verb in RENDERS and config.robot.simulated:
+        _require_driver()
     return _stage_of(verb).run(config)
 
 
@@ -131,20 +211,47 @@ def _stage_of(verb: str) -> Any:
     return importlib.import_module(f"pirig.stages.{verb}")
 
 
-def _guarded(action: Callable[[], int | None]) -> int:
+def _require_backend() -> None:
+    from pirig.gates.machine import require_backend
+
+    require_backend()
+
+
+def _require_driver() -> None:
+    from pirig.gates.machine import require_driver
+
+    require_driver()
+
+
+def guarded(action: Callable[[], int | None]) -> int:
+    """The action's exit status; what a user or the system did wrong is one sentence. A defect of ours keeps its traceback."""
     try:
         return int(action() or 0)
-    except (ValueError, FileExistsError, FileNotFoundError) as error:
-        print(f"pirig: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        print(f"pirig: the disk is full ({error}); make room and run the same command again to go on", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("pirig: stopped; run the same command again to go on", file=sys.stderr)
         return 130
+    except Exception as error:
+        said = _said(error)
+        if said is None or os.environ.get("PIRIG_TRACEBACK") == "1":
+            raise
+        print(f"pirig: {said}", file=sys.stderr)
+        return 1
+
+
+def _said(error: Exception) -> str | None:
+    """None where nobody but us is to blame."""
+    names = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+    if names & {"hydra.HydraException", "omegaconf.OmegaConfBaseException"}:
+        return sentence(error)
+    if "concurrent.BrokenProcessPool" in names:
+        return LOST_WORKER
+    if "yaml.YAMLError" in names:
+        return f"a YAML cannot be read: {' '.join(str(error).split())}"
+    if isinstance(error, UnicodeError):
+        return f"a text is in another encoding than UTF-8 ({error}); save it as UTF-8"
+    if isinstance(error, OSError):
+        return trouble.sentence(error)
+    return str(error) if isinstance(error, ValueError) else None
 
 
 if __name__ == "__main__":

@@ -5,109 +5,106 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pirig.comparison.compare import Column, Comparison, Pair, Row
+from pirig.comparison.compare import Column as Setting
+from pirig.comparison.compare import Comparison, Pair, Row
 from pirig.comparison.published import Beside
 from pirig.comparison.statistics import ALPHA
 from pirig.comparison.success import SuccessRow
+from pirig.files import tables
 from pirig.files.progress import clock
+from pirig.files.tables import Column
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 FEW = 4  # rows up to which the settings are a table of their own, with a column for each row
 WIDE = 130  # characters from which on there is room for a drawn interval
 BAR_CELLS = 12
 MOST_PAIRS = 20
-GAP = 2  # characters between columns
+ALWAYS_SHOWN = 10  # settings go before any column of results
+HINT = "a wider terminal, --csv or --html shows them"
 
 
 def show(comparison: Comparison, console: Console, others: Sequence[Beside] = ()) -> None:
     """`others`: published rates of the same tasks."""
     rows, columns = comparison.rows, comparison.columns
-    results = _results(rows, drawn=console.width >= WIDE)
-    labels, settings = results[:1], [_setting(rows, column) for column in columns]
-    left_out: list[Column] = []
+    results = _results(rows, drawn=console.width >= WIDE, ascii_only=console.options.ascii_only)
+    settings = [_setting(rows, column, place) for place, column in enumerate(columns)]
     if columns and len(rows) <= FEW:
-        console.print(_settings(comparison))
-    elif _fitting(results, settings, console.width) == len(settings):
+        tables.show(console, _settings(comparison), "Settings that differ")
+    elif _all_fit(console, [results[0], *settings, *results[1:]]):
         results[1:1] = settings
     else:
-        fits = _fitting(labels, settings, console.width)
-        left_out = columns[fits:]
-        console.print(_table("Settings that differ", labels + settings[:fits]))
-    console.print(_table("Results", results))
-    if left_out:
-        names = ", ".join(column.name for column in left_out)
-        console.print(f"{len(left_out)} more settings differ: {names} (a wider terminal, --csv or --html shows them)")
+        tables.show(console, [results[0], *settings], "Settings that differ", HINT)
+    tables.show(console, results, "Results", HINT)
     if len(rows) > 1 and not comparison.columns:
-        console.print("no setting that changes results differs")
+        _say(console, "no setting that changes results differs")
     for mark, marked in _marks(rows).items():
-        console.print(f"[yellow]![/] {mark}: {_some(marked)}")
+        _say(console, f"[yellow]![/] {escape(mark)}: {escape(_some(marked))}")
     _print_pairs(comparison, console)
     _print_others(others, console)
 
 
-def _settings(comparison: Comparison) -> Table:
-    names = ["setting", *(column.name for column in comparison.columns)]
-    texts = [[row.label, *(_text(row, column) for column in comparison.columns)] for row in comparison.rows]
-    return _table("Settings that differ", [names, *texts])
+def _say(console: Console, text: str) -> None:
+    """A line that the terminal breaks, with markup in it: texts of users are escaped."""
+    console.print(text, soft_wrap=True)
 
 
-def _setting(rows: list[Row], column: Column) -> list[str]:
-    return [column.name.replace(".", ".\n"), *(_text(row, column) for row in rows)]
-
-
-def _text(row: Row, column: Column) -> str:
-    return value_text(row.settings[column.key]) if column.key in row.settings else ""
-
-
-def _fitting(others: list[list[str]], settings: list[list[str]], width: int) -> int:
-    """How many of the settings fit beside the other columns on so many characters."""
-    left = width - GAP - sum(_width(column) for column in others)
-    for count, column in enumerate(settings):
-        left -= _width(column)
-        if left < 0:
-            return count
-    return len(settings)
-
-
-def _width(column: list[str]) -> int:
-    return max(len(line) for text in column for line in text.split("\n")) + GAP
-
-
-def _results(rows: list[Row], drawn: bool) -> list[list[str]]:
-    """Columns, each with its heading."""
-    names = ["run", "success", "95 %", "un-\ntrained", "oracle", "loss", "step", "state"]
-    return [list(column) for column in zip(names, *(_result(row, drawn) for row in rows), strict=True)]
-
-
-def _result(row: Row, drawn: bool) -> list[str]:
-    training, counts = row.run.training, row.evaluation.rows if row.evaluation else {}
+def _settings(comparison: Comparison) -> list[Column]:
+    """A line for each setting, a column for each row."""
+    names = Column("setting", [setting.name for setting in comparison.columns], folds=True)
     return [
-        row.label,
-        count_text(row.policy) + (" !" if row.policy and row.marks else ""),
-        _bar(row.policy, drawn),
-        count_text(counts.get("untrained")),
-        count_text(counts.get("oracle")),
-        number(training.loss, 3),
-        f"{training.step}/{row.run.steps}",
-        state_text(row),
+        names,
+        *(
+            Column(row.label, [_text(row, setting) for setting in comparison.columns], folds=True)
+            for row in comparison.rows
+        ),
     ]
 
 
-def _table(title: str, columns: list[list[str]]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0)
+def _setting(rows: list[Row], setting: Setting, place: int) -> Column:
+    """The last ones go first."""
+    return Column(
+        setting.name.replace(".", ".\n"), [_text(row, setting) for row in rows], folds=True, drop=ALWAYS_SHOWN + place
     )
-    for column in columns:
-        table.add_column(column[0], overflow="fold", no_wrap=column[0] != "state")
-    for cells in zip(*(column[1:] for column in columns), strict=True):
-        table.add_row(*cells)
-    return table
+
+
+def _text(row: Row, setting: Setting) -> str:
+    return value_text(row.settings[setting.key]) if setting.key in row.settings else ""
+
+
+def _all_fit(console: Console, columns: list[Column]) -> bool:
+    fitted = tables.fitted(console, columns, "Results")
+    return fitted is not None and len(fitted) == len(columns)
+
+
+def _results(rows: list[Row], drawn: bool, ascii_only: bool) -> list[Column]:
+    columns = (
+        Column("run", [row.label for row in rows], folds=True),
+        Column("success", [_success(row) for row in rows]),
+        Column("95 %", [_bar(row.policy, drawn, ascii_only) for row in rows], drop=1),
+        Column("un-\ntrained", [count_text(_count(row, "untrained")) for row in rows], drop=4),
+        Column("oracle", [count_text(_count(row, "oracle")) for row in rows], drop=5),
+        Column("loss", [number(row.run.training.loss, 3) for row in rows], drop=6),
+        Column("step", [f"{row.run.training.step}/{row.run.steps}" for row in rows], drop=3),
+        Column("state", [state_text(row) for row in rows], folds=True, drop=2),
+    )
+    return list(columns)
+
+
+def _success(row: Row) -> str:
+    return count_text(row.policy) + (" !" if row.policy and row.marks else "")
+
+
+def _count(row: Row, name: str) -> SuccessRow | None:
+    return row.evaluation.rows.get(name) if row.evaluation else None
+
+
+def escape(text: str) -> str:
+    """Brackets of a user's text are no markup."""
+    from rich.markup import escape as escaped
+
+    return escaped(text)
 
 
 def state_text(row: Row) -> str:
@@ -137,17 +134,18 @@ def value_text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _bar(count: SuccessRow | None, drawn: bool) -> str:
+def _bar(count: SuccessRow | None, drawn: bool, ascii_only: bool = False) -> str:
     """The Wilson interval; drawn, it lies on a line from 0 to 100 % with the rate as a dot on it."""
     if count is None:
         return "-"
     text = f"{count.low * 100:.0f}-{count.high * 100:.0f} %"
     if not drawn:
         return text
-    cells = ["·"] * BAR_CELLS
+    blank, line, point = ".-o" if ascii_only else "·━●"
+    cells = [blank] * BAR_CELLS
     first, last, dot = (min(BAR_CELLS - 1, int(part * BAR_CELLS)) for part in (count.low, count.high, count.share))
-    cells[first : last + 1] = ["━"] * (last + 1 - first)
-    cells[dot] = "●"
+    cells[first : last + 1] = [line] * (last + 1 - first)
+    cells[dot] = point
     return f"{''.join(cells)} {text}"
 
 
@@ -170,32 +168,32 @@ def _print_pairs(comparison: Comparison, console: Console) -> None:
     wanted = comparison.shown_pairs()
     pairs = wanted[:MOST_PAIRS]
     if not pairs:
-        console.print("nothing to compare: two finished evaluations of one task are needed")
+        _say(console, "nothing to compare: two finished evaluations of one task are needed")
         return
     scope = "every pair" if len(wanted) == len(comparison.pairs) else "each with the best of its task"
-    console.print(f"[bold]Do they differ?[/] Fisher's exact test, two-sided, 5 %; {scope}\n")
+    _say(console, f"[bold]Do they differ?[/] Fisher's exact test, two-sided, 5 %; {scope}\n")
     widths = [
         max(len(label) for label in labels) for labels in zip(*(_pair_labels(pair) for pair in pairs), strict=True)
     ]
     for pair in pairs:
         first, second = (label.ljust(width) for label, width in zip(_pair_labels(pair), widths, strict=True))
         style = "green" if pair.verdict.differ else "default"
-        console.print(f" {first} : {second}  p {p_text(pair.verdict.p)}", soft_wrap=True)
-        console.print(f"   [{style}]{pair.verdict.text}[/]; {pair.remark}", soft_wrap=True)
+        _say(console, f" {escape(first)} : {escape(second)}  p {p_text(pair.verdict.p)}")
+        _say(console, f"   [{style}]{pair.verdict.text}[/]; {escape(pair.remark)}")
     if wanted[MOST_PAIRS:]:
-        console.print(f" and {len(wanted) - MOST_PAIRS} more; --markdown, --json or --html shows them")
+        _say(console, f" and {len(wanted) - MOST_PAIRS} more; --markdown, --json or --html shows them")
     if len(comparison.pairs) > 1:
-        console.print(f"\n{many_pairs(comparison.pairs)}", soft_wrap=True)
+        _say(console, f"\n{many_pairs(comparison.pairs)}")
 
 
 def _print_others(others: Sequence[Beside], console: Console) -> None:
     if not others:
         return
-    console.print("\n[bold]Beside other people's rates[/] (their protocols differ; --markdown says how)\n")
+    _say(console, "\n[bold]Beside other people's rates[/] (their protocols differ; --markdown says how)\n")
     for each in others:
         ours = f"{each.ours.label} {count_text(each.ours.policy)}"
-        console.print(f" {each.theirs.task}: {each.theirs.name} {each.theirs.text} : {ours}", soft_wrap=True)
-        console.print(f"   {each.text}", soft_wrap=True)
+        _say(console, escape(f" {each.theirs.task}: {each.theirs.name} {each.theirs.text} : {ours}"))
+        _say(console, escape(f"   {each.text}"))
 
 
 def _pair_labels(pair: Pair) -> tuple[str, str]:

@@ -15,24 +15,27 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from pirig.config.aliases import move_words, refuse_retired
 from pirig.config.mixes import refuse_merged_tasks
 from pirig.config.options import NUMBERED, option, require_known
+from pirig.config.texts import for_hydra
 
 MULTIRUN = ("-m", "--multirun")
 FOLDERS_OF_USERS = ("--config-dir", "-cd", "hydra.searchpath", "+hydra.searchpath")
 PAIR = "pair="
 
 
-def rewrite(arguments: Sequence[str]) -> list[str]:
-    """``["horizon=20", "fsdp=1,8"]`` -> ``["horizon=h20", "fsdp=fsdp1,fsdp8"]``; `-m` goes first; everything else unchanged.
+def rewrite(arguments: Sequence[str], sweep: bool = False) -> list[str]:
+    """``["horizon=20", "fsdp=1,8"]`` -> ``["horizon=h20", "fsdp=fsdp1,fsdp8"]``; `-m` goes first; text is
+    quoted as Hydra wants it; everything else unchanged. `sweep`: commas part values, as they do after `-m`.
 
     Raises ValueError on a number that a group cannot have, on a key of an older version that says what is computed now, and
     on `pair=` without alternatives.
     """
     refuse_retired(arguments)
     refuse_merged_tasks(arguments)
+    sweep = sweep or any(word in MULTIRUN or word.lower() == "hydra.mode=multirun" for word in arguments)
     ordered = sorted(move_words(arguments), key=lambda argument: argument not in MULTIRUN)
     if sum(word.startswith(PAIR) for word in ordered) > 1:
         raise ValueError("several pair=: one of them holds all the alternatives, split by |; it is one axis.")
-    words = [word for argument in ordered for word in _rewrite_one(argument)]
+    words = [word for argument in ordered for word in _rewrite_one(argument, sweep)]
     if not any(word.startswith(FOLDERS_OF_USERS) for word in words):
         for group, values in _numbered(words):
             for value in values:
@@ -40,14 +43,14 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     return words
 
 
-def _rewrite_one(argument: str) -> list[str]:
+def _rewrite_one(argument: str, sweep: bool) -> list[str]:
     for group, values in _numbered([argument]):
         return [f"{group}=" + ",".join(option(group, value) for value in values)]
     if argument.startswith(PAIR):
         return _axis_of_pairs(argument)
     if re.fullmatch(r"weights=.*/.*", argument):  # a path or a bucket's address, not an option's name
-        return ["weights=local", f"weights.path={argument.removeprefix('weights=')}"]
-    return [argument]
+        return ["weights=local", for_hydra(f"weights.path={argument.removeprefix('weights=')}", sweep)]
+    return [for_hydra(argument, sweep)]
 
 
 def _numbered(words: Iterable[str]) -> list[tuple[str, list[str]]]:

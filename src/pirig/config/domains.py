@@ -133,9 +133,13 @@ def leaves(kind: Any, prefix: str = "") -> Iterator[tuple[str, Any, list[Domain]
         yield from _leaves(hint, prefix + name, [])
 
 
-@functools.cache
 def hints_of(kind: Any) -> dict[str, Any]:
     """The types of a dataclass's fields with their domains."""
+    return _hints(kind)
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from pirig.config import mixes
+from pirig.config import assignments, mistakes, mixes, texts
 from pirig.config.aliases import OPENED, current, move_words, refuse_retired, require_agreement, take_retired
+from pirig.config.arguments import nearest_folder
 from pirig.config.checks import ConfigError, check
 from pirig.config.recorded import completed
 from pirig.config.schema import Config
@@ -38,7 +39,7 @@ def typed(composed: DictConfig) -> Config:
         raise ConfigError(f"no value for {', '.join(missing)}: give each on the command line, as in {missing[0]}=...")
     unknown = _unknown_keys(OmegaConf.to_container(composed), _known(), "")
     if unknown:
-        raise ConfigError(f"unknown key {', '.join(unknown)}: `pirig train --cfg job` lists the known ones.")
+        raise ConfigError("\n".join(mistakes.unknown_key(key) for key in unknown))
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     require_agreement(said, config)
@@ -107,10 +108,12 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
     """
     path = folder / "config.yaml"
     if not path.is_file():
-        raise ConfigError(f"{folder}: expected a run folder with a config.yaml, found none")
+        nearest = "" if folder.is_dir() else nearest_folder(str(folder))
+        what = "expected a run folder with a config.yaml, found none" if folder.is_dir() else "there is no such folder"
+        raise ConfigError(f"{folder}: {what}" + (f"; did you mean {nearest}?" if nearest else ""))
     refuse_retired(overrides)
     overrides = move_words(overrides)
-    saved = loaded(OmegaConf.load(path))
+    saved = loaded(texts.load(path))
     groups = [word for word in overrides if "." not in word.split("=")[0] and "=" in word and _is_group(saved, word)]
     if groups:
         raise ConfigError(
@@ -119,9 +122,9 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
         )
     here = {"run": {"root": str(folder.parent.parent), "experiment": folder.parent.name, "name": folder.name}}
     try:
-        merged = OmegaConf.merge(saved, here, OmegaConf.from_dotlist(overrides))
+        merged = OmegaConf.merge(saved, here, assignments.parsed(overrides))
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        raise ConfigError(mistakes.sentence(error)) from error
     assert isinstance(merged, DictConfig)
     return typed(merged)
 

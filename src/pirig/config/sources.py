@@ -6,6 +6,8 @@ A key that moved is put in its new place, and a number in a defaults list (`- ov
 from __future__ import annotations
 
 import re
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
@@ -15,13 +17,15 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
+from pirig.config import texts
 from pirig.config.aliases import move_keys
 from pirig.config.options import NUMBERED, node, option
 
 
 class _FileSource(FileConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
-        return _renewed(super().load_config(config_path))
+        loaded = super().load_config(config_path)
+        return _renewed(loaded, config_path, Path(self.path) / self._normalize_file_name(config_path))
 
 
 class _PackageSource(ImportlibResourcesConfigSource):
@@ -32,7 +36,8 @@ class _PackageSource(ImportlibResourcesConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         if super().is_config(config_path):
-            return _renewed(super().load_config(config_path))
+            file = resources.files(self.path) / self._normalize_file_name(config_path)
+            return _renewed(super().load_config(config_path), config_path, file)
         return ConfigResult(
             self.provider, self.full_path(), OmegaConf.create(self._number(config_path) or {}), header={"package": None}
         )
@@ -47,14 +52,26 @@ def use() -> None:
     SourcesRegistry.instance().types.update(file=_FileSource, pkg=_PackageSource)
 
 
-def _renewed(loaded: ConfigResult) -> ConfigResult:
+def _renewed(loaded: ConfigResult, config_path: str, file: Any) -> ConfigResult:
+    """`file`: what was read, as a path that can be opened."""
     config = loaded.config
+    if isinstance(config, DictConfig):
+        with file.open(encoding="utf-8") as text:
+            texts.keep(config, _package(config_path, loaded.header), text)
     if isinstance(config, DictConfig) and {"train", "defaults"} & set(config):
         plain = move_keys(OmegaConf.to_container(config))  # type: ignore[arg-type]
         if isinstance(plain.get("defaults"), list):
             plain["defaults"] = [_item(item) for item in plain["defaults"]]
         loaded.config = OmegaConf.create(plain)
     return loaded
+
+
+def _package(config_path: str, header: dict[str, str | None]) -> str:
+    """Where the file's keys belong: "task." of task/push_cube, "" of one that says `# @package _global_`."""
+    package = header.get("package") or "_group_"
+    group = config_path.rpartition("/")[0].replace("/", ".")
+    name = {"_group_": group, "_global_": ""}.get(package, package)
+    return f"{name}." if name else ""
 
 
 def _item(item: Any) -> Any:

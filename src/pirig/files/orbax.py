@@ -1,8 +1,13 @@
-"""Orbax's two calls that changed their form between 0.11.13, which openpi pins, and now."""
+"""Orbax's two calls that changed their form between 0.11.13, which openpi pins, and now; and what a damaged folder says."""
 
 from __future__ import annotations
 
 import dataclasses
+import gc
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +30,43 @@ def restore_part(folder: Path, item: Any, restore_args: Any) -> Any:
     request = ocp.args.PyTreeRestore(item=item, restore_args=restore_args, **only)
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
         return checkpointer.restore(folder.absolute(), args=request)
+
+
+@contextmanager
+def reading(folder: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
+    """Raises `kind` with one sentence where the arrays of `folder` (params/ or train_state/ of a step) cannot be read."""
+    try:
+        yield
+        return
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    _drop_quietly()
+    raise kind(
+        f"{folder}: the arrays cannot be read ({reason}); a file there is damaged or was cut off: fetch or copy it again"
+        + _older(folder)
+    )
+
+
+def _older(folder: Path) -> str:
+    """What to do with a step of a run that has an older one beside it."""
+    step = folder.parent
+    names = [path.name for path in step.parent.iterdir() if path.name.isdigit()] if step.name.isdigit() else []
+    older = [int(name) for name in names if int(name) < int(step.name)]
+    if not older:
+        return ""
+    instead = step.with_name(str(max(older)))
+    return (
+        f". An older step is there: run.checkpoint={instead} evaluates it; a training with run.mode=resume goes on from it once "
+        f"{step} is moved away (mv {step} {step}.damaged)"
+    )
+
+
+def _drop_quietly() -> None:
+    """Orbax leaves coroutines behind that complain of a closed loop when they are collected."""
+    log, hook = logging.getLogger("asyncio"), sys.unraisablehook
+    was_disabled, log.disabled = log.disabled, True
+    sys.unraisablehook = lambda _: None
+    try:
+        gc.collect()
+    finally:
+        log.disabled, sys.unraisablehook = was_disabled, hook

@@ -87,7 +87,8 @@ def _show(comparison: Comparison, others: list[Beside], paths: list[Path]) -> No
     screen = console()
     show(comparison, screen, others)
     folders = " ".join(str(path) for path in paths) if len(paths) < 4 else "..."
-    screen.print(f"[dim]with curves and videos: pirig compare {folders} --html compare.html[/]", soft_wrap=True)
+    page = f"with curves and videos: pirig compare {folders} --html compare.html"
+    screen.print(page, style="dim", soft_wrap=True, markup=False)
 
 
 def _write_page(comparison: Comparison, path: Path) -> None:

@@ -16,9 +16,8 @@ from pirig.runs.record import open_run, set_status
 from pirig.stages import convert, demos, eval, stats, train, warm_up
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pirig.evaluation.measured import Measured
+    from pirig.files.tables import Column
 
 LOSS_WINDOW = 100  # as in training
 
@@ -99,15 +98,17 @@ def _summary(
 
 
 def _print(places: Places, summary: dict[str, Any], measured: Measured) -> None:
-    from rich.console import Console
+    from pirig.files import tables
+    from pirig.files.console import console
 
-    console = Console()
+    screen = console()
     if measured.closed_loop:
-        console.print(_rates_table(summary["task"], measured))
+        title = f"{summary['task']}: success rate, Wilson 95 % interval"
+        tables.show(screen, _rates(summary["task"], measured), title, "summary.json has them")
     else:
         print("\n".join(measured.lines()))
     trained = summary["train"]
-    console.print(f"trained {trained['steps']} steps in {trained['seconds']:.0f} s, loss {trained['loss']:.4f}")
+    print(f"trained {trained['steps']} steps in {trained['seconds']:.0f} s, loss {trained['loss']:.4f}")
     for label, path in (
         ("run", places.run),
         ("summary", places.summary),
@@ -116,17 +117,19 @@ def _print(places: Places, summary: dict[str, Any], measured: Measured) -> None:
         ("checkpoints", places.checkpoints),
         *(("data set", own.data_set) for own in places.of_tasks),
     ):
-        console.print(f"{label:12} {path}", soft_wrap=True, highlight=False)
+        print(f"{label:12} {path}")
 
 
-def _rates_table(task: str, measured: Measured) -> Table:
-    from rich.table import Table
+def _rates(task: str, measured: Measured) -> list[Column]:
+    from pirig.files.tables import Column
 
-    table = Table(title=f"{task}: success rate, Wilson 95 % interval")
-    for name in ("row", "once", "interval", "at the end", "episodes"):
-        table.add_column(name)
     of_tasks = {f"{name}, {task}": row for task, rows in measured.tasks.items() for name, row in rows.items()}
-    for name, row in {**measured.rates, **of_tasks}.items():
-        interval = f"{row.low:.1%} to {row.high:.1%}"
-        table.add_row(name, f"{row.k / row.n:.1%}", interval, f"{row.k_at_end}/{row.n}", f"{row.k}/{row.n}")
-    return table
+    named = {**measured.rates, **of_tasks}
+    rows = named.values()
+    return [
+        Column("row", list(named), folds=True),
+        Column("once", [f"{row.k / row.n:.1%}" for row in rows], drop=1),
+        Column("interval", [f"{row.low:.1%} to {row.high:.1%}" for row in rows]),
+        Column("at the end", [f"{row.k_at_end}/{row.n}" for row in rows], drop=2),
+        Column("episodes", [f"{row.k}/{row.n}" for row in rows]),
+    ]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pirig.config.places import run_folder
 from pirig.sweeps import record, slurm
-from pirig.sweeps.table import RETRIED, Row, find_runs, render, rows
+from pirig.sweeps.table import RETRIED, Row, columns, find_runs, readable, rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 REFRESH_S = 2.0
 HELP = """pirig runs [DIR]                      a row per run of an experiment's folder; on a terminal live until all have ended
@@ -37,23 +41,34 @@ def main(arguments: list[str]) -> int:
 
 def show(folder: Path) -> int:
     """On a terminal until every run has ended or ctrl-C; elsewhere once."""
-    from rich.live import Live
-
+    from pirig.files import tables
     from pirig.files.console import console
 
     screen = console()
-    shown = rows(find_runs(folder))
-    if not screen.is_terminal or not _busy(shown):
-        screen.print(render(shown))
-        screen.print(_counts(shown))
-        return 0
-    with Live(render(shown), console=screen, auto_refresh=False) as live:
-        while _busy(shown):
-            time.sleep(REFRESH_S)
-            shown = rows(find_runs(folder))
-            live.update(render(shown), refresh=True)
-    screen.print(_counts(shown))
+    shown, left_out = readable(find_runs(folder))
+    if screen.is_terminal and _busy(shown):
+        shown, left_out = _live(screen, folder)
+    tables.show(screen, columns(shown))
+    for run, reason in left_out.items():
+        print(f"left out: {run} ({reason})")
+    print(_counts(shown))
     return 0
+
+
+def _live(screen: Console, folder: Path) -> tuple[list[Row], dict[Path, str]]:
+    """Until every run has ended; what is shown goes away with it."""
+    from rich.live import Live
+
+    from pirig.files import tables
+
+    with Live(console=screen, auto_refresh=False, transient=True, vertical_overflow="visible") as live:
+        while True:
+            shown, left_out = readable(find_runs(folder))
+            if not _busy(shown):
+                return shown, left_out
+            fitting = tables.fitted(screen, columns(shown)) or columns(shown)[:1]
+            live.update(tables.table(fitting), refresh=True)
+            time.sleep(REFRESH_S)
 
 
 def cancel(folders: list[Path]) -> int:

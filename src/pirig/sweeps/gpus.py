@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -15,12 +16,18 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def of_this_machine(environment: Mapping[str, str]) -> list[str]:
     """Those that CUDA_VISIBLE_DEVICES leaves, else all that nvidia-smi lists; [] without one."""
     if VISIBLE in environment:
-        return [gpu for gpu in environment[VISIBLE].split(",") if gpu]
+        return _listed(environment[VISIBLE])
     if shutil.which("nvidia-smi") is None:
         return []
     asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     listed = subprocess.run(asked, capture_output=True, text=True)
     return listed.stdout.split() if listed.returncode == 0 else []
+
+
+def _listed(visible: str) -> list[str]:
+    """Those before the first that is none, as CUDA reads it: "-1" and "NoDevFiles" are no GPU, "0,-1,1" is one."""
+    named = [gpu.strip() for gpu in visible.split(",")]
+    return list(itertools.takewhile(lambda gpu: gpu.isdigit() or gpu.startswith(("GPU-", "MIG-")), named))
 
 
 def needed(task: Task) -> int:

@@ -114,8 +114,7 @@ def live_jobs(points: Iterable[Point], verb: str) -> LiveJobs:
 
 def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
     """The points, what each asks for and what is done already."""
-    from rich.table import Table
-
+    from pirig.files import tables
     from pirig.files.console import console
 
     common = set.intersection(*(set(point.overrides) for point in plan.points))
@@ -127,16 +126,12 @@ def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
     }
     if isinstance(settings, SlurmSettings):
         columns["asks for"] = lambda i: _classes(plan, i, settings)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for index in range(len(plan.points)):
-        table.add_row(*(cell(index) for cell in columns.values()))
+    places = range(len(plan.points))
     screen = console()
-    screen.print(table)
+    tables.show(screen, [tables.Column(name, [cell(i) for i in places], folds=True) for name, cell in columns.items()])
     counts = ", ".join(f"{count} {state}" for state, count in Counter(plan.states).items())
     stages = ", ".join(f"{count} {stage}" for stage, count in Counter(t.stage for t in plan.tasks.values()).items())
-    screen.print(f"points: {len(plan.points)} ({counts}); jobs to run: {stages or 'none'}")
+    screen.print(f"points: {len(plan.points)} ({counts}); jobs to run: {stages or 'none'}", soft_wrap=True)
 
 
 def _classes(plan: Plan, index: int, settings: SlurmSettings) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import yaml
 
 from pirig.config.places import DATA, places_of
 from pirig.files.progress import clock
+from pirig.files.tables import Column
 from pirig.runs import lock
 from pirig.runs.progress import read_status, saved_step
 from pirig.sweeps import record, slurm
@@ -20,6 +21,15 @@ from pirig.sweeps.plan import is_done
 from pirig.sweeps.slurm import JobState
 
 TAIL_BYTES = 64 * 1024
+DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OSError,
+    yaml.YAMLError,
+)  # of what a foreign or torn file raises
+SHOWN = 150  # characters of a reason
 WINDOW = 50  # steps that loss and speed are the mean of
 RETRIED = ("failed", "cancelled", "stopped", "interrupted", "timeout", "gone")
 STAGE_ORDER = ("data", "demos", "convert", "stats", "train", "eval", "report", "pipeline")
@@ -62,11 +72,36 @@ def _is_run(path: Path) -> bool:
 
 
 def rows(folders: Iterable[Path]) -> list[Row]:
-    """One question to SLURM for all of them."""
-    records = {folder: record.read(folder) for folder in folders}
+    """Of the folders that can be read."""
+    return readable(folders)[0]
+
+
+def readable(folders: Iterable[Path]) -> tuple[list[Row], dict[Path, str]]:
+    """A row of each, with one question to SLURM for all of them; and why a folder has none: torn, or no run of ours."""
+    records: dict[Path, dict[str, Any]] = {}
+    left_out: dict[Path, str] = {}
+    for folder in folders:
+        try:
+            record.newest_jobs(recorded := record.read(folder))
+            records[folder] = recorded
+        except DAMAGED as error:
+            left_out[folder] = _reason(error)
     ids = {entry["job"] for recorded in records.values() for entry in record.newest_jobs(recorded).values()}
     known = slurm.states(ids) if ids - {""} else {}
-    return [_row(folder, recorded, known) for folder, recorded in records.items()]
+    made = []
+    for folder, recorded in records.items():
+        try:
+            made.append(_row(folder, recorded, known))
+        except DAMAGED as error:
+            left_out[folder] = _reason(error)
+    return made, left_out
+
+
+def _reason(error: Exception) -> str:
+    line = " ".join(str(error).split())[:SHOWN]
+    if isinstance(error, (KeyError, TypeError, AttributeError)):
+        return f"its files are not a run's of this version: {line}"
+    return f"a file in it is torn: {line}" if isinstance(error, (ValueError, yaml.YAMLError)) else line
 
 
 def _row(folder: Path, recorded: dict[str, Any], known: dict[str, JobState]) -> Row:
@@ -172,32 +207,19 @@ def _success(folder: Path) -> str:
     return f"{policy['k']}/{policy['n']}"
 
 
-def render(rows: Iterable[Row]) -> Any:
-    """A rich table."""
-    from rich.table import Table
+COLOURS = {"done": "green", "running": "cyan", "queued": "blue", "failed": "red", "timeout": "red"}
 
-    colours = {"done": "green", "running": "cyan", "queued": "blue", "failed": "red", "timeout": "red"}
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, right in (
-        ("run", 0),
-        ("state", 0),
-        ("stage", 0),
-        ("step", 1),
-        ("loss", 1),
-        ("ETA", 1),
-        ("success", 1),
-        ("", 0),
-    ):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(
-            f"{row.folder.parent.name}/{row.folder.name}",
-            f"[{colours.get(row.state, 'yellow')}]{row.state}[/]",
-            row.stage,
-            f"{row.step}/{row.steps}",
-            "-" if row.loss is None else f"{row.loss:.4f}",
-            "-" if row.eta_s is None else clock(row.eta_s),
-            row.success,
-            row.note.replace("[", r"\["),
-        )
-    return table
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """Of the table on a terminal."""
+    named = (
+        Column("run", [f"{row.folder.parent.name}/{row.folder.name}" for row in rows], folds=True),
+        Column("state", [row.state for row in rows], styles=[COLOURS.get(row.state, "yellow") for row in rows]),
+        Column("stage", [row.stage for row in rows], drop=3),
+        Column("step", [f"{row.step}/{row.steps}" for row in rows], right=True, drop=1),
+        Column("loss", ["-" if row.loss is None else f"{row.loss:.4f}" for row in rows], right=True, drop=4),
+        Column("ETA", ["-" if row.eta_s is None else clock(row.eta_s) for row in rows], right=True, drop=2),
+        Column("success", [row.success for row in rows], right=True),
+    )
+    notes = [Column("note", [row.note for row in rows], folds=True, drop=5)] if any(row.note for row in rows) else []
+    return [*named, *notes]

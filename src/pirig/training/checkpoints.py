@@ -26,7 +26,7 @@ import numpy as np
 
 from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.files.atomic import staging_folder
-from pirig.files.orbax import saved_tree
+from pirig.files.orbax import reading, saved_tree
 from pirig.files.space import require_space
 from pirig.runs.progress import steps_saved
 from pirig.training.optimizer import Tree, merge, select
@@ -189,7 +189,7 @@ def restore_tree(folder: Path, like: Any) -> Any:
     import orbax.checkpoint as ocp
 
     _require_same(folder, saved_tree(folder), like)
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with reading(folder), ocp.PyTreeCheckpointer() as checkpointer:
         arguments = ocp.checkpoint_utils.construct_restore_args(like)
         restored = checkpointer.restore(folder.absolute(), item=like, restore_args=arguments)
     return jax.tree.map(jnp.asarray, restored)
@@ -205,7 +205,7 @@ def load_params(checkpoint: Path) -> Tree:
             f"{checkpoint}: expected a folder params/ in it, found none; give a folder <run>/checkpoints/<step>"
         )
     arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved_tree(folder))
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with reading(folder), ocp.PyTreeCheckpointer() as checkpointer:
         return checkpointer.restore(folder, restore_args=arguments)["params"]
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.places import CHECKPOINTS
-from pirig.files.orbax import restore_part, saved_tree
+from pirig.files.orbax import reading, restore_part, saved_tree
 from pirig.models.layout import Tree, flatten, init_params, leaf_specs, nest
 from pirig.models.sizes import ModelConfig
 from pirig.weights.match import WeightsError, listed, require_fits, shapes_of
@@ -139,12 +139,8 @@ def _read(folder: Path, wanted: Mapping[str, Stored], dtype: Any = None) -> dict
     kind = None if dtype is None else jnp.dtype(dtype)
     item = _nest_keys({leaf.keys: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in wanted.values()})
     arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray, dtype=kind), item)
-    try:
+    with reading(folder, WeightsError):
         arrays = dict(_walk(restore_part(folder, item, arguments), ()))
-    except Exception as error:
-        raise WeightsError(
-            f"{folder}: the arrays cannot be read ({_first_line(error)}); a file there is damaged: fetch or copy it again"
-        ) from error
     return {path: arrays[leaf.keys] for path, leaf in wanted.items()}
 
 
