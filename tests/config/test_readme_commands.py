@@ -11,7 +11,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from pirig.cli import CONFIG_FREE, VERBS
+from pirig.cli import CONFIG_FREE, RUN_VERBS, VERBS
 from pirig.config.command_line import MULTIRUN, rewrite
 from pirig.config.load import register_schema, typed
 from tests.datasets.kinova_recordings import write_recording
@@ -88,7 +88,8 @@ def test_a_command_of_the_docs_can_be_typed(page, command, places):
             assigned = [word for word in words if "=" in word and "..." not in word]
             of_flag = {after for flag, after in itertools.pairwise(words) if flag in ("--cfg", "--info")}
             spare = [word for word in words if word not in assigned and word not in of_flag and word[0] != "-"]
-            assert all(PLACEHOLDER.fullmatch(word) or "..." in word for word in spare)
+            folders = name in RUN_VERBS  # "outputs/kinova/RUN", "RUN/checkpoints/500"
+            assert all(PLACEHOLDER.fullmatch(word) or "..." in word or (folders and "/" in word) for word in spare)
             points = points_of(assigned) if any(word in MULTIRUN for word in words) else [assigned]
             for point in points:
                 compose_point(point, conf)
