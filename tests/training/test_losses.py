@@ -17,7 +17,7 @@ from pirig.models.layout import flatten
 from pirig.policies.policy import Policy
 from pirig.runs.identity import run_id
 from pirig.training import checkpoints, rotations
-from pirig.training.auxiliary.labels import LabelLoss
+from pirig.training.auxiliary.labels import SCALE_TURN, LabelLoss
 from pirig.training.auxiliary.labels import make as of_kind
 from pirig.training.batches import BatchSettings, prepare
 from pirig.training.losses import Losses, auxiliary_losses
@@ -315,7 +315,9 @@ def test_a_yaw_is_learned_up_to_the_turns_after_which_a_thing_looks_the_same():
     labels = {"cube_position_m": place, "cube_quat_wxyz": turned([10.0, 100.0, 190.0])}
     features = jnp.zeros((1, 3, 2, 4))
     head = loss.init(jax.random.key(0), features, labels)
-    np.testing.assert_allclose(head["cube_quat_wxyz"]["bias"], [np.cos(0.698132), np.sin(0.698132)], atol=1e-5)
+    np.testing.assert_allclose(
+        head["cube_quat_wxyz"]["bias"], [np.cos(0.698132) / SCALE_TURN, np.sin(0.698132) / SCALE_TURN], atol=1e-5
+    )
     for degrees, apart in ((10.0, 0.0), (15.0, 5.0), (55.0, 45.0), (97.0, 3.0)):
         seen = {**labels, "cube_quat_wxyz": turned([degrees] * 3)}
         total, numbers = loss.measure(head, features, seen)

@@ -32,7 +32,7 @@ from pirig.scenes.labelled import LabelledScenes
 from pirig.training.augment import augment
 from pirig.training.auxiliary.labels import SCALE_M, LabelLoss, of_labels
 
-VERSION = 1  # changes where what is learned would
+VERSION = 2  # changes where what is learned would
 WEIGHTS, RECORD = "weights.npz", "warm_up.json"
 RISE_STEPS, FINAL_LR, CLIP_NORM, WEIGHT_DECAY = 100, 1e-5, 1.0, 1e-4
 MEASURED = 8  # times in a warm-up

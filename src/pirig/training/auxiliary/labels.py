@@ -1,7 +1,7 @@
 """Where things are, read off the tower's tokens: each label by one linear map of all tokens of all cameras.
 
 Each kind of label has one scale, in physical units: metres for positions, radians for whole rotations, and for a turn about
-the vertical the sine and cosine themselves. The spread of the data is none: a height that hardly varies at rest would become
+the vertical parts of its sine and cosine. The spread of the data is none: a height that hardly varies at rest would become
 a label of a hundred when an object is lifted, and swamp every other loss.
 """
 
@@ -22,6 +22,7 @@ from pirig.training import rotations
 
 METRES, QUATERNION = "_m", "_quat_wxyz"  # how the names of labels end
 SCALE_M, SCALE_RAD = 0.1, 0.5  # an error of so much counts 1
+SCALE_TURN = 2.0  # likewise, of sine and cosine: with 1 a yaw that is not yet known drowned the places of stack_cube
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class LabelLoss:
         if name not in self.turns:
             return label / self.scale_m
         angle = self.turns[name] * yaw_rad(label, xp)
-        return xp.stack([xp.cos(angle), xp.sin(angle)], axis=1)
+        return xp.stack([xp.cos(angle), xp.sin(angle)], axis=1) / SCALE_TURN
 
     def _is_rotation(self, name: str) -> bool:
         return name.endswith(QUATERNION) and name not in self.turns
