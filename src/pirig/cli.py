@@ -16,6 +16,7 @@ from pirig.config.load import of_run, register_schema, typed
 from pirig.config.mistakes import no_assignment, sentence
 from pirig.config.names import near
 from pirig.files import trouble
+from pirig.runs.stopping import Terminated, stop_on_sigterm
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -54,6 +55,7 @@ CONFIG_FREE = (
     "diagnose",
 )  # verbs that take paths instead of a config
 OWN_OPTIONS = ("client", "collect", "robot", "weights", "compare")  # read by argparse
+AGAIN = "the same command goes on; a run that has a checkpoint asks for run.mode=resume besides"
 RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
 NEEDS_BACKEND = (
     "warm_up",
@@ -74,6 +76,7 @@ LOST_WORKER = (
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0 on success, 1 on a user's error (one message, no traceback), 2 on a wrong call."""
+    stop_on_sigterm()
     arguments = list(sys.argv[1:] if argv is None else argv)
     trouble.write_any_letter()
     trouble.outlive_readers()
@@ -227,9 +230,9 @@ def guarded(action: Callable[[], int | None]) -> int:
     """The action's exit status; what a user or the system did wrong is one sentence. A defect of ours keeps its traceback."""
     try:
         return int(action() or 0)
-    except KeyboardInterrupt:
-        print("pirig: stopped; run the same command again to go on", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        print(f"pirig: stopped; {AGAIN}", file=sys.stderr)
+        return 143 if isinstance(stopped, Terminated) else 130
     except Exception as error:
         said = _said(error)
         if said is None or os.environ.get("PIRIG_TRACEBACK") == "1":

@@ -70,7 +70,7 @@ def test_it_says_where_it_comes_from_and_a_second_call_takes_what_is_there(tmp_p
     assert data_set_of(config_of(folder, tmp_path / "out")) != made
     shutil.rmtree(folder)
     write_recording(folder, episodes=[make_recording(7)])
-    with pytest.raises(ValueError, match="another recording, or an earlier state"):
+    with pytest.raises(ValueError, match=r"something else.*\n  episode 0: .* then, .* now\n.* mv "):
         data_set_of(config)
 
 

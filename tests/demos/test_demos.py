@@ -19,6 +19,7 @@ from pirig.config.load import compose
 from pirig.config.places import data_folder
 from pirig.contract import ContractError
 from pirig.datasets.make import wandering
+from pirig.demos.identity import record_of
 from pirig.demos.manifest import DemosManifest, episode_files, longest_usual, read_episode, read_tried
 from pirig.demos.maniskill.generate import generate
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
@@ -107,9 +108,14 @@ def test_a_task_without_a_planner_names_those_that_have_one(config, tmp_path):
     assert not (tmp_path / "demos").exists()
 
 
+def nothing_is_planned(monkeypatch):
+    monkeypatch.setattr("pirig.demos.collect._try_seeds", lambda *arguments: None)
+    monkeypatch.setattr("pirig.demos.collect._finish", lambda *arguments: None)
+
+
 def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monkeypatch):
     """Another state and fewer of them: nothing is planned again. Another source, another camera: nothing is taken."""
-    monkeypatch.setattr("pirig.demos.maniskill.generate.collect", lambda *given: read_tried(given[-1]))
+    nothing_is_planned(monkeypatch)
     shutil.copytree(planned, tmp_path / "first" / "demos")
     other = compose([*OVERRIDES, "state=joints_goal", "demos.count=1"])
     contract = contract_of(other)
@@ -118,8 +124,8 @@ def test_demos_of_the_same_scenes_are_taken_over(config, planned, tmp_path, monk
     assert [bool(length) for length in read_tried(tmp_path / "second" / "demos").values()].count(True) == 1
     (taken,) = (tmp_path / "second" / "demos").glob("episode_*.npz")
     assert taken.read_bytes() == (planned / taken.name).read_bytes()
-    manifest = DemosManifest.load(tmp_path / "first" / "demos")
-    dataclasses.replace(manifest, source="trajectory.h5").save(tmp_path / "first" / "demos")
+    record = record_of(tmp_path / "first" / "demos")
+    record.write_text(record.read_text().replace("motion planner", "somebody"))
     generate(contract, other.task, other.demos, tmp_path / "fourth" / "demos")
     assert not list((tmp_path / "fourth" / "demos").glob("episode_*.npz"))  # another planner, or a person, made them
     elsewhere = compose(["experiment=quickstart", "demos.count=1", "camera.resolution_px=48"])
@@ -147,7 +153,7 @@ def test_labels_are_recorded_on_request_and_such_demos_do_not_come_from_others(c
 
 
 def test_a_torn_episode_is_not_taken_over(config, planned, tmp_path, monkeypatch):
-    monkeypatch.setattr("pirig.demos.maniskill.generate.collect", lambda *given: None)
+    nothing_is_planned(monkeypatch)
     shutil.copytree(planned, tmp_path / "first" / "demos")
     torn = next((tmp_path / "first" / "demos").glob("episode_*.npz"))
     torn.write_bytes(torn.read_bytes()[:500])

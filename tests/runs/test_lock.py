@@ -69,6 +69,7 @@ def test_a_requeued_job_takes_over_from_itself_on_another_node(tmp_path, monkeyp
     written(tmp_path, host="elsewhere", pid=4, job="12_3")
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     with lock.held(tmp_path):
         assert lock.owner_of(tmp_path).job == "12_3"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +24,11 @@ from pirig.config.places import DATA_SET, EVALUATIONS, META, data_folder
 from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain, flat
 from pirig.config.state_entries import holds_goal
 from pirig.contract import Contract, ContractError
+from pirig.files.atomic import process_runs
 from pirig.files.progress import Progress
+from pirig.runs.lock import owner_of
 
+OF_THE_PLACE = ("name", "solver", "hold_steps")  # of a task's config
 EVAL_ROWS = ("policy", "untrained", "oracle")
 SLOW = 50  # runs from which on reading shows its progress
 QUIET_S = 15 * 60  # a training that wrote nothing for so long is said to be silent
@@ -158,13 +162,22 @@ def read_run(folder: Path) -> Run:
         contract=contract,
         contract_hash=contract_hash,
         environment=_json(folder / "environment.json"),
-        status=_json(folder / "status.json"),
+        status=_status(folder),
         training=read_training(folder),
         evaluations=_evaluations(folder, plain),
         data_set=data_set,
         marks=_marks(gates) + ([] if _goal_is_seen(config) else ["the goal is not observable"]),
         written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
     )
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    """status.json; of a stage whose process was killed it says interrupted."""
+    status = _json(folder / "status.json")
+    here = status.get("state") == "running" and status.get("host") == socket.gethostname()
+    if here and not process_runs(status["pid"]) and owner_of(folder) is None:
+        return {**status, "state": "interrupted"}
+    return status
 
 
 def _goal_is_seen(config: dict[str, Any]) -> bool:
@@ -248,7 +261,7 @@ def _located(plain: dict[str, Any], root: str) -> Config:
     return Config(
         run=RunConfig(root=root),
         demos=DemosConfig(**demos),
-        task=TaskConfig(name=plain.get("task", {}).get("name", "")),
+        task=TaskConfig(**{key: value for key, value in plain.get("task", {}).items() if key in OF_THE_PLACE}),
         camera=CameraConfig(name=plain.get("camera", {}).get("name", "")),
     )
 

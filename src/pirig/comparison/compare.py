@@ -15,7 +15,7 @@ from pirig.comparison.success import SuccessRow
 from pirig.runs.record import RESULT_FREE
 
 HIDDEN = tuple(f"{key}." for key in RESULT_FREE) + RESULT_FREE  # of the config; an evaluation has settings of its own
-NOT_SETTINGS = ("checkpoint", "train_seed")  # of an evaluation's settings.json: said elsewhere
+NOT_SETTINGS = ("checkpoint", "checkpoint_digest", "train_seed")  # of an evaluation's settings.json: said elsewhere
 OF_A_CPU = {"sim_backend": "cpu"}  # of an evaluation's settings too, but only a GPU's file says it
 SEED = "train.seed"
 ALL_PAIRS = 6  # results up to which every pair is listed; above, each is compared with the best of its task
@@ -98,7 +98,9 @@ class Comparison:
     def pairs(self) -> list[Pair]:
         """Of every two finished evaluations of one task."""
         rows = [row for row in self.rows if row.measured]
-        compared = [(a, b, _verdict(a, b)) for a, b in combinations(rows, 2) if a.task == b.task]
+        compared = [
+            (a, b, _verdict(a, b)) for a, b in combinations(rows, 2) if a.task == b.task and not is_repeat(a, b)
+        ]
         adjusted = holm([verdict.p for _, _, verdict in compared])
         return [
             Pair(a, b, verdict, p, self.changed(a, b)) for (a, b, verdict), p in zip(compared, adjusted, strict=True)
@@ -118,6 +120,22 @@ class Comparison:
             for column in self.columns
             if column.key in left and column.key in right and left[column.key] != right[column.key]
         ]
+
+
+def is_repeat(first: Row, second: Row) -> bool:
+    """One policy measured twice with the same settings: the same episodes again, no second sample."""
+    assert first.evaluation and second.evaluation
+    return first.settings == second.settings and (
+        _policy_of(first) == _policy_of(second) or _digest_of(first) == _digest_of(second) is not None
+    )
+
+
+def _policy_of(row: Row) -> tuple[Any, ...]:
+    return row.run.folder.resolve(), row.evaluation.step if row.evaluation else None
+
+
+def _digest_of(row: Row) -> str | None:
+    return row.evaluation.settings.get("checkpoint_digest") if row.evaluation else None
 
 
 def _verdict(first: Row, second: Row) -> Verdict:

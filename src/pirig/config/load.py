@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from pirig.config import assignments, mistakes, mixes, texts
 from pirig.config.aliases import OPENED, current, move_words, refuse_retired, require_agreement, take_retired
 from pirig.config.arguments import nearest_folder
 from pirig.config.checks import ConfigError, check
+from pirig.config.places import places_of, run_folder
 from pirig.config.recorded import completed
 from pirig.config.schema import Config
+from pirig.files import identity
 
 
 def register_schema() -> None:
@@ -120,13 +124,41 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
             f"{groups[0]}: a finished run keeps the groups that made it; change single keys (eval.episodes=100), "
             "or give the whole configuration instead of the folder"
         )
-    here = {"run": {"root": str(folder.parent.parent), "experiment": folder.parent.name, "name": folder.name}}
     try:
-        merged = OmegaConf.merge(saved, here, assignments.parsed(overrides))
+        merged = OmegaConf.merge(saved, _here(folder), assignments.parsed(overrides))
     except OmegaConfBaseException as error:
         raise ConfigError(mistakes.sentence(error)) from error
     assert isinstance(merged, DictConfig)
-    return typed(merged)
+    config = typed(merged)
+    return config if _has_data(config) else _with_its_data(config, saved.run.root, folder)
+
+
+def _here(folder: Path) -> dict[str, Any]:
+    """A run lies where it lies, however its folder is spelled."""
+    if len(folder.parts) < 3 or ".." in folder.parts:
+        folder = Path(os.path.abspath(folder))
+    return {"run": {"root": str(folder.parent.parent), "experiment": folder.parent.name, "name": folder.name}}
+
+
+def _has_data(config: Config) -> bool:
+    return all(own.data.is_dir() for own in places_of(config).of_tasks)
+
+
+def _with_its_data(config: Config, root: str, folder: Path) -> Config:
+    """A run that was moved away from its data: where it was made, or where its record says that its data set lies."""
+    record = identity.load(folder / identity.FILE_NAME)
+    noted = (
+        [Path(place).parents[2] for name, place in record.places.items() if name.startswith("data set")]
+        if record
+        else []
+    )
+    run, home = config.run, str(run_folder(config).absolute().parent)
+    for candidate in (Path(root), *noted):
+        # an absolute experiment is taken as it is: the run stays where it lies
+        moved = dataclasses.replace(config, run=dataclasses.replace(run, root=str(candidate), experiment=home))
+        if _has_data(moved):
+            return moved
+    return config
 
 
 def _is_group(saved: Any, word: str) -> bool:

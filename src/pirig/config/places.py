@@ -8,14 +8,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
+
+import yaml
 
 from pirig.config.agreement import contract_of
 from pirig.config.mixes import PER_SOURCE, configs_of
-from pirig.config.schema import Config, DemosConfig
+from pirig.config.schema import Config, DemosConfig, TaskConfig
 from pirig.contract import Contract
 
 DATA = "data"  # beside the experiments
@@ -126,9 +130,38 @@ def data_folder(config: Config, contract: Contract) -> Path:
     """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
     demos = config.demos
     file_name = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
-    planned = f"n{demos.count}-s{demos.first_seed}{_started_as(demos)}"
+    planned = f"n{demos.count}-s{demos.first_seed}{_started_as(demos)}{_planned_as(config)}"
     source = (file_name if demos.path else planned) + ("-labels" if demos.labels else "")
     return Path(config.run.root) / DATA / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
+
+
+def _planned_as(config: Config) -> str:
+    """Names how demos are planned, where that is not what the task's own file says."""
+    tasks = [of_task.task for of_task in configs_of(config).values()]
+    changed = [
+        (task.name, task.solver, task.hold_steps) for task in tasks if _plan_of(task) != _usual_plan(task.name, task)
+    ]
+    return "-" + hashlib.sha256(repr(changed).encode()).hexdigest()[:6] if changed else ""
+
+
+def _plan_of(task: TaskConfig) -> tuple[str, int]:
+    return task.solver, task.hold_steps
+
+
+def _usual_plan(name: str, task: TaskConfig) -> tuple[str, int]:
+    """Of conf/task/NAME.yaml; of a task that somebody else brought, its own."""
+    return _plans().get(name, _plan_of(task))
+
+
+@functools.cache
+def _plans() -> dict[str, tuple[str, int]]:
+    plans = {}
+    for file in resources.files("pirig.conf").joinpath("task").iterdir():
+        if file.name.endswith(".yaml"):
+            said = yaml.safe_load(file.read_text())
+            said = said.get("task", said)
+            plans[said["name"]] = said.get("solver", ""), said.get("hold_steps", 0)
+    return plans
 
 
 def _stats_name(config: Config) -> str:

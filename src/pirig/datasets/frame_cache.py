@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import numpy as np
 
 from pirig.datasets import png
 from pirig.datasets.lerobot_read import Dataset
+from pirig.files import identity
 from pirig.files.atomic import staging_folder
+from pirig.files.identity import Identity
 from pirig.files.progress import Progress
 from pirig.files.space import require_space
 from pirig.transforms.images import pixels_digest, resize
@@ -27,18 +30,50 @@ def frame_cache(dataset: Dataset, image_px: int, root: Path) -> dict[str, np.nda
     The folder's name follows from the data set's content, the contract, `image_px` and what a test picture becomes: another
     data set or another resize never meets an old cache. Raises ValueError where the disk is too small.
     """
-    folder = cache_folder(dataset, image_px, root)
-    if not folder.is_dir():
+    folder, asked = cache_folder(dataset, image_px, root), asked_of(dataset, image_px)
+    if folder.is_dir():
+        _require_same(folder, asked)
+    else:
         _say_unused(folder)
         needed = dataset.frame_count * len(dataset.roles) * image_px**2 * 3
         require_space(folder, needed, "the decoded frames need")
         try:
             with staging_folder(folder) as staging:
                 _build(dataset, image_px, staging)
+                asked.save(staging / identity.FILE_NAME)
         except OSError:
             if not folder.is_dir():  # otherwise another process was faster
                 raise
     return {role: np.load(folder / f"{role}.npy", mmap_mode="r") for role in dataset.roles}
+
+
+def asked_of(dataset: Dataset, image_px: int) -> Identity:
+    """What decides the frames of a cache."""
+    resize = {"pixels": pixels_digest(image_px, dataset.contract.resize), "resize": dataset.contract.resize}
+    settings = {
+        "contract": dataset.contract.hash,
+        "frames": dataset.frame_count,
+        "image_px": image_px,
+        "cameras": dataset.roles,
+        **resize,
+    }
+    made_from, places = {"data set": dataset.content_hash[:16]}, {"data set": str(dataset.folder)}
+    return Identity("frame cache", made_from, settings, code=VERSION, places=places)
+
+
+def _require_same(folder: Path, asked: Identity) -> None:
+    """Says that a cache is used; one from before there were records is known by its name alone, and its shape is looked at."""
+    there = identity.load(folder / identity.FILE_NAME)
+    if there is None:
+        held = {"frames": min((len(np.load(file, mmap_mode="r")) for file in folder.glob("*.npy")), default=0)}
+        roles = tuple(role for role in asked.parts if (folder / f"{role}.npy").is_file())
+        there = dataclasses.replace(
+            asked, settings={**asked.settings, **held}, parts=roles, adopted="known by its name"
+        )
+        identity.require(asked, there, folder, identity.move_away(folder))
+        there.keep(folder / identity.FILE_NAME)
+    identity.require(asked, there, folder, identity.move_away(folder))
+    print(f"frames: {folder} is there already, of the same data set", flush=True)
 
 
 def cache_folder(dataset: Dataset, image_px: int, root: Path) -> Path:

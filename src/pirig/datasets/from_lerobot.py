@@ -15,7 +15,6 @@ import numpy as np
 from pirig.config.recorded import image_size, tasks
 from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
-from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_source import Episode, LeRobotSource, split_column
 from pirig.datasets.lerobot_write import LeRobotWriter
 from pirig.files.progress import Progress
@@ -70,21 +69,6 @@ def check(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> l
     _require_widths(source, contract, settings)
     chosen = _chosen(source, settings.leave_out)
     return [_recorded(source, episode, contract, settings) for episode in chosen]
-
-
-def require_same(folder: Path, source_folder: Path) -> None:
-    """Raises ValueError where the data set at `folder` was made from another recording, or from an earlier state of this one.
-
-    A recording that is gone is not asked for.
-    """
-    if not (source_folder / "meta/info.json").is_file():
-        return
-    made_from, now = Dataset(folder).provenance.get("fingerprint"), LeRobotSource(source_folder).fingerprint
-    if made_from != now:
-        raise ValueError(
-            f"{folder} was made from another recording, or an earlier state of {source_folder} ({made_from}, now {now}); "
-            f"move {folder.parent} away, or rename {source_folder.name}."
-        )
 
 
 def _require_cameras(source: LeRobotSource, contract: Contract) -> None:

@@ -53,6 +53,13 @@ class Joined(Dataset):
         raise IndexError(f"frame {index} of a data set of {self.frame_count} frames")
 
 
+def part_of(dataset: Dataset, task: str, episodes: Sequence[int]) -> tuple[Dataset, Sequence[int]]:
+    """A task's own data set and those of the `episodes` that are its; of `task` "" all of both."""
+    if task and isinstance(dataset, Joined):
+        return dataset.parts[task], dataset.own_episodes(task, episodes)
+    return dataset, episodes
+
+
 class JoinedFrames:
     """Frames u8 [N, px, px, 3] that lie in several arrays, by frame numbers; memory maps stay on disk."""
 

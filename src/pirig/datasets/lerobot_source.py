@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -139,6 +140,12 @@ class LeRobotSource:
             return video.read_frames(file, self.info["fps"], start_s, episode.length)
         cells = self._rows(episode, (column,))[column].to_pylist()
         return np.stack([self._decoded(episode, column, step, cell) for step, cell in enumerate(cells)])
+
+    def encoded(self, episode: Episode, column: str) -> Iterator[bytes]:
+        """The pictures of an image column as they are kept; one whose file is missing is empty."""
+        for cell in self._rows(episode, (column,))[column].to_pylist():
+            file = self.folder / ((cell or {}).get("path") or "")
+            yield (cell or {}).get("bytes") or (file.read_bytes() if file.is_file() else b"")
 
     def _decoded(self, episode: Episode, column: str, step: int, cell: dict[str, Any]) -> np.ndarray:
         try:

@@ -5,15 +5,20 @@ What was recorded on a real arm has its pictures already: as demos it is only ch
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pirig.config.mixes import configs_of
 from pirig.config.places import DATA, META, Places
 from pirig.config.schema import Config
-from pirig.contract import Contract, require_equal
+from pirig.contract import FILE_NAME, Contract, require_equal
+from pirig.files.atomic import move_aside
+from pirig.files.identity import Extends, IdentityError, Same, load, move_away
+from pirig.runs.lock import held_in_turn
 from pirig.runs.progress import has_data_set
 from pirig.transforms.images import resize_named
 
@@ -29,7 +34,10 @@ if TYPE_CHECKING:
 
 def make_demos(config: Config, places: Places) -> Path:
     """The folder of demos that this config asks for; of a mix the one that each task's folder lies in."""
-    made = [_make_demos(task_config, own) for task_config, own in _each(config, places)]
+    made = []
+    for of_task, own in _each(config, places):
+        with _alone(own):
+            made.append(_make_demos(of_task, own))
     return places.data.parent if places.sources else made[0]
 
 
@@ -38,8 +46,22 @@ def make_data_set(config: Config, places: Places) -> Path:
 
     Raises ContractError where one that is there is of another contract.
     """
-    made = [_make_data_set(task_config, own) for task_config, own in _each(config, places)]
+    made = []
+    for of_task, own in _each(config, places):
+        with _alone(own):
+            made.append(_make_data_set(of_task, own))
     return places.data.parent if places.sources else made[0]
+
+
+def _alone(places: Places) -> AbstractContextManager[None]:
+    """Two commands that need one data set share it: one makes it, the other waits."""
+    return held_in_turn(places.data, lambda: _how_far(places))
+
+
+def _how_far(places: Places) -> str:
+    demos = sum(1 for _ in places.demos.glob("episode_*.npz"))
+    parts = sum(1 for _ in places.data.glob(f".{places.data_set.name}.parts-*/*.parquet"))
+    return f"(so far {demos} demos" + (f", {parts} of them converted)" if parts else ")")
 
 
 def open_data_set(config: Config, places: Places) -> Dataset:
@@ -60,7 +82,8 @@ def open_frames(dataset: Dataset, image_px: int, places: Places) -> dict[str, np
     from pirig.datasets.joined import Joined, JoinedFrames
 
     if not isinstance(dataset, Joined):
-        return frame_cache(dataset, image_px, places.frame_caches)
+        with _alone(places):
+            return frame_cache(dataset, image_px, places.frame_caches)
     parts = [frame_cache(part, image_px, places.sources[task].frame_caches) for task, part in dataset.parts.items()]
     return {role: JoinedFrames([part[role] for part in parts]) for role in dataset.roles}  # type: ignore[misc]
 
@@ -106,7 +129,7 @@ def _recorded(config: Config, places: Places) -> Path:
     from pirig.datasets.lerobot_source import LeRobotSource
 
     contract, folder = places.contract, Path(config.demos.path or "")
-    if has_data_set(places):
+    if has_data_set(places) and not isinstance(_relation(config, places), Extends):
         print(f"demos: {folder}, converted already")
         return folder
     recorded = from_lerobot.check(LeRobotSource(folder), contract, config.demos)
@@ -117,36 +140,117 @@ def _recorded(config: Config, places: Places) -> Path:
     return folder
 
 
+def _relation(config: Config, places: Places) -> Same | Extends | None:
+    """How one task's data set stands to what it is made from; Same where that is gone, None where there is no data set.
+
+    Raises IdentityError where it was made from something else.
+    """
+    from pirig.datasets import identity
+
+    if not has_data_set(places):
+        return None
+    asked = identity.asked_of(config, places)
+    if asked is not None:
+        return identity.relation_to(asked, places, config.demos)
+    record, path = load(identity.record_of(places.data_set)), config.demos.path
+    made_from = record.places.get("source") if record else None
+    if path and made_from and not config.robot.simulated and made_from != str(Path(path).resolve()):
+        raise IdentityError(
+            f"demos.path={path}: it is not there, and {places.data_set} was made from {made_from}; give that path. "
+            f"{move_away(places.data_set)}"
+        )
+    return Same()
+
+
+def are_there(places: Places) -> bool:
+    """Every data set, with its contract."""
+    return all((own.data_set / META / FILE_NAME).is_file() for own in places.of_tasks)
+
+
+def require_current(config: Config, places: Places, *, may_grow: bool = False) -> None:
+    """Nothing is written. Raises ValueError where demos or a data set that are there are not what this config asks for now:
+    another contract, other demos, another source; and without `may_grow`, where the source has become more since."""
+    for of_task, own in _each(config, places):
+        for made, relation in relations(of_task, own).items():
+            if isinstance(relation, Extends) and not may_grow:
+                raise IdentityError(
+                    f"{made} holds {relation.there} of the {relation.asked} that are asked for; `pirig demos`, then `pirig "
+                    "convert` with the same settings add the others (the data set that is there is kept beside the new one)."
+                )
+
+
+def is_current(config: Config, places: Places) -> bool:
+    """Whether neither demos nor data set lack anything. Raises IdentityError where what is there is something else."""
+    return not any(
+        isinstance(relation, Extends)
+        for of_task, own in _each(config, places)
+        for relation in relations(of_task, own).values()
+    )
+
+
+def relations(config: Config, places: Places) -> dict[Path, Same | Extends]:
+    """How one task's demos and data set, where they are there, stand to what is asked for."""
+    known: dict[Path, Same | Extends] = {}
+    if config.robot.simulated and (relation := _demos_relation(config, places)):
+        known[places.demos] = relation
+    if are_there(places):
+        their_name = f"data set {places.data_set}"
+        contract = Contract.load(places.data_set / META)
+        require_equal(places.contract, contract, our_name="this run", their_name=their_name)
+        if relation := _relation(config, places):
+            known[places.data_set] = relation
+    return known
+
+
+def _demos_relation(config: Config, places: Places) -> Same | Extends | None:
+    from pirig.demos import door, identity
+
+    if not (places.demos / "manifest.json").is_file():
+        return None
+    asked = door.asked_of(places.contract, config.task, config.demos, places.demos, Path(config.run.root) / DATA)
+    return identity.relation_to(asked, places.demos) if asked else None
+
+
 def _make_data_set(config: Config, places: Places) -> Path:
+    from pirig.datasets import identity
+
     contract, folder = places.contract, places.data_set
     if folder.is_dir():
         require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
-    if config.robot.simulated:
-        _from_demos(config, places)
-    else:
-        _from_recorded(config, places)
+    elif config.robot.simulated and not places.demos.is_dir():
+        raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
+    relation = _relation(config, places)
+    asked = identity.asked_of(config, places) if relation else None
+    if asked and (adopted := identity.adopt(asked, places, config.demos)):
+        print(f"convert: {folder}: {adopted}")
+    if isinstance(relation, Extends):
+        aside = move_aside(folder)
+        print(
+            f"convert: {relation.there} of {relation.asked} episodes were there; they are now in {aside}, which may be deleted"
+        )
+    elif relation:
+        print(
+            f"convert: {folder} is there already"
+            + (", made from the same episodes" if asked else "; its source is gone")
+        )
+        return folder
+    _convert(config, places)
     return folder
 
 
-def _from_demos(config: Config, places: Places) -> None:
-    from pirig.datasets import from_demos
-
-    if not places.demos.is_dir():
-        raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
-    if not places.data_set.is_dir():
-        chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
-        from_demos.convert(places.demos, places.data_set, places.contract, **chosen)
-
-
-def _from_recorded(config: Config, places: Places) -> None:
-    from pirig.datasets import from_lerobot
+def _convert(config: Config, places: Places) -> None:
+    from pirig.datasets import from_demos, from_lerobot, identity
     from pirig.datasets.lerobot_source import LeRobotSource
 
-    recording = Path(config.demos.path or "")
-    if places.data_set.is_dir():
-        from_lerobot.require_same(places.data_set, recording)
+    if config.robot.simulated:
+        chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
+        from_demos.convert(places.demos, places.data_set, places.contract, **chosen)
     else:
-        from_lerobot.convert(LeRobotSource(recording), places.data_set, places.contract, config.demos)
+        recording = LeRobotSource(Path(config.demos.path or ""))
+        from_lerobot.convert(recording, places.data_set, places.contract, config.demos)
+    asked = identity.asked_of(config, places)
+    assert asked is not None  # or there had been nothing to convert
+    asked.save(identity.record_of(places.data_set))
 
 
 def joints_of_demos(places: Places) -> np.ndarray:
@@ -180,17 +284,35 @@ def require_data_set(places: Places) -> None:
 def make_norm_stats(config: Config, places: Places) -> Path:
     """The file of the statistics of all episodes, of a mix those of all tasks together, or where each task has its own the
     folder that their data sets lie in; no image is decoded."""
-    from pirig.datasets.norm_stats import compute
-    from pirig.transforms.normalize import save_norm_stats
-
     require_data_set(places)
     for task, own in places.sources.items():
         make_norm_stats(configs_of(config)[task], own)
     if places.per_source:
         return places.data.parent
-    if not places.norm_stats.is_file():
-        save_norm_stats(places.norm_stats, compute(open_data_set(config, places), relation=relation_of(config)))
+    with _alone(places):
+        return _make_norm_stats(config, places)
+
+
+def _make_norm_stats(config: Config, places: Places) -> Path:
+    from pirig.datasets import norm_stats
+
+    asked = norm_stats.asked_of(contents_of(places), folders_of(places), places.contract, relation_of(config))
+    norm_stats.make(places.norm_stats, asked, lambda: open_data_set(config, places), relation_of(config))
     return places.norm_stats
+
+
+def folders_of(places: Places) -> dict[str, Path]:
+    """The data sets by name: "data set", or in a mix "data set TASK"."""
+    own = {f"data set {task}": of_task.data_set for task, of_task in places.sources.items()}
+    return own or {"data set": places.data_set}
+
+
+def contents_of(places: Places) -> dict[str, str]:
+    """The digests that the writer of each data set noted, by the names of `folders_of`; none is opened."""
+    from pirig.datasets.lerobot_write import PROVENANCE
+
+    notes = {name: folder / META / PROVENANCE for name, folder in folders_of(places).items()}
+    return {name: json.loads(note.read_text())["content_sha256"][:16] for name, note in notes.items()}
 
 
 def own_norm_stats(
@@ -201,16 +323,14 @@ def own_norm_stats(
 
     `write`: of several processes one does.
     """
-    from pirig.datasets.joined import Joined
+    from pirig.datasets.joined import part_of
     from pirig.datasets.norm_stats import compute
     from pirig.transforms.normalize import save_norm_stats
 
     if not held_out:
         return places.statistics
     for task, path in places.own_statistics.items() if write else ():
-        part, left_out = dataset, held_out
-        if task and isinstance(dataset, Joined):
-            part, left_out = dataset.parts[task], dataset.own_episodes(task, held_out)
+        part, left_out = part_of(dataset, task, held_out)
         save_norm_stats(path, compute(part, left_out, relation_of(config)))
     return places.own_statistics
 

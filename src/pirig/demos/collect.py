@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from pirig.contract import Contract, require_equal
+from pirig.demos import identity
 from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_tried, write_episode
+from pirig.demos.reuse import take_over
+from pirig.files.atomic import clear_leftovers
+from pirig.files.identity import Extends, Identity
 from pirig.files.progress import Progress
 
 _worker: dict[str, Any] = {}
@@ -35,26 +42,56 @@ class Source(Protocol):
 
 
 def collect(
-    contract: Contract, source: Source, seeds: list[int], count: int, workers: int, folder: Path
+    contract: Contract,
+    source: Source,
+    seeds: list[int],
+    count: int,
+    workers: int,
+    folder: Path,
+    asked: Identity | None = None,
 ) -> DemosManifest:
-    """Fills `folder` with the first `count` successful episodes of `seeds`. Resumes where a killed call stopped.
+    """Fills `folder` with the first `count` successful episodes of `seeds`. Resumes where a killed call stopped; where fewer
+    are there from the same source, adds what is missing.
 
-    Raises ValueError where the folder holds demos of another contract, or where the seeds were not enough.
+    `asked`: what else decides the episodes (the source's name alone without it). Raises ValueError where the folder holds
+    demos of another contract or from another source, or where the seeds were not enough.
     """
-    if claim(contract, folder):
+    asked = asked or identity.asked_of(contract, source.name, count, {"first_seed": min(seeds)})
+    if claim(contract, folder, asked):
         return DemosManifest.load(folder)
+    if taken := take_over(contract, asked, seeds, count, folder):
+        print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes", flush=True)
     lengths = read_tried(folder)
     _try_seeds(source, count, workers, folder, seeds, lengths)
-    return _finish(folder, source, count, seeds, lengths)
+    manifest = _finish(folder, source, count, seeds, lengths)
+    asked.save(identity.record_of(folder))
+    return manifest
 
 
-def claim(contract: Contract, folder: Path) -> bool:
-    """Makes `folder` this contract's own; True where its demos are complete. Raises ValueError where it is another's."""
-    folder.mkdir(parents=True, exist_ok=True)
+def claim(contract: Contract, folder: Path, asked: Identity) -> bool:
+    """Makes `folder` this source's own; True where the demos that are asked for are complete. Says what is reused.
+
+    Raises ValueError before anything is written where it is another's.
+    """
     if (folder / "contract.json").is_file():
         require_equal(contract, Contract.load(folder), our_name="this run", their_name=f"demos {folder}")
-    contract.save(folder)
-    return (folder / "manifest.json").is_file()
+    relation = identity.relation_to(asked, folder)
+    complete = (folder / "manifest.json").is_file()
+    if relation is None or not complete:
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder)
+        contract.save(folder)
+        asked.save(identity.record_of(folder))
+        return False
+    if there := identity.adopt(asked, folder):
+        print(f"demos: {folder}: {there.adopted}")
+    if isinstance(relation, Extends):
+        print(
+            f"demos: {folder} holds {relation.there} of them; {relation.asked - relation.there} are added", flush=True
+        )
+        return False
+    print(f"demos: {folder} holds them already, made from the same source")
+    return True
 
 
 def _kept(seeds: list[int], lengths: dict[int, int]) -> int:
@@ -77,7 +114,7 @@ def _try_seeds(
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(source,)
     )
-    with pool, Progress("demos", count, _kept(seeds, lengths)) as progress:
+    with _ended_with(pool), Progress("demos", count, _kept(seeds, lengths)) as progress:
         while True:
             while len(running) < workers + 1 and _kept(seeds, lengths) < count:
                 seed = next(todo, None)
@@ -96,7 +133,22 @@ def _try_seeds(
             future.cancel()
 
 
+@contextmanager
+def _ended_with(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """As the pool's own context; after an error or a signal its processes end at once, in the middle of an episode."""
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.kill()
+        raise
+    pool.shutdown()
+
+
 def _start(source: Source) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     source.open()
     _worker["source"] = source

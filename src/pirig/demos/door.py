@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import MANISKILL, Contract
 from pirig.demos.manifest import DemosManifest
+from pirig.files.identity import Identity
 
 
 class Maker(Protocol):
@@ -25,7 +26,18 @@ class Maker(Protocol):
         ...
 
 
+class Asked(Protocol):
+    def __call__(
+        self, contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path
+    ) -> Identity | None:
+        """What decides the demos that a maker would make; None where their source is not there."""
+        ...
+
+
 MAKERS = {MANISKILL: "pirig.demos.maniskill.make:make"}
+ASKED = {
+    MANISKILL: "pirig.demos.maniskill.make:asked_of"
+}  # of a simulator that is not named: asked while demos are made
 
 
 def register(name: str, place: str) -> None:
@@ -41,5 +53,19 @@ def maker(contract: Contract) -> Maker:
             f"simulator {contract.simulator!r}: nothing makes demos there (demos are made in {', '.join(MAKERS)}); record a "
             "LeRobot data set and give demos.path=FOLDER"
         )
-    module, name = MAKERS[contract.simulator].split(":")
+    return _named(MAKERS[contract.simulator])
+
+
+def asked_of(
+    contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path
+) -> Identity | None:
+    """See `Asked`."""
+    if contract.simulator not in ASKED:
+        return None
+    asked: Asked = _named(ASKED[contract.simulator])
+    return asked(contract, task, demos, folder, downloads)
+
+
+def _named(place: str) -> Any:
+    module, name = place.split(":")
     return getattr(importlib.import_module(module), name)

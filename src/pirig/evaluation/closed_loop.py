@@ -20,7 +20,7 @@ from pirig.evaluation.measured import Measured, SuccessRow
 from pirig.evaluation.results import ResultsFile, came_down_mm, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
 from pirig.evaluation.seeds import held_out_scenes
-from pirig.evaluation.target import Target
+from pirig.evaluation.target import Target, require_trained_on
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.policies.policy import Policy, load_pipeline, load_policy
@@ -133,6 +133,7 @@ class ClosedLoop:
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
         dataset, pipeline = Dataset(self.places.data_set), load_pipeline(self.checkpoint).of_task(self.task)
+        require_trained_on(self.checkpoint, dataset)
         return DemoDriver(
             {scene: demo_actions(dataset, pipeline, episode) for episode, scene in enumerate(dataset.seeds)}
         )

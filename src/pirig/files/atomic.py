@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -56,6 +57,16 @@ def move_aside(path: Path) -> Path:
     return aside
 
 
+def move_aside_inside(path: Path, kept: str) -> Path:
+    """As `move_aside` for all that a folder holds but names that begin with `kept`: who has its lock keeps it all the time."""
+    aside = path.with_name(f"{path.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
+    aside.mkdir()
+    for child in sorted(path.iterdir()):
+        if not child.name.startswith(kept):
+            os.rename(child, aside / child.name)
+    return aside
+
+
 def process_runs(pid: int) -> bool:
     """Whether this machine has a process of that number, anybody's."""
     try:
@@ -65,3 +76,23 @@ def process_runs(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def process_born(pid: int) -> str:
+    """When a process of this machine began, as its kernel counts; "" where that is not told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Removes what killed processes left in a folder that nobody else writes now: temporary files and staging folders."""
+    for path in folder.glob(".*"):
+        match = re.fullmatch(r"\..*\.(?:(\d+)\.tmp|staging-(\d+)|clock-(\d+)-\w+)", path.name)
+        if match is None or process_runs(int(match[1] or match[2] or match[3])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from pirig.config.mixes import JOINT, PER_SOURCE
 from pirig.config.places import TOKENIZER_FILE, stats_of_task
+from pirig.files.identity import FILE_NAME, Identity
 from pirig.policies.card import PolicyCard
 from pirig.transforms.normalize import save_norm_stats
 from pirig.transforms.pipeline import Pipeline
@@ -41,8 +42,8 @@ def card_of(pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int] = ()) 
     )
 
 
-def asset_writer(pipeline: Pipeline, card: PolicyCard) -> Callable[[Path], None]:
-    """A function that writes the files into a folder."""
+def asset_writer(pipeline: Pipeline, card: PolicyCard, made: Identity | None = None) -> Callable[[Path], None]:
+    """A function that writes the files into a folder. `made`: what the checkpoint is made from."""
     tokenizer_file = getattr(pipeline.tokenizer, "path", None)
 
     def write(folder: Path) -> None:
@@ -52,6 +53,8 @@ def asset_writer(pipeline: Pipeline, card: PolicyCard) -> Callable[[Path], None]
         if tokenizer_file is not None:
             shutil.copyfile(tokenizer_file, folder / TOKENIZER_FILE)
         card.save(folder)
+        if made is not None:
+            made.save(folder / FILE_NAME)
 
     return write
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from typing import Any
 
 from pirig.config.aliases import old_keys, retired_values
 from pirig.config.schema import Config, as_plain, flat
-from pirig.runs.record import training_slice
+from pirig.runs.record import PATHS, training_slice
 
 
 def run_id(config: Config) -> str:
@@ -18,11 +19,22 @@ def run_id(config: Config) -> str:
     (`open_run` still compares every key of a folder that it enters). Keys that went are hashed with the values that they had,
     keys that moved under their old names.
     """
+    return _digest(_said(config))[:8]
+
+
+def settings_id(config: Config) -> str:
+    """As `run_id`, without the paths of data and weights: they are known by what lies there, wherever that is."""
+    return _digest({key: value for key, value in _said(config).items() if key not in PATHS})[:16]
+
+
+def _said(config: Config) -> dict[str, Any]:
     usual = old_keys(flat(as_plain(Config())))
     asked = old_keys(flat(training_slice(config))) | retired_values(config)
-    said = {key: value for key, value in asked.items() if value not in (None, usual.get(key))}
-    text = json.dumps(said, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return {key: value for key, value in asked.items() if value not in (None, usual.get(key))}
+
+
+def _digest(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def named_by_id(config: Config) -> Config:

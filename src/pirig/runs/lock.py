@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from pirig.files.atomic import process_runs, write_text
+from pirig.files.atomic import process_born, process_runs, write_text
 
 FILE_NAME = ".lock"
 HEARTBEAT_S = 15.0
-STALE_S = 180.0  # no heartbeat for so long: the owner is gone
+STALE_S = 180.0  # no heartbeat for so long: an owner on another host is gone
+SAY_EVERY_S = 15.0  # of who waits for another process
 _held_here: set[str] = set()  # tokens of the locks of this process
 
 
@@ -30,21 +33,29 @@ class RunLocked(ValueError):
 
 @dataclass(frozen=True)
 class Owner:
-    """`job` is SLURM's id ("" outside a job), `token` is drawn anew by each process."""
+    """`job` is SLURM's id ("" outside a job), `token` is drawn anew by each process.
+
+    `born`: when the process began, by which another one with its number is told from it. `restarts`: how often SLURM had
+    put the job back into the queue. Both are unknown in the lock of an older version.
+    """
 
     host: str
     pid: int
     job: str
     since: str
     token: str
+    born: str = ""
+    restarts: int = 0
 
     def __str__(self) -> str:
         return (f"job {self.job} " if self.job else "") + f"process {self.pid} on {self.host} since {self.since}"
 
 
 def this_process(environment: Mapping[str, str] | None = None) -> Owner:
-    job = job_id(os.environ if environment is None else environment)
-    return Owner(socket.gethostname(), os.getpid(), job, time.strftime("%Y-%m-%dT%H:%M:%S%z"), uuid.uuid4().hex)
+    environment = os.environ if environment is None else environment
+    since, restarts = time.strftime("%Y-%m-%dT%H:%M:%S%z"), int(environment.get("SLURM_RESTART_COUNT") or 0)
+    pid, token = os.getpid(), uuid.uuid4().hex
+    return Owner(socket.gethostname(), pid, job_id(environment), since, token, process_born(pid), restarts)
 
 
 def job_id(environment: Mapping[str, str]) -> str:
@@ -71,9 +82,9 @@ def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_
     """The folder is this process's alone inside the block. Raises RunLocked where another living process has it.
 
     A dead owner's lock is taken over: a process of this host that is gone, this same SLURM job before it was requeued,
-    or one without a heartbeat for `stale_s`. Inside a block of this process for the same folder it does nothing.
+    or one of another host without a heartbeat for `stale_s`. Inside a block of this process for the same folder it does nothing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     path, me = folder / FILE_NAME, this_process()
     owner = _read(path)
     if owner and owner.token in _held_here:
@@ -93,33 +104,54 @@ def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_
         with _guard(path):
             if _read(path) == me:
                 path.unlink()
+            _remove_if_unused(new)
 
 
 @contextmanager
-def held_in_turn(folder: Path, every_s: float = 2.0) -> Iterator[None]:
-    """As `held`, but waits where another living process has it: of runs that share a thing one makes it, the others find it."""
-    said = False
-    while True:
-        try:
-            lock = held(folder)
-            lock.__enter__()
-            break
-        except RunLocked as error:
-            if not said:
-                print(f"waiting: {error}", file=sys.stderr, flush=True)
-            said = True
-            time.sleep(every_s)
-    try:
+def held_in_turn(folder: Path, how_far: Callable[[], str] = str, every_s: float = 1.0) -> Iterator[None]:
+    """As `held`, but waits where another living process has it, and says so with `how_far` that one is: of commands that
+    share a thing one makes it, the others find it.
+
+    A folder that cannot be written needs no lock: then the block reads.
+    """
+    with ExitStack() as stack:
+        told_s = -SAY_EVERY_S
+        while True:
+            try:
+                stack.enter_context(held(folder))
+                break
+            except RunLocked:
+                if time.monotonic() - told_s >= SAY_EVERY_S:
+                    told_s = time.monotonic()
+                    print(
+                        f"{folder}: {owner_of(folder) or 'another process'} makes it; waiting {how_far()}",
+                        file=sys.stderr,
+                        flush=True,
+                    )
+                time.sleep(every_s)
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+                    raise
+                break
         yield
-    finally:
-        lock.__exit__(None, None, None)
+
+
+def _remove_if_unused(new: Sequence[Path]) -> None:
+    """Folders that came with the lock, where nothing was written into them: a stage that was refused leaves none."""
+    if new and all(path.name.startswith(f"{FILE_NAME}.") for path in new[0].iterdir()):
+        shutil.rmtree(new[0], ignore_errors=True)
+        for folder in new[1:]:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _take(path: Path, me: Owner, stale_s: float) -> None:
     with _guard(path):
         owner = _read(path)
-        same_job = owner is not None and owner.job != "" and owner.job == me.job and owner.pid != me.pid
-        if owner and not same_job and _alive(owner, path, stale_s):
+        requeued = (
+            owner is not None and owner.job not in ("", None) and owner.job == me.job and owner.restarts < me.restarts
+        )
+        if owner and not requeued and _alive(owner, path, stale_s):
             raise RunLocked(_locked(path.parent, owner, stale_s))
         if owner:
             print(f"{path.parent}: taken over from {owner}, which is gone", file=sys.stderr)
@@ -134,14 +166,26 @@ def _locked(folder: Path, owner: Owner, stale_s: float) -> str:
     )
 
 
-def _guard(path: Path) -> FileLock:
-    """Held for the moment in which the lock is looked at and changed."""
-    return FileLock(path.with_name(f"{FILE_NAME}.guard"), timeout=60)
+@contextmanager
+def _guard(path: Path) -> Iterator[None]:
+    """Held for the moment in which the lock is looked at and changed. Who has it may remove a folder that nobody used."""
+    file = path.with_name(f"{FILE_NAME}.guard")
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(file, timeout=60):
+                if file.exists():
+                    yield
+                    return
+        except FileNotFoundError:
+            if path.parent.is_dir():
+                raise
 
 
 def _read(path: Path) -> Owner | None:
     try:
-        return Owner(**json.loads(path.read_text()))
+        told = json.loads(path.read_text())
+        return Owner(**{name: value for name, value in told.items() if name in Owner.__dataclass_fields__})
     except FileNotFoundError:
         return None
 
@@ -149,8 +193,11 @@ def _read(path: Path) -> Owner | None:
 def _alive(owner: Owner, path: Path, stale_s: float) -> bool:
     if owner.token in _held_here:
         return True
-    if owner.host == socket.gethostname() and (owner.pid == os.getpid() or not process_runs(owner.pid)):
-        return False
+    if owner.host == socket.gethostname():
+        if owner.pid == os.getpid() or not process_runs(owner.pid):
+            return False
+        if owner.born and (born := process_born(owner.pid)):
+            return born == owner.born  # a process that was stopped for a while has no heartbeat and lives
     return _silent_s(path) < stale_s
 
 

@@ -6,17 +6,21 @@ import importlib.metadata
 import json
 import os
 import platform
+import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pirig.config.places import Places
+from pirig.config.places import CHECKPOINTS, Places
 from pirig.config.schema import Config, Mode, as_plain
-from pirig.files.atomic import move_aside, write_text
-from pirig.runs.lock import require_free
+from pirig.files.atomic import clear_leftovers, move_aside_inside, write_text
+from pirig.runs.lock import FILE_NAME, held
+from pirig.runs.progress import read_status, steps_saved
 
 VERSIONED = (
     "pirig",
@@ -54,43 +58,78 @@ RESULT_FREE = (
 )
 
 
+PATHS = ("demos.path", "weights.path")  # spelled in many ways; what lies there is asked instead
+
+
 def training_slice(config: Config) -> dict[str, Any]:
     """The part of the config that a trained checkpoint depends on."""
     return _training_part(as_plain(config))
 
 
 def open_run(config: Config, places: Places) -> Path:
-    """Creates or re-enters the run folder by `run.mode`. Raises ValueError naming the remedy where it may not."""
+    """Creates or re-enters the run folder by `run.mode`, which nobody else writes meanwhile: hold its lock around it.
+
+    Raises ValueError naming the remedy where it may not be entered; then nothing was moved or written.
+    """
     folder = places.run
-    if folder.exists():
-        require_free(folder)
-        _enter_existing(folder, config)
-    if not folder.exists():
-        folder.mkdir(parents=True)
-    write_text(folder / "config.yaml", yaml.safe_dump(as_plain(config), sort_keys=False))
-    write_text(folder / "contract.json", places.contract.to_json() + "\n")
-    write_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
+    with held(folder):
+        for written in (folder, folder / CHECKPOINTS):
+            clear_leftovers(written)
+        if is_there(folder):
+            _enter_existing(folder, config)
+        write_text(folder / "config.yaml", yaml.safe_dump(as_plain(config), sort_keys=False))
+        write_text(folder / "contract.json", places.contract.to_json() + "\n")
+        write_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
     return folder
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a run's folder holds more than a lock."""
+    return folder.is_dir() and any(not path.name.startswith(FILE_NAME) for path in folder.iterdir())
+
+
+@contextmanager
+def recorded(folder: Path, stage: str) -> Iterator[None]:
+    """The run's status says failed, and why, or stopped, where the block ends by an error or a signal."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        set_status(folder, stage, "stopped", by=str(error) or "SIGINT")
+        raise
+    except Exception as error:
+        set_status(folder, stage, "failed", error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def _made_nothing(folder: Path) -> bool:
+    """It began and ended without a checkpoint: whatever it was asked for, it blocks nothing."""
+    return bool(read_status(folder)) and not steps_saved(folder)
 
 
 def _enter_existing(folder: Path, config: Config) -> None:
     mode = config.run.mode
+    if mode == Mode.overwrite:
+        print(f"moved the older run to {move_aside_inside(folder, FILE_NAME)}")
+        return
+    if _made_nothing(folder):
+        print(f"{folder}: the run there ended without a checkpoint; it is begun again")
+        return
     if mode == Mode.error:
         raise ValueError(
             f"{folder} exists: run.mode=resume goes on with it, run.mode=overwrite moves it aside, run.name=... starts another."
         )
-    if mode == Mode.overwrite:
-        print(f"moved the older run to {move_aside(folder)}")
-        return
+    if changed := changes(folder, config):
+        raise ValueError(
+            f"{folder} was made with other settings, so it cannot be resumed:\n  "
+            + "\n  ".join(changed)
+            + "\nGive the old values, or run.name=... for a new run, or run.mode=overwrite."
+        )
+
+
+def changes(folder: Path, config: Config) -> list[str]:
+    """What of a run's training settings is otherwise in `config`, with both values; [] where the folder has no config."""
     saved = folder / "config.yaml"
-    if saved.is_file():
-        changed = _changed(_training_part(_saved_config(saved)), training_slice(config))
-        if changed:
-            raise ValueError(
-                f"{folder} was made with other settings, so it cannot be resumed:\n  "
-                + "\n  ".join(changed)
-                + "\nGive the old values, or run.name=... for a new run, or run.mode=overwrite."
-            )
+    return _changed(_training_part(_saved_config(saved)), training_slice(config)) if saved.is_file() else []
 
 
 def _saved_config(path: Path) -> dict[str, Any]:
@@ -119,16 +158,19 @@ def _changed(old: Any, new: Any, prefix: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = list(new) + [key for key in old if key not in new]
         return [line for key in keys for line in _changed(old.get(key), new.get(key), f"{prefix}{key}.")]
+    if prefix.rstrip(".") in PATHS and old and new:
+        return []
     return [] if old == new else [f"{prefix.rstrip('.')}: {old!r} then, {new!r} now"]
 
 
 def set_status(folder: Path, stage: str, state: str, **details: Any) -> None:
-    """`state` is running, done or failed."""
+    """`state` is running, done, stopped (by a signal) or failed."""
     entry = {
         "stage": stage,
         "state": state,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "pid": os.getpid(),
+        "host": socket.gethostname(),
         **details,
     }
     write_text(folder / "status.json", json.dumps(entry, indent=2) + "\n")

@@ -23,7 +23,7 @@ from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, save
 from pirig.runs.lock import held
 from pirig.runs.progress import chosen_checkpoint, steps_saved
-from pirig.runs.record import set_status
+from pirig.runs.record import recorded, set_status
 
 if TYPE_CHECKING:
     from pirig.evaluation.measured import Measured
@@ -107,8 +107,9 @@ def make(config: Config, places: Places) -> Measured:
     save(report, target.folder)
     set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
     measure = _closed_loops if config.robot.simulated else _open_loop
-    measured = measure(config, places, checkpoint, card, target, report)
-    measured.save(target.folder)
+    with recorded(places.run, "eval"):
+        measured = measure(config, places, checkpoint, card, target, report)
+        measured.save(target.folder)
     set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return measured
 

@@ -7,15 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from pirig.config.places import places_of, run_folder
+from pirig.config.places import places_of
 from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
-from pirig.runs.record import open_run, set_status
+from pirig.runs.record import recorded, set_status
+from pirig.runs.stopping import stop_on_sigterm
 from pirig.stages import convert, demos, scenes, stats, warm_up
+from pirig.stages.entry import entered
 from pirig.sweeps import record
 
 
@@ -26,6 +27,7 @@ def run_stage(stage: str, config: dict[str, Any]) -> str:
 
 def main() -> int:
     """`python -m pirig.stages.jobs FILE`, where FILE holds stage and config as JSON."""
+    stop_on_sigterm()
     asked = json.loads(Path(sys.argv[1]).read_text())
     return 130 if run_stage(asked["stage"], asked["config"]) else 0
 
@@ -43,7 +45,7 @@ def _verb(run: Callable[[Config], int], config: Config) -> str:
 
 def data(config: Config) -> str:
     places = places_of(config)
-    with _alone(places.data), _recorded(places.data, "data"):
+    with held(places.data), recorded(places.data, "data"):
         for stage in (demos, convert, stats):
             stage.make(config, places)
         if config.tower.warm_up.steps and config.robot.simulated:
@@ -57,9 +59,7 @@ def train(config: Config) -> str:
 
     config = _resuming(config)
     places = places_of(config)
-    with _alone(places.run), _recorded(places.run, "train"):
-        if _is_first():
-            open_run(config, places)
+    with entered(config, places, first=_is_first()):
         result = stage.make(config, places)
     return result.stopped
 
@@ -68,9 +68,7 @@ def evaluate(config: Config) -> str:
     from pirig.stages import eval as stage
 
     config = _resuming(config)
-    folder = run_folder(config)
-    with _alone(folder), _recorded(folder, "eval"):
-        stage.run(config)
+    stage.run(config)
     return ""
 
 
@@ -80,36 +78,18 @@ def report(config: Config) -> str:
 
     config = _resuming(config)
     places = places_of(config)
-    with _alone(places.run), _recorded(places.run, "eval"):
+    with held(places.run), recorded(places.run, "eval"):
         pipeline.finish(config, places)
     return ""
-
-
-class _recorded:
-    """The run's status says failed, and why, where the block raises."""
-
-    def __init__(self, folder: Path, stage: str):
-        self.folder, self.stage = folder, stage
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and _is_first():  # SystemExit: submitit has put the job back into the queue
-            set_status(self.folder, self.stage, "failed", error=f"{type(error).__name__}: {error}")
-
-
-def _resuming(config: Config) -> Config:
-    return dataclasses.replace(config, run=dataclasses.replace(config.run, mode=Mode.resume))
-
-
-def _alone(folder: Path) -> AbstractContextManager[None]:
-    return held(folder) if _is_first() else nullcontext()
 
 
 def _is_first() -> bool:
     """Of several tasks of one SLURM step, which train as one."""
     return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def _resuming(config: Config) -> Config:
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, mode=Mode.resume))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from pirig.config.schema import Config
 from pirig.files.atomic import write_text
 from pirig.runs.lock import held
 from pirig.runs.progress import newest_checkpoint
-from pirig.runs.record import open_run, set_status
+from pirig.runs.record import open_run, recorded, set_status
 from pirig.stages import convert, demos, eval, stats, train, warm_up
+from pirig.stages.entry import require_startable
 
 if TYPE_CHECKING:
     from pirig.evaluation.measured import Measured
@@ -26,9 +27,11 @@ def run(config: Config) -> int:
     places = places_of(config)
     eval.require_simulator(config, places)
     train.check_parts(config)
-    open_run(config, places)
+    require_startable(config, places, with_data=True)
     with held(places.run):
-        return _run(config, places)
+        open_run(config, places)
+        with recorded(places.run, "pipeline"):
+            return _run(config, places)
 
 
 def finish(config: Config, places: Places) -> None:
@@ -46,17 +49,13 @@ def finish(config: Config, places: Places) -> None:
 
 def _run(config: Config, places: Places) -> int:
     folder, started_s = places.run, time.monotonic()
-    try:
-        _data(config, places)
-        result = train.make(config, places)
-        if result.stopped:
-            set_status(folder, "train", "stopped", steps=result.steps)
-            print(f"stopped at step {result.steps}; the same command with run.mode=resume goes on")
-            return 130
-        measured = eval.make(config, places)
-    except BaseException as error:
-        set_status(folder, "pipeline", "failed", error=f"{type(error).__name__}: {error}")
-        raise
+    _data(config, places)
+    result = train.make(config, places)
+    if result.stopped:
+        set_status(folder, "train", "stopped", steps=result.steps)
+        print(f"stopped at step {result.steps}; the same command with run.mode=resume goes on")
+        return 130
+    measured = eval.make(config, places)
     trained = {"steps": result.steps, "seconds": round(result.seconds, 1), "loss": result.loss}
     _close(config, places, trained, measured, time.monotonic() - started_s)
     return 0

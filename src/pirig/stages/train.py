@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pirig.config.mixes import shares_of
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config, Mode
-from pirig.runs.lock import held
-from pirig.runs.record import open_run, set_status
+from pirig.files.identity import FILE_NAME
+from pirig.runs.progress import newest_checkpoint
+from pirig.runs.record import set_status
 from pirig.stages import stats, warm_up
+from pirig.stages.entry import entered
 from pirig.sweeps import gpus
 from pirig.training import heap
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from pirig.datasets.lerobot_read import Dataset
+    from pirig.files.identity import Identity
     from pirig.training.loop import TrainResult
     from pirig.training.losses import Weighted
     from pirig.training.optimizer import Tree
@@ -31,8 +36,14 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> int:
     places = places_of(config)
-    _enter(config, places)
-    with held(places.run) if _is_first() else nullcontext():
+    _set_memory(config)
+    from pirig.training import processes
+
+    processes.join()
+    check_parts(config)
+    with ExitStack() as stack:
+        with processes.first_then_others("run folder"):
+            stack.enter_context(entered(config, places, first=_is_first()))
         result = make(config, places)
     if _is_first():
         print(f"trained {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}: {places.run}")
@@ -99,7 +110,8 @@ def _prepare(config: Config, places: Places) -> _Ready:
 
 
 def _by_openpi(config: Config, places: Places, ready: _Ready) -> TrainResult:
-    return _openpi().train(places.run, config, ready.pipeline, ready.dataset, ready.frames, ready.held_out)
+    made = _made(config, places, ready)
+    return _openpi().train(places.run, config, ready.pipeline, ready.dataset, ready.frames, ready.held_out, made)
 
 
 def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
@@ -107,6 +119,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
     from pirig.training.loop import train
 
     params = start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run)
+    warmed = _warmed_up(config, places) if params is None else None
     return train(
         places.run,
         config.train,
@@ -122,8 +135,24 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         held_out=ready.held_out,
         auxiliary=ready.auxiliary,
         shares=shares_of(config),
-        warmed=_warmed_up(config, places) if params is None else None,
+        warmed=warmed,
+        made=_made(config, places, ready, warmed.folder if warmed else None),
     )
+
+
+def _made(config: Config, places: Places, ready: _Ready, warmed: Path | None = None) -> Identity:
+    """What this training is made from, kept in the run and its checkpoints. Raises IdentityError where a run that is resumed
+    was made from something else."""
+    from pirig.training import identity
+
+    stats = identity.flat_stats(ready.pipeline.stats_of or {"": ready.pipeline.stats})
+    made = identity.asked_of(config, places, ready.dataset, stats, warmed)
+    checkpoint = newest_checkpoint(places.run)
+    if checkpoint is not None:
+        made = identity.require_same(made, checkpoint)
+    if _is_first():
+        made.save(places.run / FILE_NAME)
+    return made
 
 
 def _warmed_up(config: Config, places: Places) -> WarmedUp | None:
@@ -138,17 +167,6 @@ def _openpi() -> Any:
     from pirig.training import openpi_trainer
 
     return openpi_trainer
-
-
-def _enter(config: Config, places: Places) -> None:
-    """The run folder is opened by the first of several processes."""
-    _set_memory(config)
-    from pirig.training import processes
-
-    processes.join()
-    with processes.first_then_others("run folder"):
-        if processes.is_first():
-            open_run(config, places)
 
 
 def _is_first() -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from pirig.files.atomic import move_aside_inside
 from pirig.runs import lock
 from pirig.sweeps import local, record, slurm, snapshot, submit, watch
 from pirig.sweeps.job import RunStage
@@ -77,6 +78,7 @@ def _submit(
         show(plan, settings)
         if not plan.tasks:
             return []
+        move_aside(plan)
         code, started_s = snapshot.take(root), time.monotonic()
         jobs = submit.submit(plan, settings, {"kind": "slurm", "settings": launcher_keys}, code, folder, run_stage)
     arrays = sorted({job.array for job in jobs}, key=int)
@@ -91,6 +93,18 @@ def _ended(failed: int, points: Sequence[Point]) -> int:
     else:
         print(f"points done: {len(points)} of {len(points)}")
     return 1 if failed else 0
+
+
+def move_aside(plan: Plan) -> None:
+    """What run.mode=overwrite asks for, once; the jobs then go on with what they have made themselves, also when requeued.
+
+    Raises ValueError, and moves nothing, where another process writes one of the runs.
+    """
+    for folder in plan.overwritten:
+        lock.require_free(folder)
+    for folder in plan.overwritten:
+        with lock.held(folder):
+            print(f"moved the older one to {move_aside_inside(folder, lock.FILE_NAME)}")
 
 
 def live_jobs(points: Iterable[Point], verb: str) -> LiveJobs:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pirig.config.schema import as_plain
 from pirig.files.atomic import write_text
+from pirig.runs.stopping import Terminated
 from pirig.sweeps import gpus, record
 from pirig.sweeps.job import RunStage
 from pirig.sweeps.plan import Plan, Task
@@ -81,6 +82,10 @@ class _Pool:
             self.failed[task.key] = self.failed[task.needs]
             print(f"{time.strftime('%H:%M:%S')}  left    {task.name}: what it needs failed", flush=True)
 
+    def terminate_running(self) -> None:
+        for process, _, _ in self.running.values():
+            process.terminate()
+
     def wait_for_running(self) -> None:
         for process, _, _ in self.running.values():
             process.wait()
@@ -96,7 +101,9 @@ def run(plan: Plan, workers: int, launcher: dict[str, Any], code: Path, run_stag
         pool.shares.check(plan.tasks.values())
     try:
         pool.run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        if isinstance(stopped, Terminated):  # ctrl-C on a terminal reaches them by itself
+            pool.terminate_running()
         pool.wait_for_running()
         raise
     return pool.failed

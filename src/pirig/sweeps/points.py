@@ -6,11 +6,13 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
 from pirig.config.load import typed
+from pirig.config.mixes import configs_of
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
 from pirig.runs.identity import named_by_id
@@ -75,7 +77,36 @@ def read_points(overrides: Sequence[Sequence[str]], compose: Compose) -> list[Po
         points.append(Point(config if named else named_by_id(config), tuple(words)))
     if broken:
         raise ValueError(explain([tuple(words) for words in overrides], broken))
-    return _distinct(points)
+    points = _distinct(points)
+    _require_own_data(points)
+    return points
+
+
+def _require_own_data(points: list[Point]) -> None:
+    """Raises ValueError where the data of two points would lie in one folder and be made from different things."""
+    by_folder: dict[str, tuple[str, dict[str, Any]]] = {}
+    for point in points:
+        for of_task, own in zip(configs_of(point.config).values(), point.places.of_tasks, strict=True):
+            words, asked = " ".join(point.overrides), _data_asked(of_task)
+            others, other = by_folder.setdefault(str(own.data), (words, asked))
+            changed = [f"{key}: {other[key]!r} and {asked[key]!r}" for key in asked if asked[key] != other[key]]
+            if changed:
+                raise ValueError(
+                    f"{others} and {words} would both make {own.data}, from different demos ({'; '.join(changed)}). Start them "
+                    "one at a time, each with a run.root=... of its own, or give the files different names."
+                )
+
+
+def _data_asked(config: Config) -> dict[str, Any]:
+    """What decides a data set and is not in the name of its folder."""
+    demos = config.demos
+    path = str(Path(demos.path).resolve()) if demos.path else None
+    return {
+        "demos.path": path,
+        "demos.count": demos.count if config.robot.simulated else None,
+        "task.solver": config.task.solver if not path else None,
+        "task.hold_steps": config.task.hold_steps if not path else None,
+    }
 
 
 def _distinct(points: list[Point]) -> list[Point]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pirig.config.schema import ScheduleConfig, TrainConfig
 from pirig.datasets.joined import tasks_of
+from pirig.files.identity import Identity
 from pirig.models.flow import FlowModel
 from pirig.models.kinds import flow_model
 from pirig.policies.assets import asset_writer, card_of
@@ -107,6 +108,7 @@ def train(
     auxiliary: Mapping[str, Weighted] | None = None,
     shares: Mapping[str, float] | None = None,
     warmed: WarmedUp | None = None,
+    made: Identity | None = None,
 ) -> TrainResult:
     """Train into `run_folder` up to `settings.steps`; with `resume`, from its newest checkpoint if it has one.
 
@@ -114,7 +116,7 @@ def train(
     `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
     `placement`: several devices (None: one). `held_out`: episodes that only validation sees. `auxiliary`: losses beside the
     flow loss, by name. `shares`: of a mix, by task, what part of the samples it is. `warmed`: fresh parameters and heads
-    start with this tower's.
+    start with this tower's. `made`: what the run is made from, kept in each checkpoint.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
     _check(run_folder, settings, resume)
@@ -149,6 +151,7 @@ def train(
         _say(f"resumed from {newest} at step {int(state.step)}")
     title = experiment or run_folder.name
     run = _Run(run_folder, settings, schedule, pipeline, dataset, batches, trainable, losses, title, placement)
+    run.made = made
     if held_out:
         seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, losses, placement)
         run.validation, run.held_out = Validation(batches, *seen, tasks=tasks_of(dataset)), list(held_out)
@@ -206,6 +209,13 @@ def _resume_point(folder: Path, progress: dict[str, Any], batches: Batches) -> t
     return progress["position"], progress["seconds"]
 
 
+def _again(run_folder: Path) -> str:
+    """How a run is begun again with other settings: where it has a checkpoint, that one belongs to the settings it had."""
+    if newest_checkpoint(run_folder) is None:
+        return "and give run.mode=resume, which begins again"
+    return "and give run.mode=overwrite, which moves this run aside, or run.name=... for another one"
+
+
 @dataclass
 class _Run:
     """The fixed things of one run, and its steps."""
@@ -222,10 +232,11 @@ class _Run:
     placement: Placement | None = None
     validation: Validation | None = None
     held_out: list[int] = dataclasses.field(default_factory=list)
+    made: Identity | None = None
 
     def train(self, state: TrainState, position: int, seconds: float, should_stop: Callable[[], bool]) -> TrainResult:
         first, writes = int(state.step), processes.is_first()
-        write_assets = asset_writer(self.pipeline, card_of(self.pipeline, self.dataset, self.held_out))
+        write_assets = asset_writer(self.pipeline, card_of(self.pipeline, self.dataset, self.held_out), self.made)
         keep: dict[str, Any] = {"trainable": self.trainable, "keep_every": self.settings.keep_every}
         self.saver = checkpoints.Saver(self.folder, write_assets, **keep)
         self.saver.require_space(state, self.settings.steps)
@@ -369,5 +380,5 @@ class _Run:
         checkpoints.dump_batch(dump, rows)
         raise TrainingDiverged(
             f"step {step + 1}: not a finite number; the first is in {where}. The batch is in {dump}. "
-            "Look at the data there, or lower schedule.peak_lr and go on from the last checkpoint with run.mode=resume"
+            f"Look at the data there, or lower schedule.peak_lr {_again(self.folder)}"
         )

@@ -23,6 +23,7 @@ import numpy as np
 
 from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.config.schema import Config, Mode, ScheduleConfig
+from pirig.files.identity import Identity
 from pirig.policies.assets import asset_writer, card_of
 from pirig.policies.for_openpi import OPENPI_ROLES, pi0_arguments
 from pirig.runs.progress import newest_checkpoint, steps_saved
@@ -76,10 +77,12 @@ def train(
     dataset: Dataset,
     frames: Mapping[str, np.ndarray],
     held_out: Sequence[int] = (),
+    made: Identity | None = None,
 ) -> TrainResult:
     """Runs openpi's training into `folder`/checkpoints, whose steps are then a policy for `pirig eval`, too.
 
-    With run.mode=resume it goes on from openpi's newest checkpoint, and with the batch that would have come next.
+    With run.mode=resume it goes on from openpi's newest checkpoint, and with the batch that would have come next. `made`:
+    what the run is made from, kept in each checkpoint.
     """
     if jax.process_count() > 1:
         raise ValueError("trainer=openpi runs in one process: start it on one node, or choose trainer=pirig")
@@ -99,7 +102,7 @@ def train(
     finally:
         openpi.script.wandb, openpi.data_loader.create_data_loader, openpi.checkpoints.restore_state = originals
         metrics.close()
-        _complete(folder, pipeline, dataset, held_out)
+        _complete(folder, pipeline, dataset, held_out, made)
     losses = [row["loss"] for row in metrics.rows[-max(1, LOSS_WINDOW // settings.log_every) :]]
     loss, saved = float(np.mean(losses)) if losses else float("nan"), newest_checkpoint(folder)
     if saved is None:
@@ -229,9 +232,11 @@ class WandbTap:
         self._wandb.log(values, step=step)
 
 
-def _complete(folder: Path, pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int]) -> None:
+def _complete(
+    folder: Path, pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int], made: Identity | None
+) -> None:
     """Adds contract.json and policy.json to each checkpoint's assets, so that it can be evaluated."""
-    write = asset_writer(pipeline, card_of(pipeline, dataset, held_out))
+    write = asset_writer(pipeline, card_of(pipeline, dataset, held_out), made)
     for step in steps_saved(folder):
         assets = folder / CHECKPOINTS / str(step) / ASSETS
         assets.mkdir(parents=True, exist_ok=True)

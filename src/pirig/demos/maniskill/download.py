@@ -40,6 +40,12 @@ def fetch(env_id: str, folder: Path) -> Path:
     return _planned(final, env_id)
 
 
+def there(env_id: str, folder: Path) -> Path | None:
+    """The file that `fetch` gave at an earlier call."""
+    final = folder / env_id
+    return _planned(final, env_id) if final.exists() else None
+
+
 def _unpack(archive: Path, stage: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as file:

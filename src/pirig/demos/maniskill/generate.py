@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 
 from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import Contract
-from pirig.demos.collect import claim, collect
+from pirig.demos import identity
+from pirig.demos.collect import collect
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.maniskill import disturb
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.maniskill.replay import open_simulators, replay
-from pirig.demos.reuse import take_over
+from pirig.files.identity import Identity
 from pirig.sim.door import State
 from pirig.sim.maniskill.env import takes_start_spread
 
@@ -30,12 +32,19 @@ def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: P
     limit = demos.max_tries or 4 * demos.count
     seeds = list(range(demos.first_seed, demos.first_seed + limit))
     source = PlannerSource(contract, task, demos)
-    taken = 0
-    if not claim(contract, folder):
-        taken = take_over(contract, source.name, seeds, demos.count, folder, labels=demos.labels)
-    if taken:
-        print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes")
-    return collect(contract, source, seeds, demos.count, demos.workers, folder)
+    asked = asked_of(contract, source.name, demos)
+    return collect(contract, source, seeds, demos.count, demos.workers, folder, asked)
+
+
+def asked_of(contract: Contract, source: str, demos: DemosConfig) -> Identity:
+    """What decides planned demos; another version of ManiSkill may plan otherwise."""
+    planner = f"mani_skill {version('mani_skill')}"
+    settings = {"first_seed": demos.first_seed, "labels": demos.labels, "planner": planner}
+    return identity.asked_of(contract, source, demos.count, settings)
+
+
+def planned_by(task: TaskConfig, demos: DemosConfig) -> str:
+    return f"motion planner {task.solver}, last pose held for {task.hold_steps} steps{_starts(demos)}"
 
 
 class PlannerSource:
@@ -44,7 +53,7 @@ class PlannerSource:
 
     def __init__(self, contract: Contract, task: TaskConfig, demos: DemosConfig):
         self.contract, self.task, self.demos = contract, task, demos
-        self.name = f"motion planner {task.solver}, last pose held for {task.hold_steps} steps{_starts(demos)}"
+        self.name = planned_by(task, demos)
         self.planning: Any = None
 
     def open(self) -> None:

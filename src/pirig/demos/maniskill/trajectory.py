@@ -12,10 +12,12 @@ import numpy as np
 from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
 from pirig.demos.collect import collect
+from pirig.demos.identity import is_complete
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.maniskill import own_frames
 from pirig.demos.maniskill.planner import PLANNING_MODE
 from pirig.demos.maniskill.replay import open_simulators, replay
+from pirig.demos.maniskill.source import asked_of
 
 
 def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) -> DemosManifest:
@@ -32,8 +34,10 @@ def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) 
         )
     wanted = min(demos.count, len(seeds))
     source = FileSource(contract, path, episodes, demos.labels)
-    source.choose()
-    return collect(contract, source, seeds, wanted, demos.workers, folder)
+    asked = asked_of(contract, source.name, path, episodes, demos, folder)
+    if not is_complete(asked, folder):
+        source.choose()
+    return collect(contract, source, seeds, wanted, demos.workers, folder, asked)
 
 
 def read_index(contract: Contract, path: Path) -> list[dict[str, Any]]:
