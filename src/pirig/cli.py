@@ -79,10 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     stop_on_sigterm()
     arguments = list(sys.argv[1:] if argv is None else argv)
     trouble.write_any_letter()
-    trouble.outlive_readers()
-    status = guarded(lambda: _call(arguments))
-    guarded(sys.stdout.flush)
-    return status
+    with trouble.outlived_readers():
+        return guarded(lambda: _call(arguments))
 
 
 def _call(arguments: list[str]) -> int | None:

@@ -82,7 +82,7 @@ def test_the_command_line_is_refused_for_each_plain_number():
         ("camera.entries.base.eye_m=[1,2]", "eye_m=[1.0,2.0]: expected 3 numbers"),
         ("camera.entries.base.fov_rad=4", "fov_rad=4.0: expected a number above 0 and below 3.142"),
         ("camera.resolution_px=0", "camera.resolution_px=0: expected a whole number of at least 1"),
-        ("camera.entries.base.width_px=0", "choose camera.resolution_px=256"),
+        ("camera.entries.base.width_px=0", "choose camera.entries.base.width_px=256"),
         ("control.control_hz=30", "control.control_hz=30 with control.sim_hz=100"),
         ("demos.max_tries=3", "demos.max_tries=3 with demos.count=64"),
         ("train.accumulate=64", "choose train.accumulate=32 or less"),

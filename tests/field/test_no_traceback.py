@@ -186,12 +186,14 @@ def test_a_reader_that_goes_away_ends_it_silently(words):
 def test_work_goes_on_when_its_reader_goes_away(monkeypatch):
     reads, writes = os.pipe()
     monkeypatch.setattr(sys, "stdout", os.fdopen(writes, "w", buffering=1))
-    trouble.outlive_readers()
-    print("seen")
-    os.close(reads)
-    for _ in range(3):
-        print("not seen any more", flush=True)
-    sys.stdout.writelines(["a\n", "b\n"])
+    before = sys.stdout
+    with trouble.outlived_readers():
+        print("seen")
+        os.close(reads)
+        for _ in range(3):
+            print("not seen any more", flush=True)
+        sys.stdout.writelines(["a\n", "b\n"])
+    assert sys.stdout is before
 
 
 def test_letters_that_the_terminal_lacks_are_numbers(monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pirig.config import scenes
+from pirig.config import number_rules, scenes
 from pirig.config.agreement import TARGETS, contract_of
 from pirig.config.domains import outside
 from pirig.config.mixes import mix_is_whole
@@ -46,8 +46,10 @@ def robot_is_known(config: Config) -> str | None:
     unknown = [f"{key}={uid}" for key, uid in uids.items() if uid not in ROBOTS]
     if not unknown:
         return None
+    usual = {"robot.uid": "panda", "robot.wrist_uid": "panda_wristcam"}
+    instead = " ".join(f"{key}={usual[key]}" for key, uid in uids.items() if uid not in ROBOTS)
     return (
-        f"{' '.join(unknown)}: known are {', '.join(ROBOTS)}; choose robot=panda. For another robot, ROBOTS and STATE_ENTRIES in "
+        f"{' '.join(unknown)}: known are {', '.join(ROBOTS)}; choose {instead}. For another robot, ROBOTS and STATE_ENTRIES in "
         "src/pirig/config/state_entries.py need its name and its joints, and src/pirig/demos/maniskill/planner.py its planner."
     )
 
@@ -148,75 +150,6 @@ def recorded_data_is_named(config: Config) -> str | None:
 def labels_are_simulated(config: Config) -> str | None:
     if config.demos.labels and not config.robot.simulated:
         return f"demos.labels=true with robot={config.robot.name}: only a simulator knows where its objects are; leave it out."
-    return None
-
-
-def rates_divide(config: Config) -> str | None:
-    control_hz, sim_hz = config.control.control_hz, config.control.sim_hz
-    if sim_hz % control_hz == 0:
-        return None
-    return (
-        f"control.control_hz={control_hz} with control.sim_hz={sim_hz}: the simulator makes a whole number of steps for each "
-        f"action; choose control.sim_hz={max(round(sim_hz / control_hz), 1) * control_hz}."
-    )
-
-
-def cameras_have_sizes(config: Config) -> str | None:
-    """0 px is the recording's own size: a simulator has none."""
-    if not config.robot.simulated:
-        return None
-    sizeless = [name for name, entry in config.camera.entries.items() if not (entry.width_px and entry.height_px)]
-    if not sizeless:
-        return None
-    return (
-        f"camera.entries.{sizeless[0]} has a side of 0 px: that is the size of recorded data, and robot={config.robot.name} is "
-        "simulated; choose camera.resolution_px=256."
-    )
-
-
-def tries_suffice(config: Config) -> str | None:
-    count, tries = config.demos.count, config.demos.max_tries
-    if config.demos.path or not 0 < tries < count:
-        return None
-    return (
-        f"demos.max_tries={tries} with demos.count={count}: so few tries cannot give so many demos; leave demos.max_tries out "
-        f"(four times demos.count), or choose demos.max_tries={count} or more."
-    )
-
-
-def noise_is_on_the_state(config: Config) -> str | None:
-    missing = [name for name in config.train.state_noise_on if name not in config.state.entries]
-    if not missing:
-        return None
-    return (
-        f"train.state_noise_on={','.join(missing)} with state={config.state.name}: the state has no such entry; it has "
-        f"{', '.join(config.state.entries) or 'none'}; choose train.state_noise_on=[{','.join(config.state.entries)}]."
-    )
-
-
-def labels_are_recorded(config: Config) -> str | None:
-    """Of planned demos; what a file or a data set holds is asked once it is read."""
-    asking = [name for name, loss in config.losses.items() if loss.kind == "labels" or loss.labels]
-    if not asking or config.demos.labels or config.demos.path or not config.robot.simulated:
-        return None
-    return (
-        f"losses.{asking[0]} with demos.labels=false: it learns where the task's objects are, and the planned demos would not "
-        "say; choose demos.labels=true, or leave the loss out."
-    )
-
-
-def batch_divides(config: Config) -> str | None:
-    batch, devices, parts = config.train.batch_size, config.fsdp.devices, config.train.accumulate
-    if parts > batch:
-        return (
-            f"train.accumulate={parts} with train.batch_size={batch}: a batch goes through in so many parts, and it has fewer "
-            f"samples; choose train.accumulate={batch} or less."
-        )
-    if batch % devices:
-        return (
-            f"train.batch_size={batch} with fsdp={devices}: each device gets an equal part, and {batch} does not divide "
-            f"by {devices}; choose train.batch_size={max(batch // devices, 1) * devices}."
-        )
     return None
 
 
@@ -354,32 +287,6 @@ def starts_are_planned(config: Config) -> str | None:
     return f"{key} with demos.path={demos.path}: these demos have their starts already; leave one of them out."
 
 
-def scenes_are_apart(config: Config) -> str | None:
-    """Of what is simulated. The scenes of a file of demos are compared once they are known (`evaluation/seeds.py`)."""
-    if not config.robot.simulated:
-        return None
-    held_out = scenes.held_out(config)
-    demos = range(0) if config.demos.path else scenes.of_demos(config)
-    wrong = []
-    if scenes.meet(demos, held_out):
-        wrong.append(
-            f"eval.first_seed={held_out.start} with demos.first_seed={demos.start}: the evaluation's scenes {held_out.start} to "
-            f"{held_out.stop - 1} meet {demos.start} to {demos.stop - 1}, which the demos may use, so success would be measured "
-            f"on training scenes; choose eval.first_seed={max(demos.stop, scenes.RANGES[scenes.HELD_OUT].start)}."
-        )
-    for key, asked, usual in (
-        ("demos.first_seed", demos, scenes.DEMOS),
-        ("eval.first_seed", held_out, scenes.HELD_OUT),
-    ):
-        for use, reserved in scenes.RESERVED.items():
-            if scenes.meet(asked, reserved):
-                wrong.append(
-                    f"{key}={asked.start}: the scenes {asked.start} to {asked.stop - 1} meet {reserved.start} to "
-                    f"{reserved.stop - 1}, which are reserved ({use}); choose {key}={scenes.RANGES[usual].start}, or fewer."
-                )
-    return "\n".join(wrong) or None
-
-
 def warm_up_is_possible(config: Config) -> str | None:
     settings, wrong = config.tower.warm_up, []
     asked, usual = scenes.labelled(config), scenes.RANGES[scenes.LABELLED]
@@ -399,10 +306,10 @@ def warm_up_is_possible(config: Config) -> str | None:
 
 
 RULES = (
-    rates_divide,
-    cameras_have_sizes,
-    tries_suffice,
-    noise_is_on_the_state,
+    number_rules.rates_divide,
+    number_rules.cameras_have_sizes,
+    number_rules.tries_suffice,
+    number_rules.noise_is_on_the_state,
     tokenizer_known,
     openpi_can_train,
     mix_is_whole,
@@ -413,10 +320,10 @@ RULES = (
     differences_mean_something,
     recorded_data_is_named,
     labels_are_simulated,
-    labels_are_recorded,
+    number_rules.labels_are_recorded,
     starts_are_planned,
     warm_up_is_possible,
-    batch_divides,
+    number_rules.batch_divides,
     horizon_fits,
     executed_fits,
     weights_match_model,
@@ -425,5 +332,5 @@ RULES = (
     lora_needs_weights,
     goal_is_observable,
     sizes_fit,
-    scenes_are_apart,
+    number_rules.scenes_are_apart,
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Any, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 AGAIN = "then run the same command again"
 ABSENT = "there is none and none can be made here; is the path right (run.root=FOLDER, demos.path=...)?"
@@ -68,12 +70,16 @@ class _Reader:
         return getattr(self._stream, name)
 
 
-def outlive_readers() -> None:
-    """From now on a closed pipe behind stdout or stderr (`| head`) costs the process nothing but its output."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if not isinstance(stream, _Reader):
-            setattr(sys, name, _Reader(stream))
+@contextmanager
+def outlived_readers() -> Iterator[None]:
+    """Inside, a closed pipe behind stdout or stderr (`| head`) costs the process nothing but its output."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(TextIO, _Reader(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stdout, sys.stderr = before
 
 
 def leave(*streams: TextIO) -> None:

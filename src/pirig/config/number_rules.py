@@ -1,0 +1,103 @@
+"""Rules across groups that reckon: what divides, what suffices, which scenes meet. As in `checks.py`, each says value, reason
+and remedy."""
+
+from __future__ import annotations
+
+from pirig.config import scenes
+from pirig.config.schema import Config
+
+
+def rates_divide(config: Config) -> str | None:
+    control_hz, sim_hz = config.control.control_hz, config.control.sim_hz
+    if sim_hz % control_hz == 0:
+        return None
+    return (
+        f"control.control_hz={control_hz} with control.sim_hz={sim_hz}: the simulator makes a whole number of steps for each "
+        f"action; choose control.sim_hz={max(round(sim_hz / control_hz), 1) * control_hz}."
+    )
+
+
+def cameras_have_sizes(config: Config) -> str | None:
+    """0 px is the recording's own size: a simulator has none."""
+    if not config.robot.simulated:
+        return None
+    sizeless = [name for name, entry in config.camera.entries.items() if not (entry.width_px and entry.height_px)]
+    if not sizeless:
+        return None
+    side = "height_px" if config.camera.entries[sizeless[0]].width_px else "width_px"
+    return (
+        f"camera.entries.{sizeless[0]} has a side of 0 px: that is the size of recorded data, and robot={config.robot.name} is "
+        f"simulated; choose camera.entries.{sizeless[0]}.{side}=256."
+    )
+
+
+def tries_suffice(config: Config) -> str | None:
+    count, tries = config.demos.count, config.demos.max_tries
+    if config.demos.path or not 0 < tries < count:
+        return None
+    return (
+        f"demos.max_tries={tries} with demos.count={count}: so few tries cannot give so many demos; leave demos.max_tries out "
+        f"(four times demos.count), or choose demos.max_tries={count} or more."
+    )
+
+
+def noise_is_on_the_state(config: Config) -> str | None:
+    missing = [name for name in config.train.state_noise_on if name not in config.state.entries]
+    if not missing:
+        return None
+    return (
+        f"train.state_noise_on={','.join(missing)} with state={config.state.name}: the state has no such entry; it has "
+        f"{', '.join(config.state.entries) or 'none'}; choose train.state_noise_on=[{','.join(config.state.entries)}]."
+    )
+
+
+def labels_are_recorded(config: Config) -> str | None:
+    """Of planned demos; what a file or a data set holds is asked once it is read."""
+    asking = [name for name, loss in config.losses.items() if loss.kind == "labels" or loss.labels]
+    if not asking or config.demos.labels or config.demos.path or not config.robot.simulated:
+        return None
+    return (
+        f"losses.{asking[0]} with demos.labels=false: it learns where the task's objects are, and the planned demos would not "
+        "say; choose demos.labels=true, or leave the loss out."
+    )
+
+
+def batch_divides(config: Config) -> str | None:
+    batch, devices, parts = config.train.batch_size, config.fsdp.devices, config.train.accumulate
+    if parts > batch:
+        return (
+            f"train.accumulate={parts} with train.batch_size={batch}: a batch goes through in so many parts, and it has fewer "
+            f"samples; choose train.accumulate={batch} or less."
+        )
+    if batch % devices:
+        return (
+            f"train.batch_size={batch} with fsdp={devices}: each device gets an equal part, and {batch} does not divide "
+            f"by {devices}; choose train.batch_size={max(batch // devices, 1) * devices}."
+        )
+    return None
+
+
+def scenes_are_apart(config: Config) -> str | None:
+    """Of what is simulated. The scenes of a file of demos are compared once they are known (`evaluation/seeds.py`)."""
+    if not config.robot.simulated:
+        return None
+    held_out = scenes.held_out(config)
+    demos = range(0) if config.demos.path else scenes.of_demos(config)
+    wrong = []
+    if scenes.meet(demos, held_out):
+        wrong.append(
+            f"eval.first_seed={held_out.start} with demos.first_seed={demos.start}: the evaluation's scenes {held_out.start} to "
+            f"{held_out.stop - 1} meet {demos.start} to {demos.stop - 1}, which the demos may use, so success would be measured "
+            f"on training scenes; choose eval.first_seed={max(demos.stop, scenes.RANGES[scenes.HELD_OUT].start)}."
+        )
+    for key, asked, usual in (
+        ("demos.first_seed", demos, scenes.DEMOS),
+        ("eval.first_seed", held_out, scenes.HELD_OUT),
+    ):
+        for use, reserved in scenes.RESERVED.items():
+            if scenes.meet(asked, reserved):
+                wrong.append(
+                    f"{key}={asked.start}: the scenes {asked.start} to {asked.stop - 1} meet {reserved.start} to "
+                    f"{reserved.stop - 1}, which are reserved ({use}); choose {key}={scenes.RANGES[usual].start}, or fewer."
+                )
+    return "\n".join(wrong) or None
