@@ -57,15 +57,8 @@ CONFIG_FREE = (
 OWN_OPTIONS = ("client", "collect", "robot", "weights", "compare")  # read by argparse
 AGAIN = "the same command goes on; a run that has a checkpoint asks for run.mode=resume besides"
 RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
-NEEDS_BACKEND = (
-    "warm_up",
-    "train",
-    "eval",
-    "pipeline",
-    "serve",
-    "verify",
-    "diagnose",
-)  # said before anything is loaded
+NEEDS_BACKEND = ("eval", "serve", "verify", "diagnose")  # an absent one is said before a checkpoint is looked at
+TRAINS = ("warm_up", "train", "pipeline")  # these set XLA's memory and join other processes first: asked beside them
 RENDERS = ("demos", "scenes", "eval", "pipeline")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 LOST_WORKER = (
@@ -203,6 +196,8 @@ def _stage(verb: str, composed: DictConfig) -> int | None:
         raise ValueError("sweep.dry_run=true shows the points of a sweep: give -m and values to sweep over.")
     if verb in NEEDS_BACKEND:
         _require_backend()
+    if verb in TRAINS:
+        _require_platforms()
     if verb in RENDERS and config.robot.simulated:
         _require_driver()
     return _stage_of(verb).run(config)
@@ -216,6 +211,12 @@ def _require_backend() -> None:
     from pirig.gates.machine import require_backend
 
     require_backend()
+
+
+def _require_platforms() -> None:
+    from pirig.gates.machine import require_platforms
+
+    require_platforms()
 
 
 def _require_driver() -> None:

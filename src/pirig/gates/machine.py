@@ -37,6 +37,15 @@ def require_backend() -> None:
         raise ValueError(_no_backend(str(error))) from error
 
 
+def require_platforms() -> None:
+    """Raises ValueError where JAX_PLATFORMS names what JAX cannot start; asked in a process of its own, for JAX starts once."""
+    if os.environ.get("JAX_PLATFORMS", "cpu") in ("", "cpu"):
+        return
+    good, _, complaint = _probed(BACKEND)
+    if not good:
+        raise ValueError(_no_backend(complaint))
+
+
 def _no_backend(reason: str) -> str:
     asked = os.environ.get("JAX_PLATFORMS")
     first = reason.strip().splitlines()[0] if reason.strip() else "none of its platforms started"

@@ -200,6 +200,7 @@ def check_parts(config: Config) -> None:
     """Of what is chosen by name: is it there, and does it know its settings? Raises ValueError where not."""
     from pirig.policies.build import model_of
     from pirig.training.losses import require_kind
+    from pirig.training.tracking import require_wandb
     from pirig.transforms.images import resize_named
 
     model_of(config, 0)  # the size, the tower and its settings
@@ -207,6 +208,8 @@ def check_parts(config: Config) -> None:
     for name, loss in config.losses.items():
         require_kind(name, loss)
     check_schedule(config)
+    if os.environ.get("SLURM_PROCID", "0") == "0":  # one of several processes logs; JAX is not asked yet which one
+        require_wandb(config.train.wandb)
 
 
 def check_schedule(config: Config) -> None:

@@ -28,7 +28,7 @@ from pirig.training.curve import draw_curve
 from pirig.training.losses import Losses, Weighted
 from pirig.training.memory import GB, compiled_bytes, device_limit, require_fits
 from pirig.training.meter import Meter
-from pirig.training.metrics import MetricsFile, Screen, Wandb, sample_sheet, save_sheets
+from pirig.training.metrics import MetricsFile, Screen, sample_sheet, save_sheets
 from pirig.training.optimizer import Tree
 from pirig.training.schedules import make_schedule
 from pirig.training.sharding import Placement
@@ -44,6 +44,7 @@ from pirig.training.step import (
     weights_to_serve,
 )
 from pirig.training.stopping import StopWish
+from pirig.training.tracking import Tracker
 from pirig.training.validation import Validation, frames_of
 from pirig.training.warm_up import WarmedUp, heads_started_from, started_from
 
@@ -253,7 +254,7 @@ class _Run:
             "schedule": rates,
             "model": dataclasses.asdict(self.pipeline.model_config),
         }
-        self.wandb = Wandb(self.settings.wandb if writes else "disabled", self.settings.project, self.folder, config)
+        self.wandb = Tracker(self.settings.wandb if writes else "disabled", self.settings.project, self.folder, config)
         self.started_s = time.monotonic() - seconds
         try:
             if first == 0 and writes:

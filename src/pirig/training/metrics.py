@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: metrics.jsonl (every step), a table on screen, wandb."""
+"""Where the numbers of a run go: metrics.jsonl (every step), a table on screen; wandb is `tracking.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pirig.files.progress import clock
 
 FILE_NAME = "metrics.jsonl"
 HEADER_EVERY = 20
-WANDB_MODES = ("disabled", "offline", "online")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -110,36 +109,3 @@ def save_sheets(folder: Path, sheets: Mapping[str, np.ndarray]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for role, sheet in sheets.items():
         Image.fromarray(sheet).save(folder / f"step0_{role}.png")
-
-
-class Wandb:
-    """wandb if `mode` is offline or online (neither offline nor disabled needs an account); else nothing."""
-
-    def __init__(self, mode: str, project: str, folder: Path, config: dict[str, Any]):
-        if mode not in WANDB_MODES:
-            raise ValueError(f"train.wandb is {mode!r}; expected one of {', '.join(WANDB_MODES)}")
-        self._run: Any = None
-        if mode == "disabled":
-            return
-        try:
-            import wandb
-        except ImportError as error:
-            raise ValueError(f"train.wandb={mode} needs the wandb package: pip install 'pirig[wandb]'") from error
-        name = "-".join(folder.parts[-2:])
-        quiet = wandb.Settings(silent=True)
-        options: dict[str, Any] = {"mode": mode, "project": project, "dir": str(folder), "name": name, "config": config}
-        self._run = wandb.init(**options, settings=quiet)
-
-    def log(self, row: dict[str, Any]) -> None:
-        if self._run is not None:
-            self._run.log({key: value for key, value in row.items() if key != "step"}, step=row["step"])
-
-    def log_images(self, sheets: Mapping[str, np.ndarray], step: int = 0) -> None:
-        if self._run is not None:
-            import wandb
-
-            self._run.log({f"samples/{role}": wandb.Image(sheet) for role, sheet in sheets.items()}, step=step)
-
-    def close(self) -> None:
-        if self._run is not None:
-            self._run.finish()

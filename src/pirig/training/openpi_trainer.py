@@ -31,6 +31,7 @@ from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
 from pirig.training.loop import LOSS_WINDOW, TrainResult
 from pirig.training.metrics import MetricsFile
 from pirig.training.schedules import make_schedule
+from pirig.training.tracking import usable_mode
 from pirig.training.validation import frames_of
 from pirig.weights.fetch import resolve
 from pirig.weights.load import params_folder
@@ -142,7 +143,7 @@ def train_config(openpi: SimpleNamespace, config: Config, pipeline: Pipeline, fo
         save_interval=settings.save_every,
         keep_period=settings.keep_every or None,
         resume=resume,
-        wandb_enabled=settings.wandb == "online",
+        wandb_enabled=usable_mode(settings.wandb) == "online",
         fsdp_devices=config.fsdp.devices,
         **freeze,
     )
