@@ -47,11 +47,20 @@ def write_recording(
     """`episodes`: their arrays (three good ones without it); `task`: one sentence for all, or one per episode."""
     episodes = [make_recording(seed) for seed in range(3)] if episodes is None else episodes
     labels = [task] * len(episodes) if isinstance(task, str) else list(task)
+    order = {label: number for number, label in enumerate(dict.fromkeys(labels))}
     (folder / "meta").mkdir(parents=True)
     v3, rows, offset = version == "v3.0", [], 0
     for index, episode in enumerate(episodes):
         length = len(episode["action"])
-        rows.append({"episode_index": index, "tasks": [labels[index]], "length": length, "offset": offset})
+        rows.append(
+            {
+                "episode_index": index,
+                "tasks": [labels[index]],
+                "length": length,
+                "offset": offset,
+                "task": order[labels[index]],
+            }
+        )
         offset += length
     tables = [_table(one, row, fps, video, timestamps) for one, row in zip(episodes, rows, strict=True)]
     _write_tables(folder, tables, v3)
@@ -101,7 +110,7 @@ def _table(episode, row, fps, video, timestamps) -> pa.Table:
         "episode_index": pa.array(np.full(len(steps), row["episode_index"])),
         "index": pa.array(steps + row["offset"]),
     }
-    return pa.table({**columns, "task_index": pa.array(np.zeros(len(steps), np.int64))})
+    return pa.table({**columns, "task_index": pa.array(np.full(len(steps), row["task"]))})
 
 
 def _png(frame) -> bytes:

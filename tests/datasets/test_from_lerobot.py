@@ -142,8 +142,8 @@ def bent(key=STATE, row=0, number=0, value=np.nan):
         ({"fps": 30}, [], r"recorded at 30 frames a second, control\.control_hz=10; give control\.control_hz=30"),
         ({"task": ""}, [], r"no task, so there is no prompt; give task\.prompt="),
         ({"task": ["a", "b", "a"]}, [], r"2 tasks \(a; b\), and a policy has one prompt"),
-        ({"episodes": bent()}, [], r"episode 1: number 0 of state in frame 0 is nan; give demos\.leave_out=\[1\]"),
-        ({"episodes": bent(ACTION, 3, 7, np.inf)}, [], r"number 7 of actions in frame 3 is inf"),
+        ({"episodes": bent()}, [], r"episode 1, frame 0: number 0 of observation\.state is nan;.*give demos\.leave_out=\[1\]"),
+        ({"episodes": bent(ACTION, 3, 7, np.inf)}, [], r"episode 1, frame 3: number 7 of action is inf"),
         ({"episodes": [make_recording(0), make_recording(1, steps=1)]}, [], r"1 episodes .* demos\.leave_out=\[1\]"),
         ({"timestamps": lambda steps: steps / 10 + 0.2 * (steps > 5)}, [], r"0\.3000 s pass between frames 5 and 6"),
         ({"version": "v1.6"}, [], r"LeRobot version v1\.6; expected one of v2\.0, v2\.1, v3\.0"),
@@ -165,7 +165,7 @@ def test_files_that_are_gone_or_damaged_are_named(tmp_path):
     film = folder / f"videos/chunk-000/{WRIST}/episode_000001.mp4"
     kept = film.read_bytes()
     film.unlink()
-    with pytest.raises(ValueError, match=r"1 files that meta/ names are not there.*episode_000001\.mp4"):
+    with pytest.raises(ValueError, match=r"episode_000001\.mp4: episode 1: it is not there, though meta/ names it"):
         data_set_of(config)
     film.write_bytes(b"no video" * 100)
     with pytest.raises(ValueError, match=r"episode_000001\.mp4: PyAV .* cannot decode it"):
@@ -193,7 +193,9 @@ def test_rows_that_meta_does_not_know_are_an_error(tmp_path):
     lines = (folder / "meta/episodes.jsonl").read_text().splitlines()
     changed = json.loads(lines[1]) | {"length": 30}
     (folder / "meta/episodes.jsonl").write_text("\n".join([lines[0], json.dumps(changed), lines[2]]) + "\n")
-    with pytest.raises(ValueError, match=r"24 rows of episode 1, meta/ says 30"):
+    with pytest.raises(
+        ValueError, match=r"24 rows of episode 1, meta/episodes.jsonl says 30; the recording was cut off after frame 23"
+    ):
         data_set_of(config_of(folder, tmp_path / "out"))
 
 

@@ -1,5 +1,7 @@
 """`pirig inspect` on every kind of input, whole and damaged."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ def trajectory(tmp_path):
             group["actions"] = np.linspace(-1, 2, 40, dtype=np.float32).reshape(5, 8)
             group["env_states/actors/cube"] = np.zeros((6, 13), np.float32)
             group["success"] = np.array([0, 0, 0, 0, 1], bool)
+    episodes = [{"episode_id": number, "episode_seed": number, "control_mode": "pd_joint_pos"} for number in range(11)]
+    path.with_suffix(".json").write_text(json.dumps({"env_info": {"env_id": "PushCube-v1"}, "episodes": episodes}))
     return path
 
 
@@ -42,7 +46,7 @@ def test_h5_with_rgb_and_nan_actions(trajectory):
         file["traj_4/actions"][2, 1] = np.nan
     found = text(trajectory)
     assert "no rgb" not in found
-    assert "traj_4: its actions are not all finite" in found
+    assert "episode 4, frame 2: a NaN or infinite action" in found
 
 
 def test_truncated_h5(trajectory):

@@ -204,7 +204,7 @@ def test_a_trajectory_without_rgb_is_replayed_with_our_cameras(config, planned, 
         ({"control_mode": "pd_joint_vel"}, "pd_joint_vel.*pd_ee_delta_pose"),
         ({"env_info": {"env_id": "StackCube-v1"}}, "StackCube-v1.*PushCube-v1"),
         ({"env_info": {"env_kwargs": {"robot_uids": "panda_wristcam"}}}, "panda_wristcam.*panda"),
-        ({"actions": np.full((4, 7), np.nan, np.float32)}, "episode 0 has a NaN or infinite action at step 0"),
+        ({"actions": np.full((4, 7), np.nan, np.float32)}, "episode 0, frame 0: a NaN or infinite action at step 0"),
     ],
 )
 def test_a_foreign_trajectory_is_refused_before_anything_is_written(config, planned, tmp_path, changes, words):
@@ -222,5 +222,5 @@ def test_a_truncated_trajectory_is_named(config, planned, tmp_path):
 
 
 def test_a_missing_trajectory_is_named(config, tmp_path):
-    with pytest.raises(ValueError, match=r"gone\.h5 is not there"):
+    with pytest.raises(ValueError, match=r"gone\.h5: it is not there"):
         read_index(contract_of(config), tmp_path / "gone.h5")

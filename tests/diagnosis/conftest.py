@@ -20,7 +20,7 @@ def outcome(k: int = 12, n: int = 40, **changes) -> Outcome:
 
     low, high = wilson(k, n)
     goals = {"reached": n, "moved": n, "placed": k}
-    values = {"limit": 120, "execute": 8, "oracle": (20, 20), "untrained": (0, 40), "sub_goals": goals}
+    values = {"limit": 120, "execute": 8, "oracle": (20, 20), "start": ("untrained", 0, 40), "sub_goals": goals}
     return Outcome(
         folder="eval", k=k, n=n, low=low, high=high, gates_skipped=[], failed_seeds=[1, 2], **{**values, **changes}
     )

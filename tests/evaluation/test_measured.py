@@ -5,11 +5,15 @@ import json
 import pytest
 
 from pirig.comparison.success import SuccessRow
-from pirig.config.schema import EvalConfig
+from pirig.config.schema import Config, EvalConfig, WeightsConfig
 from pirig.evaluation.measured import ErrorRow, Measured, load
 
 RATE = SuccessRow(k=25, n=40, low=0.47, high=0.76, k_at_end=20, sub_goals={"reached": 40}, first_seed=100_000)
 ERROR = ErrorRow(64, 2, 0.5, None, {"j1": 0.25}, {"j1": 0.5}, {"j1": 0.1})
+
+
+def asking(weights: str | None = None, **counts) -> Config:
+    return Config(eval=EvalConfig(**counts), weights=WeightsConfig(name="x", path=weights))
 
 
 @pytest.mark.parametrize(
@@ -30,8 +34,8 @@ def test_a_file_of_another_version_is_read(tmp_path):
     row = {"k": 1, "n": 40, "low": 0.0, "high": 0.2, "k_at_end": 1, "later": "unknown here"}
     (tmp_path / "rates.json").write_text(json.dumps(dict.fromkeys(("policy", "oracle", "untrained"), row)))
     measured = load(tmp_path)
-    assert measured.rates["policy"] == SuccessRow(1, 40, 0.0, 0.2, 1) and measured.covers(EvalConfig())
-    assert not measured.covers(EvalConfig(episodes=41)) and not measured.covers(EvalConfig(untrained_episodes=41))
+    assert measured.rates["policy"] == SuccessRow(1, 40, 0.0, 0.2, 1) and measured.covers(asking())
+    assert not measured.covers(asking(episodes=41)) and not measured.covers(asking(untrained_episodes=41))
 
 
 def test_the_screen_names_the_interval_of_a_rate_and_that_an_error_is_none():
@@ -45,6 +49,13 @@ def test_the_screen_names_the_interval_of_a_rate_and_that_an_error_is_none():
 def test_no_baseline_is_asked_for_by_a_count_of_zero():
     """It has no row, and its absence is no lack where none was asked for."""
     alone = Measured({"policy": RATE})
-    assert alone.covers(EvalConfig(episodes=40, oracle_episodes=0, untrained_episodes=0)) and len(alone.lines()) == 1
-    assert not alone.covers(EvalConfig(oracle_episodes=1, untrained_episodes=0))
-    assert not alone.covers(EvalConfig(oracle_episodes=0, untrained_episodes=1))
+    assert alone.covers(asking(episodes=40, oracle_episodes=0, untrained_episodes=0)) and len(alone.lines()) == 1
+    assert not alone.covers(asking(oracle_episodes=1, untrained_episodes=0))
+    assert not alone.covers(asking(oracle_episodes=0, untrained_episodes=1))
+
+
+def test_a_fine_tuning_stands_beside_the_weights_that_it_started_from():
+    """Random parameters, as older versions measured them, are no answer to that."""
+    old, new = (Measured({"policy": RATE, "oracle": RATE, name: RATE}) for name in ("untrained", "zero_shot"))
+    assert new.covers(asking("weights/pi0_base")) and not old.covers(asking("weights/pi0_base"))
+    assert old.covers(asking()) and not new.covers(asking())

@@ -29,7 +29,7 @@ from pirig.files.progress import Progress
 from pirig.runs.lock import owner_of
 
 OF_THE_PLACE = ("name", "solver", "hold_steps")  # of a task's config
-EVAL_ROWS = ("policy", "untrained", "oracle")
+EVAL_ROWS = ("policy", "zero_shot", "untrained", "oracle")
 SLOW = 50  # runs from which on reading shows its progress
 QUIET_S = 15 * 60  # a training that wrote nothing for so long is said to be silent
 
@@ -206,7 +206,12 @@ def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
     if not settings:
         return None
     rates = _json(folder / "rates.json")
-    wanted = {"policy": "episodes", "untrained": "untrained_episodes", "oracle": "oracle_episodes"}
+    wanted = {
+        "policy": "episodes",
+        "zero_shot": "untrained_episodes",
+        "untrained": "untrained_episodes",
+        "oracle": "oracle_episodes",
+    }
     rows = {}
     for name in EVAL_ROWS:
         if "policy" in rates and name not in rates:

@@ -38,7 +38,7 @@ def _beside_plain(each: Beside) -> dict[str, Any]:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Only settings that differ are columns; counts of policy, untrained and oracle are five columns each."""
+    """Only settings that differ are columns; counts of policy, zero-shot, untrained and oracle are five columns each."""
     records = [_record(row, comparison.keys) for row in comparison.rows]
     target = io.StringIO()
     names = list(dict.fromkeys(name for record in records for name in record))
@@ -98,7 +98,7 @@ def _record(row: Row, keys: list[str]) -> dict[str, Any]:
     record = {key: plain[key] for key in ("label", "run", "task", "state", "checkpoint_step")}
     record |= {key: _cell(row.settings.get(key)) for key in keys}
     record |= plain["training"]
-    for name in ("policy", "untrained", "oracle"):
+    for name in ("policy", "zero_shot", "untrained", "oracle"):
         record |= {f"{name}_{key}": plain[name][key] for key in COUNT_KEYS if name in plain}
     if "policy" in plain:
         record["policy_finished"] = plain["policy"]["finished"]

@@ -43,7 +43,7 @@ RESULTS = [
     "at the end",
     "seeds",
     "limit",
-    "untrained",
+    "start",
     "oracle",
     "marks",
 ]
@@ -146,7 +146,7 @@ def _result(row: Row) -> list[str]:
         f"{count.k_at_end}/{count.n}" if count else "-",
         seeds,
         value_text(row.evaluation.settings.get("limit")),
-        count_text(counts.get("untrained")),
+        count_text(counts.get("zero_shot") or counts.get("untrained")),
         count_text(counts.get("oracle")),
         "; ".join(row.marks) or "-",
     ]

@@ -83,7 +83,7 @@ def _results(rows: list[Row], drawn: bool, ascii_only: bool) -> list[Column]:
         Column("run", [row.label for row in rows], folds=True),
         Column("success", [_success(row) for row in rows]),
         Column("95 %", [_bar(row.policy, drawn, ascii_only) for row in rows], drop=1),
-        Column("un-\ntrained", [count_text(_count(row, "untrained")) for row in rows], drop=4),
+        Column("start", [count_text(_count(row, "zero_shot") or _count(row, "untrained")) for row in rows], drop=4),
         Column("oracle", [count_text(_count(row, "oracle")) for row in rows], drop=5),
         Column("loss", [number(row.run.training.loss, 3) for row in rows], drop=6),
         Column("step", [f"{row.run.training.step}/{row.run.steps}" for row in rows], drop=3),

@@ -34,6 +34,7 @@ from pirig.config.domains import (
     Share,
     SharePart,
     Signed,
+    Times,
     Trainer,
     Turn,
     WandbMode,
@@ -210,11 +211,23 @@ class FsdpConfig:
 
 
 @dataclass
+class HabitsConfig:
+    """How somebody else's checkpoint was trained, where that is not what is done here. Only `pirig eval` and `pirig verify` of
+    weights that were not trained here ask for it."""
+
+    black_camera_valid: bool = False  # a camera that is not there was a black picture, and counted
+
+
+@dataclass
 class WeightsConfig:
     name: str = MISSING
     path: str | None = None  # a checkpoint's folder, or gs://BUCKET/FOLDER; None: fetched by name
     url: str | None = None  # a mirror of https://storage.googleapis.com; None: $PIRIG_WEIGHTS_URL, else that address
     kind: str | None = None  # the model kind that the weights belong to; None: from scratch
+    norm_stats: str | None = (
+        None  # of given weights that are measured: a file, a data set, one of the assets; None: their own
+    )
+    habits: HabitsConfig = field(default_factory=HabitsConfig)  # likewise
 
 
 @dataclass
@@ -233,6 +246,7 @@ class DemosConfig:
     angle_unit: AngleUnit = "rad"  # of its joint angles
     gripper_max: Positive = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
     leave_out: list[CountOrNone] = field(default_factory=list)  # its episodes that are not used
+    times: Times = "check"  # of its rows: check them against fps; ignore: frames are taken to be 1/fps apart
     labels: bool = False  # record where the task's objects are, beside what a policy may see
     start_spread_rad: NotNegative = 0.0  # standard deviation of a planned demo's first joints; 0: the task's own
     disturb: Share = 0.0  # share of planned demos before whose grasp the arm is pushed off its way; recorded from there

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pirig.config.state_entries import state_entry
 from pirig.contract import Camera, Contract, require_equal
 from pirig.datasets.lerobot_write import LeRobotWriter
-from pirig.datasets.npz import Header, headers
+from pirig.datasets.npz import Header, headers, require_numbers
 from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_files
 from pirig.files.progress import Progress
 from pirig.transforms.state import build_state
@@ -78,6 +79,7 @@ def check_episode(file: Path, contract: Contract) -> tuple[np.ndarray, np.ndarra
     heads = headers(file)
     if "actions" not in heads:
         raise ValueError(f"{file}: no actions; this is no episode of demos, run `pirig demos`")
+    require_numbers(file, heads, ("actions", *(state_entry(entry).array for entry in contract.state)))
     for camera in contract.cameras:
         _require_images(file, heads, camera, heads["actions"].shape[0])
     with np.load(file) as arrays:

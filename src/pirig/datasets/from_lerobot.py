@@ -6,23 +6,26 @@ Column names, units and the episodes to leave out come from `demos.*`, image col
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pirig.config.recorded import image_size, tasks
+from pirig.config.recorded import used_tasks
 from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
-from pirig.datasets.lerobot_source import Episode, LeRobotSource, split_column
+from pirig.datasets.lerobot_source import LeRobotSource, split_column
 from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.datasets.said_of_columns import require_columns, require_robot
 from pirig.files.progress import Progress
+from pirig.foreign.lerobot import EpisodeMeta as Episode
 from pirig.transforms.state import build_state, within_turn
 
 ANGLES = 7
 MODES = ("joint_position", "joint_delta")
-LATE = 0.25  # of 1/fps, between two frames
+IGNORE = "ignore"  # demos.times
 
 
 @dataclass(frozen=True)
@@ -60,37 +63,47 @@ def check(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> l
     """
     if contract.control_mode not in MODES:
         raise ValueError(f"control.mode={contract.control_mode}: a recorded data set has one of {', '.join(MODES)}.")
+    chosen = _chosen(source, settings.leave_out)
+    require_robot(source, contract)
+    require_columns(source, contract, settings)
     _require_cameras(source, contract)
     if source.fps != contract.fps:
         raise ValueError(
-            f"{source.folder}: recorded at {source.fps:g} frames a second, control.control_hz={contract.fps}; give "
-            f"control.control_hz={source.fps:g} if the arm is to be driven at that rate, or resample the data set."
+            f"{source.folder}: recorded at {source.fps:g} frames a second, {_other_rate(source, contract)}."
         )
-    _require_widths(source, contract, settings)
-    chosen = _chosen(source, settings.leave_out)
-    return [_recorded(source, episode, contract, settings) for episode in chosen]
+    columns = [camera.sensor for camera in contract.cameras]
+    notes = source.examine(settings.leave_out, columns, ask_times=settings.times != IGNORE)
+    _require_widths(source, chosen[0], contract, settings)
+    recorded = [_recorded(source, episode, contract, settings) for episode in chosen]
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return recorded
+
+
+def _other_rate(source: LeRobotSource, contract: Contract) -> str:
+    if source.fps == int(source.fps):
+        return (
+            f"control.control_hz={contract.fps}; give control.control_hz={source.fps:g} if the arm is to be driven at that rate, "
+            "or resample the data set"
+        )
+    return (
+        f"control.control_hz={contract.fps}, and a policy is asked a whole number of times a second; resample the data set to "
+        f"{contract.fps}, or to {round(source.fps)} with control.control_hz={round(source.fps)}"
+    )
 
 
 def _require_cameras(source: LeRobotSource, contract: Contract) -> None:
     for camera in contract.cameras:
-        size_px, wanted = image_size(source.features, camera.sensor), (camera.width_px, camera.height_px)
+        size_px, wanted = source.meta.image_size(camera.sensor), (camera.width_px, camera.height_px)
         if size_px != wanted:
-            has = ", ".join(
-                f"{name} {image_size(source.features, name)}" for name in source.features if "image" in name
-            )
+            has = ", ".join(f"{name} {source.features[name].shape}" for name in source.meta.image_columns())
             raise ValueError(
                 f"{source.folder}: {camera.role} is to be column {camera.sensor!r} of {wanted} px, found {size_px} (image "
                 f"columns: {has or 'none'}); change camera.entries.<camera>.sensor, or width_px and height_px (0: as recorded)."
             )
-    missing = source.missing_files()
-    if missing:
-        raise ValueError(
-            f"{source.folder}: {len(missing)} files that meta/ names are not there, the first {missing[0]}; copy all of it again."
-        )
 
 
-def _require_widths(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> None:
-    first = source.episodes[0]
+def _require_widths(source: LeRobotSource, first: Episode, contract: Contract, settings: DemosConfig) -> None:
     for key, columns, wanted in (
         ("state_columns", settings.state_columns, contract.state_dim),
         ("action_columns", settings.action_columns, contract.action_dim),
@@ -109,44 +122,27 @@ def _names(source: LeRobotSource, columns: list[str]) -> str:
     """What the data set calls them, where it does."""
     names_there: list[str] = []
     for column in columns:
-        names = source.features[split_column(column)[0]].get("names")
-        names = next(iter(names.values()), None) if isinstance(names, dict) else names
-        names_there += [str(name) for name in (names or [])[split_column(column)[1]]]
+        name, part = split_column(column)
+        names_there += source.features[name].number_names[part]
     return f" ({' '.join(names_there)})" if names_there else ""
 
 
 def _chosen(source: LeRobotSource, leave_out: list[int]) -> list[Episode]:
-    known = {episode.index for episode in source.episodes}
+    known = {episode.index for episode in source.episodes} | set(source.index.episodes)
     unknown = sorted(set(leave_out) - known)
     if unknown:
         raise ValueError(
             f"demos.leave_out: {source.folder} has no episode {unknown[0]}; it has {min(known)} to {max(known)}."
         )
     chosen = [episode for episode in source.episodes if episode.index not in set(leave_out)]
-    short = [episode.index for episode in chosen if episode.length < 2]
-    if short:
-        raise ValueError(
-            f"{source.folder}: {len(short)} episodes have fewer than 2 frames, so nothing moves in them; give "
-            f"demos.leave_out={sorted({*leave_out, *short})} to do without them."
-        )
     if not chosen:
         raise ValueError(f"{source.folder}: demos.leave_out leaves no episode.")
     return chosen
 
 
 def _recorded(source: LeRobotSource, episode: Episode, contract: Contract, settings: DemosConfig) -> Recorded:
-    where = f"{source.folder}: episode {episode.index}"
-    _require_rate(where, source.times_s(episode), contract.fps)
     raw_state = source.numbers(episode, list(settings.state_columns))
     raw_actions = source.numbers(episode, list(settings.action_columns))
-    for name, values in (("state", raw_state), ("actions", raw_actions)):
-        bad = np.argwhere(~np.isfinite(values))
-        if len(bad):
-            step, number = bad[0]
-            raise ValueError(
-                f"{where}: number {number} of {name} in frame {step} is {values[step, number]}; give "
-                f"demos.leave_out={sorted({*settings.leave_out, episode.index})}, or repair the recording."
-            )
     joints, gripper = in_units(raw_state, settings)
     state = build_state(
         contract.state, {"joint_position": joints, "gripper_position": gripper}, contract.angle_center_rad
@@ -161,18 +157,6 @@ def in_units(numbers: np.ndarray, settings: DemosConfig) -> tuple[np.ndarray, np
     """[T, 8] as recorded -> joints [T, 7] in rad, gripper [T, 1] from 0 to 1."""
     joints, gripper = numbers[:, :ANGLES], numbers[:, ANGLES:]
     return (np.deg2rad(joints) if settings.angle_unit == "deg" else joints), gripper / settings.gripper_max
-
-
-def _require_rate(where: str, times_s: np.ndarray | None, fps: int) -> None:
-    if times_s is None:
-        return
-    late = np.flatnonzero(np.abs(np.diff(times_s) * fps - 1) > LATE)
-    if len(late):
-        step = int(late[0])
-        raise ValueError(
-            f"{where}: {times_s[step + 1] - times_s[step]:.4f} s pass between frames {step} and {step + 1}, at {fps} a second "
-            f"expected {1 / fps:.4f} s; frames were dropped: resample the data set, or leave the episode out (demos.leave_out)."
-        )
 
 
 def _images(source: LeRobotSource, contract: Contract, episode: Episode) -> dict[str, np.ndarray]:
@@ -194,8 +178,8 @@ def _provenance(source: LeRobotSource, settings: DemosConfig, kept: int) -> dict
         "kept": kept,
         "tried": total,
         "left_out": total - kept,
-        "source": f"LeRobot {source.info['codebase_version']}, {source.info.get('robot_type')}: {source.folder}",
+        "source": f"LeRobot {source.info.codebase_version}, {source.info.robot_type}: {source.folder}",
         "fingerprint": source.fingerprint,
-        "tasks": tasks(source.folder),
+        "tasks": used_tasks(source.meta, settings.leave_out),
         "demos": json.loads(json.dumps({name: getattr(settings, name) for name in used}, default=list)),
     }

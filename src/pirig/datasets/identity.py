@@ -22,7 +22,8 @@ from pirig.files.digests import Digests
 from pirig.files.identity import Extends, Identity, Same
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_source import Episode, LeRobotSource
+    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.foreign.lerobot import EpisodeMeta as Episode
 
 KIND = "data set"
 CODE = 1  # changes where the same episodes would become another data set
@@ -90,7 +91,7 @@ def of_recording(source: LeRobotSource, contract: Contract, settings: DemosConfi
     cameras = [camera.sensor for camera in contract.cameras]
     place = source.folder.resolve()
     name = " ".join([str(place), *columns, *cameras, *map(str, sorted(settings.leave_out))])
-    parts = digests.of(name, _files(source, episodes), lambda: _digests(source, episodes, columns, cameras))
+    parts = digests.of(name, _files(source, episodes, cameras), lambda: _digests(source, episodes, columns, cameras))
     told = {
         "contract": contract.hash,
         "made by": "a recording",
@@ -102,10 +103,11 @@ def of_recording(source: LeRobotSource, contract: Contract, settings: DemosConfi
     return Identity(KIND, settings=told, parts=tuple(parts), code=CODE, places={"source": str(place)})
 
 
-def _files(source: LeRobotSource, episodes: Sequence[Episode]) -> list[Path]:
-    """Those that the episodes are read from. One that is missing is the check's to name."""
+def _files(source: LeRobotSource, episodes: Sequence[Episode], cameras: list[str]) -> list[Path]:
+    """Those that the episodes are read from. Raises ValueError where one is missing."""
     told = {file for file in (source.folder / "meta").rglob("*") if file.suffix in (".json", ".jsonl", ".parquet")}
-    read = {file for episode in episodes for file in (episode.data, *(path for path, _ in episode.videos.values()))}
+    read = {file for episode in episodes for file in source.index.of(episode.index).used}
+    read |= {source.part(episode, camera).file for episode in episodes for camera in _films(source, cameras)}
     return sorted(file for file in told | read if file.is_file())
 
 
@@ -123,13 +125,17 @@ def _digest_of_episode(
     times_s = source.times_s(episode)
     digest.update(b"" if times_s is None else times_s.tobytes())
     for camera in cameras:
-        if camera in episode.videos:
-            file, start_s = episode.videos[camera]
-            digest.update(f"{_digest_of_film(file, films)} {start_s}".encode())
+        if camera in _films(source, cameras):
+            part = source.part(episode, camera)
+            digest.update(f"{_digest_of_film(part.file, films)} {part.window.start_s}".encode())
             continue
         for picture in source.encoded(episode, camera):
             digest.update(picture)
     return digest.hexdigest()[:16]
+
+
+def _films(source: LeRobotSource, cameras: list[str]) -> list[str]:
+    return [camera for camera in cameras if source.features[camera].dtype == "video"]
 
 
 def _digest_of_film(file: Path, films: dict[Path, str]) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pirig.contract import FILE_NAME, Contract, ContractError
-from pirig.datasets.npz import headers
+from pirig.datasets.npz import headers, require_numbers
 from pirig.demos.manifest import DemosManifest, episode_file
 
+if TYPE_CHECKING:
+    from pirig.datasets.lerobot_source import LeRobotSource
+
 EPISODES_SHOWN = 2
+READ = ("observation.state", "action")  # columns of a recording, unless demos.* name others
 RANGE_LIMIT = 2_000_000  # numbers; the range of larger arrays is not computed
 
 
@@ -75,6 +80,7 @@ def value_range(values: np.ndarray) -> str:
 def _npz(path: Path) -> Content:
     try:
         heads = headers(path)
+        require_numbers(path, heads, ("actions", "qpos"))
         with np.load(path) as arrays:
             entries = {
                 name: (h.shape, h.dtype, value_range(arrays[name]) if np.prod(h.shape) <= RANGE_LIMIT else "")
@@ -158,20 +164,20 @@ def _contract_lines(folder: Path, lines: list[str], missing: list[str]) -> Contr
 
 
 def _h5(path: Path) -> Content:
-    import h5py
+    from pirig.foreign.trajectory import opened
 
     try:
-        with h5py.File(path, "r") as file:
-            episodes = sorted((key for key in file if key.startswith("traj_")), key=lambda key: int(key[5:]))
+        with opened(path) as file:
+            episodes = sorted((key for key in file if re.fullmatch(r"traj_\d+", key)), key=lambda key: int(key[5:]))
             shown = episodes[:EPISODES_SHOWN] or list(file)
             lines = []
             for key in shown:
                 lines += [f"  {key}", *("  " + line for line in _tree(_h5_entries(file[key])))]
             if len(episodes) > len(shown):
                 lines.append(f"  ... and {len(episodes) - len(shown)} more episodes")
-            return Content(lines, _h5_missing(file, episodes))
-    except (OSError, RuntimeError, KeyError) as error:
-        return _damaged(f"truncated or not an HDF5 file ({error}); copy or make it again")
+            return Content(lines, _h5_missing(path, file, episodes))
+    except ValueError as error:
+        return _damaged(str(error))
 
 
 def _h5_entries(group: Any) -> dict[str, tuple[tuple[int, ...], np.dtype, str]]:
@@ -191,18 +197,20 @@ def _h5_entries(group: Any) -> dict[str, tuple[tuple[int, ...], np.dtype, str]]:
     return entries
 
 
-def _h5_missing(file: Any, episodes: list[str]) -> list[str]:
-    if not episodes:
-        return ["no traj_<n> groups: this is no trajectory file of ManiSkill"]
-    names: list[str] = []
-    file[episodes[0]].visit(names.append)
+def _h5_missing(path: Path, file: Any, episodes: list[str]) -> list[str]:
+    """What the door says of the file and its sidecar is what `pirig demos` would say."""
+    from pirig.foreign.trajectory import read_trajectory
+
     missing = []
+    try:
+        read_trajectory(path)
+    except ValueError as error:
+        missing.append(str(error))
+    names: list[str] = []
+    if episodes and hasattr(file[episodes[0]], "visit"):
+        file[episodes[0]].visit(names.append)
     if not any(name.endswith("/rgb") for name in names):
         missing.append("no rgb: run `pirig demos demos.path=FILE` with the task and cameras you want, it renders them")
-    if "actions" not in names:
-        missing.append("no actions: without them it cannot be replayed")
-    bad = [key for key in episodes if "actions" in file[key] and not np.isfinite(file[key]["actions"][()]).all()]
-    missing += [f"{key}: its actions are not all finite; `pirig demos` will refuse it" for key in bad[:5]]
     missing.append("it is no data set yet: `pirig demos demos.path=FILE`, then `pirig convert`")
     return missing
 
@@ -211,29 +219,79 @@ def _h5_missing(file: Any, episodes: list[str]) -> list[str]:
 
 
 def _lerobot(path: Path) -> Content:
+    return _own_data_set(path) if (path / "meta/pirig").is_dir() else _recording(path)
+
+
+def _recording(path: Path) -> Content:
+    """Somebody else's: what the door says of it is what `pirig convert` would say."""
+    from pirig.datasets.lerobot_source import LeRobotSource
+
+    lines: list[str] = []
+    try:
+        source = LeRobotSource(path)
+        info = source.info
+        lengths = [episode.length for episode in source.episodes]
+        lines.append(
+            f"  LeRobot {info.codebase_version}: {len(lengths)} episodes of {min(lengths)} to {max(lengths)} frames, "
+            f"{sum(lengths)} in all at {info.fps:g} Hz, robot {info.robot_type}"
+        )
+        lines += [f"  task {index}: {sentence!r}" for index, sentence in source.meta.tasks.items()]
+        lines += _tree(
+            {
+                key: (tuple(feature.shape), feature.dtype, "")  # type: ignore[misc]
+                for key, feature in info.features.items()
+            }
+        )
+        for column in source.meta.image_columns():
+            source.meta.image_size(column)
+        lines += [f"  note: {note}" for note in source.examine()]
+        lines += _spans(source)
+    except ValueError as error:
+        return Content([*lines, f"  damaged: {error}"], [f"damaged: {error}"])
+    missing = [
+        "it has no contract: if an arm recorded it, `pirig convert task=kinova demos.path=FOLDER` (docs/kinova.md)"
+    ]
+    if not source.meta.image_columns():
+        missing.append("no images: a policy of pirig looks; record a camera")
+    return Content(lines, missing)
+
+
+def _spans(source: LeRobotSource) -> list[str]:
+    """The range of each column of numbers over all episodes. Raises ForeignFileError for one that is usually read."""
+    lines = []
+    for name in source.number_columns():
+        try:
+            parts = [source.numbers(episode, [name]) for episode in source.episodes]
+            lines.append(f"  {name}: {value_range(np.concatenate(parts))}")
+        except ValueError as error:
+            if name in READ:
+                raise
+            lines.append(f"  {name}: {error}")
+    return lines
+
+
+def _own_data_set(path: Path) -> Content:
     from pirig.datasets.lerobot_read import Dataset
+    from pirig.foreign.lerobot import read_info
 
     try:
-        info = json.loads((path / "meta/info.json").read_text())
+        info = read_info(path)
+        frames = {name: getattr(info, f"total_{name}") for name in ("episodes", "frames")}
     except ValueError as error:
-        return _damaged(f"meta/info.json is not valid JSON ({error})")
+        return _damaged(str(error))
     lines = [
-        f"  LeRobot {info.get('codebase_version')}: {info.get('total_episodes')} episodes, "
-        f"{info.get('total_frames')} frames at {info.get('fps')} Hz, robot {info.get('robot_type')}"
+        f"  LeRobot {info.codebase_version}: {frames['episodes']} episodes, "
+        f"{frames['frames']} frames at {info.fps:g} Hz, robot {info.robot_type}"
     ]
     stats = _lerobot_stats(path)
     entries = {
-        key: (tuple(feature["shape"]), feature["dtype"], _stats_span(stats.get(key)))
-        for key, feature in info.get("features", {}).items()
+        key: (tuple(feature.shape), feature.dtype, _stats_span(stats.get(key)))
+        for key, feature in info.features.items()
     }
     lines += _tree(entries)  # type: ignore[arg-type]
     missing: list[str] = []
     _contract_lines(path / "meta/pirig", lines, missing)
-    if missing and not (path / "meta/pirig").is_dir():
-        missing = [
-            "it has no contract: if an arm recorded it, `pirig convert task=kinova demos.path=FOLDER` (docs/kinova.md)"
-        ]
-    if not any(feature["dtype"] in ("image", "video") for feature in info.get("features", {}).values()):
+    if not any(feature.dtype in ("image", "video") for feature in info.features.values()):
         missing.append("no images: run `pirig demos ...` and `pirig convert`")
     if not missing:
         try:
@@ -251,12 +309,14 @@ def _lerobot(path: Path) -> Content:
 
 def _lerobot_stats(path: Path) -> dict[str, Any]:
     try:
-        return json.loads((path / "meta/stats.json").read_text())
+        stats = json.loads((path / "meta/stats.json").read_text())
     except (ValueError, OSError):
         return {}
+    return stats if isinstance(stats, dict) else {}
 
 
-def _stats_span(entry: dict[str, Any] | None) -> str:
-    if not entry or "min" not in entry or "max" not in entry:
+def _stats_span(entry: Any) -> str:
+    try:
+        return f"{np.min(entry['min']):.4g} .. {np.max(entry['max']):.4g}"
+    except (TypeError, KeyError, ValueError):
         return ""
-    return f"{np.min(entry['min']):.4g} .. {np.max(entry['max']):.4g}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +14,9 @@ from pirig.contract import Contract
 from pirig.datasets import lerobot_v30, png
 from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
 from pirig.datasets.lerobot_write import PROVENANCE, STARTS
+from pirig.foreign.lerobot import INFO, Info, read_info
+from pirig.foreign.ours import read_provenance
+from pirig.foreign.text import read_json
 from pirig.sim.door import State
 
 
@@ -43,13 +44,18 @@ class Dataset:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.info = _read_json(self.folder / "meta/info.json")
-        _require_version(self.folder, self.info)
+        if not (self.folder / INFO).is_file():
+            raise ValueError(f"{self.folder}: no {INFO} of a pirig data set there; run `pirig convert`")
+        _require_version(self.folder, read_info(self.folder))
+        self.info = read_json(self.folder / INFO)
         self.contract = Contract.load(self.folder / META)
-        self.provenance = _read_json(self.folder / META / PROVENANCE)
+        self.provenance = read_provenance(self.folder / META / PROVENANCE)
         self.lengths, self.seeds = list(self.provenance["lengths"]), list(self.provenance["seeds"])
         self.offsets = [0, *np.cumsum(self.lengths).tolist()[:-1]]
-        self._files = [_open(file) for file in sorted(self.folder.glob("data/*/*.parquet"))]
+        self._by_path = [(file, _open(file)) for file in sorted(self.folder.glob("data/*/*.parquet"))]
+        self._files = [file for _, file in self._by_path]
+        if not self._files:
+            raise ValueError(f"{self.folder}/data: no .parquet file there; move the data set away and convert again")
         self._groups = _row_groups(self._files)
         self._loaded: tuple[str, int, pa.ChunkedArray] | None = None
         self._read_numbers()
@@ -58,9 +64,9 @@ class Dataset:
 
     def _read_numbers(self) -> None:
         labels = [key for key in self.info["features"] if key.startswith(LABEL_PREFIX)]
-        tables = [file.read(columns=[STATE_KEY, ACTION_KEY, *labels]) for file in self._files]
+        tables = [_columns(file, path, [STATE_KEY, ACTION_KEY, *labels]) for path, file in self._by_path]
         rows = sum(table.num_rows for table in tables)
-        told = {"meta/info.json": self.info["total_frames"], "provenance": sum(self.lengths)}
+        told = {"meta/info.json": self.info.get("total_frames"), "provenance": sum(self.lengths)}
         wrong = [f"{name} says {count}" for name, count in told.items() if count != rows]
         if wrong:
             raise ValueError(f"{self.folder}: the data files hold {rows} frames, {' and '.join(wrong)}; convert again")
@@ -162,20 +168,23 @@ def _row_groups(files: list[pq.ParquetFile]) -> np.ndarray:
 def _open(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: damaged or half-written ({error}); remove the data set and convert again") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"{path}: not there, so {path.name} of a pirig data set is missing; run `pirig convert`")
+def _columns(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
+    """Raises ValueError where one of them is missing, or the file is torn behind its index."""
+    missing = [name for name in names if name not in file.schema_arrow.names]
+    if missing:
+        raise ValueError(f"{path}: no column {missing[0]!r}; move the data set away and convert again")
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON ({error}); remove the data set and convert again") from error
+        return file.read(columns=names)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: damaged ({error}); move the data set away and convert again") from error
 
 
-def _require_version(folder: Path, info: dict[str, Any]) -> None:
-    version = info.get("codebase_version")
-    if version != lerobot_v30.VERSION:
-        raise ValueError(f"{folder}: a LeRobot data set of version {version}; this reader knows {lerobot_v30.VERSION}")
+def _require_version(folder: Path, info: Info) -> None:
+    if info.codebase_version != lerobot_v30.VERSION:
+        raise ValueError(
+            f"{folder}: a LeRobot data set of version {info.codebase_version}; this reader knows {lerobot_v30.VERSION}"
+        )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-ON_TIME = 0.1  # of a frame's duration; LeRobot encodes at a constant rate
+from pirig.foreign.films import ON_TIME, cannot_decode
 
 
-def read_frames(file: Path, fps: int, start_s: float, count: int) -> np.ndarray:
+def read_frames(file: Path, fps: float, start_s: float, count: int) -> np.ndarray:
     """u8 [count, H, W, 3]: the frames at start_s, start_s + 1/fps, ...
 
     Raises ValueError where PyAV is missing, cannot decode the file, or the video has no frame at one of these times.
@@ -22,13 +22,10 @@ def read_frames(file: Path, fps: int, start_s: float, count: int) -> np.ndarray:
         with av.open(str(file)) as container:
             return _decoded(container, file, fps, start_s, count)
     except (av.error.FFmpegError, av.codec.codec.UnknownCodecError) as error:
-        raise ValueError(
-            f"{file}: PyAV {av.__version__} cannot decode it ({error}); copy the file again if it is damaged, pip install -U av "
-            "for a newer decoder, or record with vcodec=h264"
-        ) from error
+        raise cannot_decode(file, error) from error
 
 
-def _decoded(container: object, file: Path, fps: int, start_s: float, count: int) -> np.ndarray:
+def _decoded(container: object, file: Path, fps: float, start_s: float, count: int) -> np.ndarray:
     stream = container.streams.video[0]  # type: ignore[attr-defined]
     stream.thread_type = "AUTO"
     if start_s:

@@ -40,6 +40,8 @@ class Source(Protocol):
         """The successful episode of this seed, or None."""
         ...
 
+    # A source of its own seeds may have too_few(kept, tried, count) -> str: what to do where too few of them succeeded.
+
 
 def collect(
     contract: Contract,
@@ -186,13 +188,17 @@ def _finish(folder: Path, source: Source, count: int, seeds: list[int], lengths:
         if lengths[seed]:
             kept.append(seed)
     if len(kept) < count:
-        raise ValueError(
-            f"{folder}: only {len(kept)} of {tried} seeds gave a successful demo, {count} are wanted; "
-            "raise demos.max_tries or lower count (what was made is kept)."
-        )
+        raise ValueError(getattr(source, "too_few", _too_few)(kept, seeds[:tried], count))
     for extra in set(lengths) - set(kept):  # tried ahead by another worker
         episode_file(folder, extra).unlink(missing_ok=True)
     asked = [min(seeds), max(seeds)]
     manifest = DemosManifest(len(kept), tried, kept, [lengths[seed] for seed in kept], source.name, asked)
     manifest.save(folder)
     return manifest
+
+
+def _too_few(kept: list[int], tried: list[int], count: int) -> str:
+    return (
+        f"only {len(kept)} of {len(tried)} seeds gave a successful demo, {count} are wanted; give "
+        f"demos.max_tries={2 * len(tried)} or demos.count={max(len(kept), 1)} (what was made is kept)."
+    )

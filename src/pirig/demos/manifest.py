@@ -57,7 +57,9 @@ class DemosManifest:
             raise ValueError(
                 f"{folder}: no {FILE_NAME}, so these demos are incomplete; run `pirig demos` again to finish them"
             )
-        return DemosManifest(**json.loads(path.read_text()))
+        from pirig.foreign.ours import read_manifest
+
+        return DemosManifest(**read_manifest(path).model_dump())
 
 
 def episode_file(folder: Path, seed: int) -> Path:

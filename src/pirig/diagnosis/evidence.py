@@ -35,7 +35,7 @@ class Outcome:
     limit: int
     execute: int
     oracle: tuple[int, int]
-    untrained: tuple[int, int]
+    start: tuple[str, int, int]  # what training started from (zero-shot or untrained), k, n
     sub_goals: dict[str, int]
     gates_skipped: list[str]
     failed_seeds: list[int]

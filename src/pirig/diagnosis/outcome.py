@@ -11,7 +11,7 @@ import numpy as np
 
 from pirig.comparison.success import SuccessRow
 from pirig.diagnosis.evidence import History, Outcome
-from pirig.evaluation.measured import RATES, load
+from pirig.evaluation.measured import RATES, UNTRAINED, ZERO_SHOT, load
 from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.target import SETTINGS
 
@@ -41,11 +41,17 @@ def read(folder: Path, task: str = "") -> Outcome:
         limit=row.max_steps or settings["limit"],
         execute=settings["execute"],
         oracle=_counts(rates, "oracle"),
-        untrained=_counts(rates, "untrained"),
+        start=_start(rates),
         sub_goals=sub_goals(results),
         gates_skipped=row.gates_skipped,
         failed_seeds=[result.scene for result in results if not result.success],
     )
+
+
+def _start(rates: Mapping[str, SuccessRow]) -> tuple[str, int, int]:
+    """What training started from, in words, and its (k, n)."""
+    name = ZERO_SHOT if ZERO_SHOT in rates else UNTRAINED
+    return name.replace("_", "-"), *_counts(rates, name)
 
 
 def _counts(rates: Mapping[str, SuccessRow], name: str) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def verdict(evidence: Evidence) -> str:
         return f"{trained} Not evaluated yet: `pirig eval RUN` measures the success rate."
     rate = (
         f"{outcome.k} of {outcome.n} episodes succeed ({outcome.low:.0%} to {outcome.high:.0%}, Wilson 95 %); "
-        f"demos replayed {_baseline(outcome.oracle)}, untrained {_baseline(outcome.untrained)}; "
+        f"demos replayed {_baseline(outcome.oracle)}, {outcome.start[0]} {_baseline(outcome.start[1:])}; "
         f"limit {outcome.limit} steps, {outcome.execute} of each chunk executed."
     )
     return f"{trained} {rate}"

@@ -1,6 +1,7 @@
-"""Success rates in the simulator: of the policy, and beside it its two baselines, the demos replayed and the untrained model.
+"""Success rates in the simulator: of the policy, and beside it its two baselines: the demos replayed, and what training
+started from. Those are the given weights of a fine-tuning (`zero_shot`), or random parameters (`untrained`).
 
-A baseline of 0 episodes is none: it is not run and has no row.
+Either baseline is left out where no episodes are asked of it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ from pirig.config.schema import Config, SimBackend
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation import lockstep
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
-from pirig.evaluation.measured import Measured, SuccessRow
+from pirig.evaluation.measured import UNTRAINED, ZERO_SHOT, Measured, SuccessRow, started_from
 from pirig.evaluation.results import ResultsFile, came_down_mm, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
 from pirig.evaluation.seeds import held_out_scenes
 from pirig.evaluation.target import Target, require_trained_on
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import Pool, WorkerPool
+from pirig.models.layout import Tree
+from pirig.models.sizes import ModelConfig
+from pirig.policies.given import Given
 from pirig.policies.policy import Policy, load_pipeline, load_policy
 from pirig.sim.door import State
-from pirig.training.loop import initial_params
+from pirig.training.loop import initial_key, initial_params
 
-ROWS = ("oracle", "untrained", "policy")  # in the order in which they are measured
-SHOWN = ("policy", "oracle", "untrained")
+ROWS = ("oracle", ZERO_SHOT, UNTRAINED, "policy")  # in the order in which they are measured
+SHOWN = ("policy", "oracle", ZERO_SHOT, UNTRAINED)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,11 @@ class Row:
 @dataclass
 class ClosedLoop:
     """Episodes that lie in `target` are not run again. `before` is asked with the pool, ahead of the first episode. `task`:
-    which of a mix's the checkpoint is asked for."""
+    which of a mix's the checkpoint is asked for.
+
+    `given`: a checkpoint that was not trained here, in place of `checkpoint`; then nothing stands beside it but the demos,
+    where there are any.
+    """
 
     config: Config
     places: Places
@@ -55,23 +63,28 @@ class ClosedLoop:
     target: Target
     before: Callable[[Pool], None] = lambda pool: None
     task: str = ""
+    given: Given | None = None
 
     def measure(self) -> Measured:
         plan = self._plan()
         with self._pool() as pool:
             self.before(pool)
-            rows = {name: self._row(pool, name, plan[name]) for name in ROWS if plan[name].scenes}
+            rows = {name: self._row(pool, name, plan[name]) for name in ROWS if name in plan and plan[name].scenes}
         return Measured({name: rows[name] for name in SHOWN if name in rows})
 
     def _plan(self) -> dict[str, Row]:
         settings = self.config.eval
         count = max(settings.episodes, settings.untrained_episodes)
         held_out = held_out_scenes(settings.first_seed, count, self.demo_seeds)
+        before = {} if self.given else {started_from(self.config): held_out[: settings.untrained_episodes]}
         return {
             "oracle": Row(
-                self._oracle, self.demo_seeds[: settings.oracle_episodes], max(self.demo_lengths), self._starts
+                self._oracle,
+                self.demo_seeds[: settings.oracle_episodes],
+                max(self.demo_lengths, default=0),
+                self._starts,
             ),
-            "untrained": Row(self._untrained, held_out[: settings.untrained_episodes], self.target.limit),
+            **{name: Row(self._start, scenes, self.target.limit) for name, scenes in before.items()},
             "policy": Row(self._policy, held_out[: settings.episodes], self.target.limit),
         }
 
@@ -112,13 +125,14 @@ class ClosedLoop:
 
     def _policy(self) -> Driver:
         settings = self.config.eval
-        policy = load_policy(self.checkpoint, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
-        return self._driver(policy.of_task(self.task))
+        sizes = {"flow_steps": settings.flow_steps, "batch_size": settings.batch_size}
+        policy = self.given.policy(**sizes) if self.given else load_policy(self.checkpoint, **sizes).of_task(self.task)
+        return self._driver(policy)
 
-    def _untrained(self) -> Driver:
-        """The parameters that training started from."""
+    def _start(self) -> Driver:
+        """The parameters that training started from: the given weights, or the random ones of the seed."""
         pipeline, settings = load_pipeline(self.checkpoint).of_task(self.task), self.config.eval
-        params = initial_params(self.config.train, pipeline.model_config)
+        params = start_of(self.config, pipeline.model_config)
         policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
         return self._driver(policy)
 
@@ -132,8 +146,22 @@ class ClosedLoop:
 
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
-        dataset, pipeline = Dataset(self.places.data_set), load_pipeline(self.checkpoint).of_task(self.task)
-        require_trained_on(self.checkpoint, dataset)
+        dataset = Dataset(self.places.data_set)
+        pipeline = self.given.pipeline if self.given else load_pipeline(self.checkpoint).of_task(self.task)
+        if not self.given:
+            require_trained_on(self.checkpoint, dataset)
         return DemoDriver(
             {scene: demo_actions(dataset, pipeline, episode) for episode, scene in enumerate(dataset.seeds)}
         )
+
+
+def start_of(config: Config, model: ModelConfig) -> Tree:
+    """The whole parameters before the first step; fresh low-rank leaves change nothing. Raises ValueError where the weights
+    that training started from are gone."""
+    from pirig.weights.fetch import resolve
+    from pirig.weights.load import start_from
+
+    source = resolve(config.weights)
+    if source is None:
+        return initial_params(config.train, model)
+    return start_from(source, model, initial_key(config.train))[0]

@@ -48,12 +48,20 @@ def _noise(policy: Policy) -> np.ndarray:
 
 def report(policy: Policy, dataset: Dataset) -> Iterator[str]:
     """Shapes, ranges and milliseconds, a line as soon as it is known."""
-    both = looks(dataset)
+    yield from _of_looks(policy, looks(dataset))
+    yield f"{'demos':11} {_described(dataset.actions)} demonstrated actions"
+
+
+def report_alone(policy: Policy) -> Iterator[str]:
+    """As `report`, without a data set."""
+    return _of_looks(policy, made_up_looks(policy.pipeline))
+
+
+def _of_looks(policy: Policy, both: dict[str, Inputs]) -> Iterator[str]:
     *_, shown = both.values()
     yield from _inputs(policy, shown)
     for name, inputs in both.items():
         yield _timed(policy, inputs, name)
-    yield f"{'demos':11} {_described(dataset.actions)} demonstrated actions"
 
 
 def _inputs(policy: Policy, shown: Inputs) -> Iterator[str]:

@@ -11,14 +11,20 @@ from typing import Any
 
 from pirig.comparison.statistics import wilson
 from pirig.comparison.success import SuccessRow
-from pirig.config.schema import EvalConfig
+from pirig.config.schema import Config
 from pirig.files.atomic import write_text
 
+ZERO_SHOT, UNTRAINED = "zero_shot", "untrained"  # what training started from: given weights, random parameters
 RATES, ACTION_ERROR = "rates.json", "action_error.json"
 NOT_SUCCESS = (
     "This is not a success rate: open loop, the policy sees recorded frames and never the results of its own actions. Success is "
     "measured on the arm."
 )
+
+
+def started_from(config: Config) -> str:
+    """The name of the row of what training started from."""
+    return ZERO_SHOT if config.weights.path or config.weights.kind else UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class ErrorRow:
 
 @dataclass(frozen=True)
 class Measured:
-    """Closed loop the rows are policy, oracle and untrained (a baseline only where it has episodes); open loop held_out
+    """Closed loop the rows are policy, oracle and `started_from` (a baseline only where it has episodes); open loop held_out
     (where episodes were) and training.
 
     `tasks`: of a mix, the rows of each task; `rows` are all of them together.
@@ -95,11 +101,12 @@ class Measured:
             )
         return [*text, NOT_SUCCESS]
 
-    def covers(self, asked: EvalConfig) -> bool:
+    def covers(self, config: Config) -> bool:
         """Whether every row has at least the episodes that are asked for."""
+        asked = config.eval
         wanted = {
             "policy": asked.episodes,
-            "untrained": asked.untrained_episodes,
+            started_from(config): asked.untrained_episodes,
             "oracle": min(1, asked.oracle_episodes),
         }
         if not self.closed_loop:

@@ -164,7 +164,7 @@ def is_measured(config: Config, places: Places) -> bool:
         return False
     target = _target_there(config, places)
     earlier = load(target.folder) if target else None
-    return earlier is not None and earlier.covers(config.eval)
+    return earlier is not None and earlier.covers(config)
 
 
 def evaluation_folder(config: Config, places: Places) -> Path | None:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pirig.config.schema import Config, GatesConfig
+from pirig.contract import RECORDED
 from pirig.datasets.joined import Joined
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.workers import Pool, WorkerPool
-from pirig.gates import arm, images, numbers, simulated
+from pirig.gates import arm, images, numbers, recorded, simulated
 from pirig.gates.finding import Report, load, require_good, run_gates, save
 from pirig.runs.progress import newest_checkpoint
 from pirig.sim.door import unavailable
@@ -29,8 +30,13 @@ def cheap(
     held_out: Sequence[int] = (),
     relation: Relative | None = None,
 ) -> Gates:
-    """Gates without a simulator: seconds."""
-    return {
+    """Gates without a simulator: seconds. What was recorded on an arm is asked more, since no simulator can be asked of it."""
+    of_recordings: Gates = {
+        "lead": lambda: recorded.lead(dataset),
+        "moves": lambda: recorded.moves(dataset),
+        "pictures": lambda: recorded.pictures(dataset),
+    }
+    gates: Gates = {
         "finite": lambda: numbers.finite(dataset),
         "seeds": lambda: numbers.seeds(dataset),
         "episodes": lambda: numbers.episodes(dataset),
@@ -42,6 +48,7 @@ def cheap(
         "image_size": lambda: images.sizes(dataset),
         "images": lambda: images.shown(dataset),
     }
+    return gates | (of_recordings if dataset.contract.simulator == RECORDED else {})
 
 
 def check(

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.mixes import PER_SOURCE
+from pirig.config.names import ROLES
 from pirig.config.places import ASSETS, STATS_FILE, stats_of_task
 from pirig.contract import Contract
 from pirig.models.flow import ModelInputs
@@ -32,11 +33,14 @@ class Policy:
     On an accelerator every call is padded to `batch_size`, so that one program serves. On a CPU each row goes through a
     program of one row: XLA's matrix product there rounds the last rows of a matrix otherwise than the others, so that a
     row's actions would depend on its place; and where one observation waits, one is computed.
-    `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk.
+    `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk. `black_cameras`: roles
+    beside the contract's that the model is shown as black pictures, taken for valid.
     """
 
-    def __init__(self, params: Any, pipeline: Pipeline, *, flow_steps: int, batch_size: int):
-        self.pipeline, self.batch_size = pipeline, batch_size
+    def __init__(
+        self, params: Any, pipeline: Pipeline, *, flow_steps: int, batch_size: int, black_cameras: Sequence[str] = ()
+    ):
+        self.pipeline, self.batch_size, self.black_cameras = pipeline, batch_size, tuple(black_cameras)
         config = pipeline.model_config
         self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
         self.token_count = pipeline.prompt_length()
@@ -133,15 +137,23 @@ class Policy:
         contract = self.pipeline.contract
         state, tokens, mask = self.pipeline.model_inputs(state_raw, prompts, tasks=tasks)
         used = max(self.token_count, int(mask.sum(axis=1).max()))
+        shown = {role: resize(pixels, contract.image_px, contract.resize) for role, pixels in images.items()}
+        shown = self._with_black(shown, (len(state), contract.image_px, contract.image_px, 3))
         return ModelInputs(
-            images={
-                role: jnp.asarray(resize(pixels, contract.image_px, contract.resize)) for role, pixels in images.items()
-            },
-            image_masks={role: jnp.ones(len(state), bool) for role in images},
+            images={role: jnp.asarray(pixels) for role, pixels in shown.items()},
+            image_masks={role: jnp.ones(len(state), bool) for role in shown},
             state=jnp.asarray(state),
             tokens=jnp.asarray(tokens[:, :used]),
             token_mask=jnp.asarray(mask[:, :used]),
         )
+
+    def _with_black(self, shown: dict[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """With the black cameras, in openpi's order."""
+        if not self.black_cameras:
+            return shown
+        black = np.zeros(shape, np.uint8)
+        together = shown | dict.fromkeys(self.black_cameras, black)
+        return {role: together[role] for role in (*ROLES, *shown) if role in together}
 
 
 def observed(contract: Contract, observations: Sequence[Observation]) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -1,4 +1,7 @@
-"""`pirig eval`: the success rate of a checkpoint, beside its two baselines: the demos replayed and the untrained model.
+"""`pirig eval`: the success rate of a checkpoint, beside its two baselines: the demos replayed, and what training started from.
+
+`pirig eval weights.path=FOLDER task=...` measures a checkpoint of openpi's that was never trained here, by its own norm stats
+(or `weights.norm_stats=...`) and the config's contract.
 
 For an arm that is not simulated: the open-loop action error on recorded episodes, since success is measured on the arm.
 """
@@ -17,18 +20,20 @@ from pirig.config.places import ASSETS, Places, places_of
 from pirig.config.scenes import CHOICE, RANGES
 from pirig.config.schema import Config, SimBackend
 from pirig.contract import Contract, require_equal
-from pirig.evaluation.target import Target, of_task, target_of
+from pirig.evaluation.on_given import as_run, demos_of, given_weights, note, open_given, target_of_given
+from pirig.evaluation.target import Target, of_task, recorded_folder, target_of
 from pirig.files.atomic import write_text
 from pirig.gates import policy
-from pirig.gates.finding import Report, require_good, save
+from pirig.gates.finding import Report, require_good, run_gates, save
 from pirig.runs.lock import held
 from pirig.runs.progress import chosen_checkpoint, steps_saved
-from pirig.runs.record import recorded, set_status
+from pirig.runs.record import open_run, recorded, set_status
 
 if TYPE_CHECKING:
     from pirig.evaluation.measured import Measured
     from pirig.evaluation.workers import Pool
     from pirig.policies.card import PolicyCard
+    from pirig.policies.given import Given
 
 
 def run(config: Config) -> int:
@@ -37,6 +42,8 @@ def run(config: Config) -> int:
         with held(places.run):
             print("\n".join(curve(config, places, steps)))
         return 0
+    if source := given_weights(config, places):
+        return _run_given(config, places, source)
     chosen_checkpoint(config, places.run)  # or there is nothing to hold
     with held(places.run):
         measured = make(config, places)
@@ -77,6 +84,55 @@ def curve(config: Config, places: Places, steps: list[int]) -> Iterator[str]:
         places.choice / "curve.json", json.dumps({step: asdict(row) for step, row in rows.items()}, indent=2) + "\n"
     )
     yield f"best on these scenes: step {best}; its rate: pirig eval {places.run} run.checkpoint={places.checkpoints / str(best)}"
+
+
+def _run_given(config: Config, places: Places, source: Path) -> int:
+    given = open_given(config, places, source)
+    print("\n".join(given.lines()), flush=True)
+    require_simulator(config, places)
+    config, places = as_run(config, places, given)
+    target = target_of_given(config, places, given) if config.robot.simulated else None
+    with held(places.run):
+        open_run(config, places)
+        measured = _measure_given(config, places, given, target)
+    print("\n".join(measured.lines()))
+    return 0
+
+
+def _measure_given(config: Config, places: Places, given: Given, target: Target | None) -> Measured:
+    gates = {"state_reaches_model": lambda: policy.state_reaches_model(given.pipeline)}
+    report = run_gates(gates, config.gates.skip)
+    require_good(report, "evaluation")
+    set_status(places.run, "eval", "running", checkpoint=str(given.folder))
+    if target is None:
+        measured, folder = _given_open_loop(config, places, given)
+    else:
+        from pirig.evaluation.closed_loop import ClosedLoop
+
+        target.enter(config.run.mode)
+        seeds, lengths = demos_of(places)
+        measured = ClosedLoop(config, places, given.folder, seeds, lengths, target, given=given).measure()
+        folder = target.folder
+    save(report, folder)
+    note(folder, given)
+    measured.save(folder)
+    set_status(places.run, "eval", "done", checkpoint=str(given.folder))
+    return measured
+
+
+def _given_open_loop(config: Config, places: Places, given: Given) -> tuple[Measured, Path]:
+    """On the whole recording: none of its episodes trained it here."""
+    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.make import require_data_set
+    from pirig.evaluation.measured import Measured
+    from pirig.evaluation.on_recording import measure
+
+    require_data_set(places)
+    served = given.policy(flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
+    dataset = Dataset(places.data_set)
+    row = measure(served, dataset, [], places, config.train.validation_frames).rows["training"]
+    measured = Measured({"held_out": row})  # type: ignore[arg-type]
+    return measured, recorded_folder(places.evaluations, Path("-given"), config.eval.flow_steps)
 
 
 def require_simulator(config: Config, places: Places) -> None:
@@ -148,8 +204,9 @@ def _closed_loop(
         save(Report(report.found | asked.found, report.skipped + asked.skipped), target.folder)
         require_good(asked, "evaluation on a GPU")
 
-    demos = {"demo_seeds": list(card.demo_seeds), "demo_lengths": list(card.demo_lengths)}
-    return ClosedLoop(config, places, checkpoint, **demos, target=target, before=same_physics, task=task).measure()
+    seeds, lengths = list(card.demo_seeds), list(card.demo_lengths)
+    loop = ClosedLoop(config, places, checkpoint, seeds, lengths, target, before=same_physics, task=task)
+    return loop.measure()
 
 
 def _open_loop(

@@ -1,5 +1,8 @@
 """`pirig verify RUN [DATASET]`: what does the newest checkpoint give, and how fast?
 
+`pirig verify weights.path=FOLDER task=... [key=value]`: the same of a checkpoint that was never trained here, as `pirig eval`
+would measure it; where this config has no data set, noise stands for a frame.
+
 Loads it as an evaluation would, infers on zeros and on a frame of the data set (of a mix, for each task), and prints
 shapes, ranges and milliseconds.
 DATASET is needed only where the data set is no longer where the run found it. Whether the numbers are good is asked by
@@ -22,6 +25,9 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if arguments else 2
+    if all("=" in word and not Path(word).exists() for word in arguments):
+        show_given(arguments)
+        return 0
     if len(arguments) > 2:
         print(f"pirig verify: expected RUN and perhaps DATASET, got {' '.join(arguments)}", file=sys.stderr)
         return 2
@@ -59,6 +65,29 @@ def _task_of(trained: Contract, dataset: Dataset) -> str:
     if not alike:
         require_equal(trained, dataset.contract, our_name="checkpoint", their_name=f"the data set {dataset.folder}")
     return alike[0].task if alike else ""
+
+
+def show_given(words: list[str]) -> None:
+    """Raises ValueError where the words name no weights, or weights of another model."""
+    from pirig.config.load import compose
+    from pirig.config.places import places_of
+    from pirig.datasets.make import open_data_set
+    from pirig.evaluation.inference import report, report_alone
+    from pirig.evaluation.on_given import open_given
+    from pirig.runs.progress import has_data_set
+    from pirig.weights.fetch import resolve
+
+    config = compose(words)
+    source = resolve(config.weights) if config.weights.path else None
+    if source is None:
+        raise ValueError("pirig verify: expected a run's folder, or weights.path=FOLDER beside the task and the model")
+    places = places_of(config)
+    given = open_given(config, places, source)
+    print("\n".join(given.lines()), flush=True)
+    policy = given.policy(flow_steps=config.eval.flow_steps, batch_size=1)
+    lines = report(policy, open_data_set(config, places)) if has_data_set(places) else report_alone(policy)
+    for line in lines:
+        print(line, flush=True)
 
 
 def _opened(folder: Path) -> Dataset:

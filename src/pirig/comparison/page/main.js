@@ -32,7 +32,7 @@ function fillControls() {
   const runs = DATA.runs.length, measured = DATA.rows.filter((row) => row.finished).length;
   $("summary").textContent = `${runs} run${runs === 1 ? "" : "s"}, ${measured} finished evaluation${measured === 1 ? "" : "s"}, ${DATA.made}`;
   $("cap").textContent = capText();
-  for (const of of ["policy", "untrained", "oracle"]) {
+  for (const of of ["policy", "zero_shot", "untrained", "oracle"]) {
     const input = el("input", { type: "radio", name: "of", value: of, onchange: () => { state.of = of; drawFilms(); } });
     input.checked = of === state.of;
     $("of").append(el("label", {}, input, el("span", {}, of)));

@@ -19,7 +19,7 @@ SHEET_QUALITY = 82
 
 @dataclass(frozen=True)
 class Medium:
-    """`row`: its place in the comparison; `of`: policy, untrained or oracle."""
+    """`row`: its place in the comparison; `of`: policy, zero_shot, untrained or oracle."""
 
     row: int
     of: str

@@ -10,9 +10,9 @@ function drawBars() {
 }
 
 function barNode(row) {
-  const { policy, untrained, oracle } = row.counts;
+  const { policy, oracle } = row.counts, start = row.counts[startOf(row)], startName = startOf(row).replace("_", "-");
   const line = interval(policy, colourOf(row));
-  if (untrained) line.append(el("u", { class: "untrained", style: `left:${(untrained.k / untrained.n) * 100}%`, title: `untrained ${countText(untrained)}` }));
+  if (start) line.append(el("u", { class: "untrained", style: `left:${(start.k / start.n) * 100}%`, title: `${startName} ${countText(start)}` }));
   if (oracle) line.append(el("u", { class: "oracle", style: `left:${(oracle.k / oracle.n) * 100}%`, title: `demos replayed ${countText(oracle)}` }));
   const numbers = `${percent(policy.k / policy.n)}, ${percent(policy.low)} to ${percent(policy.high)}`;
   return el("div", { class: "barrow" }, el("span", { class: "name" }, row.label, row.marks.length ? el("span", { class: "mark", title: row.marks.join("\n") }, "!") : null),

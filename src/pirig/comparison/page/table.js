@@ -5,7 +5,7 @@ const COLUMNS = [
   { id: "run", value: (row) => row.label },
   several(DATA.rows.map((row) => row.task)) ? { id: "task", value: (row) => row.task } : null,
   { id: "success", value: (row) => share(row, "policy"), cell: successCell },
-  { id: "untrained", value: (row) => share(row, "untrained"), cell: (row) => countText(row.counts.untrained) },
+  { id: "start", value: (row) => share(row, startOf(row)), cell: (row) => countText(row.counts[startOf(row)]), title: "what training started from: zero-shot or untrained" },
   { id: "oracle", value: (row) => share(row, "oracle"), cell: (row) => countText(row.counts.oracle), title: "the demos' own actions, replayed" },
   ...DATA.columns.filter((one) => one.name !== "task").map((one) => ({ id: one.name, value: (row) => row.settings[one.key] })),
   { id: "loss", value: (row) => runOf(row).loss, cell: (row) => number(runOf(row).loss, 3) },
@@ -17,6 +17,10 @@ const COLUMNS = [
   { id: "state", value: (row) => runOf(row).state, cell: (row) => el("span", { class: `state ${runOf(row).state.split(" ").pop()}` }, runOf(row).state) },
   { id: "marks", value: (row) => row.marks.join("; "), cell: marksCell },
 ].filter(Boolean);
+
+function startOf(row) {
+  return row.counts.zero_shot ? "zero_shot" : "untrained";
+}
 
 function share(row, of) {
   const count = row.counts[of];

@@ -5,6 +5,7 @@ What the file says of itself is asked first (`why_not`), then its first frame is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ NUMBERS = {"qpos": "agent/qpos", "tcp_pose": "extra/tcp_pose", "goal_pos": "extr
 SAME_SCENE = 1e-3  # m, rad, or a unit of a quaternion or a camera's matrix
 
 
-def why_not(contract: Contract, env_kwargs: Json, control_mode: str, trajectory: Any, *, labels: bool) -> str:
+def why_not(
+    contract: Contract, env_kwargs: Mapping[str, Any], control_mode: str, trajectory: Any, *, labels: bool
+) -> str:
     """Why the frames of an open h5 group cannot be taken, as far as the file says; "" where they may be."""
     if labels:
         return "its frames come without the labels that demos.labels asks for"
@@ -36,10 +39,19 @@ def why_not(contract: Contract, env_kwargs: Json, control_mode: str, trajectory:
     return _settings(contract, env_kwargs) or _arrays(contract, trajectory)
 
 
-def _settings(contract: Contract, env_kwargs: Json) -> str:
-    rates = {**USUAL_HZ, **(env_kwargs.get("sim_config") or {})}
-    sensors = env_kwargs.get("sensor_configs") or {}
-    own = {camera.sensor: sensors.get(camera.sensor) or {} for camera in contract.cameras}
+def rates_of(env_kwargs: Mapping[str, Any]) -> Json:
+    """sim_freq and control_freq (Hz): ManiSkill 3's sim_config, ManiSkill 2's own keys, else the usual ones."""
+    told = {name: env_kwargs[name] for name in USUAL_HZ if env_kwargs.get(name) is not None}
+    return {**USUAL_HZ, **told, **_entries(env_kwargs.get("sim_config"))}
+
+
+def _entries(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _settings(contract: Contract, env_kwargs: Mapping[str, Any]) -> str:
+    rates, sensors = rates_of(env_kwargs), _entries(env_kwargs.get("sensor_configs"))
+    own = {camera.sensor: _entries(sensors.get(camera.sensor)) for camera in contract.cameras}
     general = sensors.get("shader_pack", env_kwargs.get("shader_dir", USUAL_SHADER))
     shaders = {str(settings.get("shader_pack", general)) for settings in own.values()}
     backend = env_kwargs.get("sim_backend", "auto")
@@ -56,7 +68,7 @@ def _arrays(contract: Contract, trajectory: Any) -> str:
     steps = len(trajectory["actions"])
     for camera in contract.cameras:
         rgb = trajectory.get(_rgb(camera))
-        if rgb is None:
+        if rgb is None or not hasattr(rgb, "dtype"):
             return f"it holds no frames of {camera.sensor}"
         if rgb.dtype != np.uint8 or rgb.shape != (steps + 1, camera.height_px, camera.width_px, 3):
             return (
@@ -67,6 +79,10 @@ def _arrays(contract: Contract, trajectory: Any) -> str:
     missing = [name for name in sorted(arrays) if f"obs/{NUMBERS.get(name, name)}" not in trajectory]
     if missing:
         return f"it holds no {', '.join(missing)}, which the state needs"
+    for name in sorted(arrays):
+        held = trajectory[f"obs/{NUMBERS.get(name, name)}"]
+        if not hasattr(held, "shape") or held.shape[:1] != (steps + 1,):
+            return f"its {name} is not an array of {steps + 1} rows"
     return "" if "success" in trajectory else "it does not say which step succeeded"
 
 

@@ -12,6 +12,8 @@ from pirig.contract import Contract
 from pirig.demos import identity
 from pirig.files.digests import Digests
 from pirig.files.identity import Identity
+from pirig.foreign.text import read_json
+from pirig.foreign.trajectory import TrajectoryFile, opened
 
 NOT_OF_THE_EPISODE = ("episode_id", "elapsed_steps")  # of its entry in the sidecar: its number and what is counted
 
@@ -20,25 +22,26 @@ def asked_of(
     contract: Contract,
     source: str,
     path: Path,
-    episodes: list[dict[str, Any]],
+    file: TrajectoryFile,
     demos: DemosConfig,
     folder: Path,
 ) -> Identity:
-    """What decides the demos of a file's checked `episodes`. Its digests are kept in `folder`, once that is there."""
+    """What decides the demos of a checked `file`'s successful episodes. Its digests are kept in `folder`, once that is there."""
     sidecar = path.with_suffix(".json")
-    parts = Digests(folder).of(str(path.resolve()), [path, sidecar], lambda: _digests(path, sidecar, episodes))
+    parts = Digests(folder).of(str(path.resolve()), [path, sidecar], lambda: _digests(file))
     return identity.asked_of(
-        contract, source, min(demos.count, len(episodes)), {"labels": demos.labels}, parts, place=path
+        contract, source, min(demos.count, len(file.successful)), {"labels": demos.labels}, parts, place=path
     )
 
 
-def _digests(path: Path, sidecar: Path, episodes: list[dict[str, Any]]) -> list[str]:
-    import h5py
-
-    told = json.loads(sidecar.read_text()).get("env_info", {})
-    with h5py.File(path) as file:
-        groups = {entry["episode_seed"]: file[f"traj_{entry['episode_id']}"] for entry in episodes}
-        return [f"{entry['episode_seed']}:{_digest(groups[entry['episode_seed']], entry, told)}" for entry in episodes]
+def _digests(file: TrajectoryFile) -> list[str]:
+    told = read_json(file.sidecar)
+    entries = {entry["episode_id"]: entry for entry in told["episodes"]}
+    with opened(file.path) as held:
+        return [
+            f"{episode.seed}:{_digest(held[episode.group], entries[episode.number], told['env_info'])}"
+            for episode in file.successful
+        ]
 
 
 def _digest(group: Any, entry: dict[str, Any], env_info: dict[str, Any]) -> str:

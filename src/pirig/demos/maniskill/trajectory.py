@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,104 +12,147 @@ from pirig.contract import Contract
 from pirig.demos.collect import collect
 from pirig.demos.identity import is_complete
 from pirig.demos.manifest import DemosManifest
-from pirig.demos.maniskill import own_frames
+from pirig.demos.maniskill import defaults, own_frames
 from pirig.demos.maniskill.planner import PLANNING_MODE
 from pirig.demos.maniskill.replay import open_simulators, replay
 from pirig.demos.maniskill.source import asked_of
+from pirig.foreign.faults import refused
+from pirig.foreign.trajectory import Episode, TrajectoryFile, opened, read_trajectory
+
+PLANNING_DIM = 8  # seven joint angles (rad) and the gripper
+FARTHEST_RAD = 2 * np.pi  # no joint of a Panda goes so far
 
 
 def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) -> DemosManifest:
     """The file's successful episodes, with the contract's cameras, into `folder`; says which are taken and which are replayed.
 
-    Raises ValueError before anything is written where the file is missing, truncated, of another task, robot or control
-    mode, or holds actions that are not finite.
+    Raises ValueError before anything is written where the file is missing, damaged, of another task, robot, rate or control
+    mode, or holds actions that are not finite or of another width.
     """
-    episodes = read_index(contract, path)
-    seeds = [episode["episode_seed"] for episode in episodes]
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(
-            f"{path}: {len(seeds) - len(set(seeds))} episodes share a seed with another; remove the duplicates"
-        )
-    wanted = min(demos.count, len(seeds))
-    source = FileSource(contract, path, episodes, demos.labels)
-    asked = asked_of(contract, source.name, path, episodes, demos, folder)
+    file = read_index(contract, path)
+    wanted = min(demos.count, len(file.successful))
+    if wanted < demos.count:
+        print(f"demos: {path} holds {wanted} successful episodes, fewer than demos.count={demos.count}; all are used")
+    source = FileSource(contract, path, file, demos.labels)
+    asked = asked_of(contract, source.name, path, file, demos, folder)
     if not is_complete(asked, folder):
         source.choose()
-    return collect(contract, source, seeds, wanted, demos.workers, folder, asked)
+    return collect(contract, source, list(source.episodes), wanted, demos.workers, folder, asked)
 
 
-def read_index(contract: Contract, path: Path) -> list[dict[str, Any]]:
-    """The checked list of the file's episodes: {"episode_id", "episode_seed", "control_mode", ...}."""
-    index_path = path.with_suffix(".json")
-    for file in (path, index_path):
-        if not file.is_file():
-            raise ValueError(f"demos.path: {file} is not there; a ManiSkill trajectory is an .h5 and a .json beside it")
-    index = json.loads(index_path.read_text())
-    env_info = index["env_info"]
-    if env_info["env_id"] != contract.env_id:
-        raise ValueError(
-            f"{path}: recorded in {env_info['env_id']}, this run is {contract.env_id}; choose the task it is of"
+def read_index(contract: Contract, path: Path) -> TrajectoryFile:
+    """What the file says, where it is what the contract asks for. What it does not say is ManiSkill's default."""
+    file = read_trajectory(path)
+    if file.env_id != contract.env_id:
+        raise refused(
+            path, f"recorded in {file.env_id}", "choose the task it is of", expected=f"this run's {contract.env_id}"
         )
-    robot = env_info.get("env_kwargs", {}).get("robot_uids", contract.robot_uid)
-    if robot != contract.robot_uid:
-        raise ValueError(
-            f"{path}: recorded with robot {robot}, this run uses {contract.robot_uid}; a demo does not move from one to "
-            "the other (joint 7 starts at the opposite sign): choose the other camera, or plan demos here"
-        )
-    episodes = [episode for episode in index["episodes"] if episode.get("success", True)]
-    for episode in episodes:
-        _require_mode(contract, path, episode["control_mode"])
-    _require_actions(path, episodes)
-    return episodes
+    _require_robot(contract, file)
+    _require_rate(contract, file)
+    if not file.successful:
+        raise refused(
+            path, f"none of its {len(file.episodes)} episodes succeeded (success is false)",
+            "choose another file, or plan the demos here", expected="at least one successful episode",
+        )  # fmt: skip
+    for episode in file.successful:
+        _require_mode(contract, file, episode)
+    _require_units(file)
+    _require_own_seeds(file)
+    return file
 
 
-def _require_mode(contract: Contract, path: Path, mode: str) -> None:
-    if mode not in (PLANNING_MODE, contract.control_mode):
-        raise ValueError(
-            f"{path}: actions are in control mode {mode}; expected {contract.control_mode}, or {PLANNING_MODE}, which can "
-            f"be replayed into it; choose control={mode} or another file"
-        )
+def _require_robot(contract: Contract, file: TrajectoryFile) -> None:
+    told, source = defaults.robot_of(file.env_kwargs), "it says"
+    held = [name for name in file.robots if name in defaults.known_robots()]
+    if told is None:
+        source = "its env_states say" if held else f"it names none, and {file.env_id}'s default is that"
+        told = held[0] if held else defaults.default_robot(file.env_id)
+    elif held and told not in held:
+        raise refused(
+            file.sidecar, f"robot_uids is {told}, the env_states of the .h5 are of {', '.join(held)}",
+            "copy both files again", expected="the same robot in both",
+        )  # fmt: skip
+    if told != contract.robot_uid:
+        raise refused(
+            file.path, f"recorded with robot {told} ({source})",
+            "a demo does not move from one to the other (joint 7 starts at the opposite sign): choose the other camera, or plan "
+            "demos here", expected=f"this run's {contract.robot_uid}",
+        )  # fmt: skip
 
 
-def _require_actions(path: Path, episodes: list[dict[str, Any]]) -> None:
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            for episode in episodes:
-                actions = file[f"{_group(episode)}/actions"][:]
-                if not np.isfinite(actions).all():
-                    step = int(np.argwhere(~np.isfinite(actions))[0, 0])
-                    raise ValueError(
-                        f"{path}: episode {episode['episode_id']} has a NaN or infinite action at step {step}"
-                    )
-    except (OSError, KeyError) as error:
-        raise ValueError(
-            f"{path}: truncated or no ManiSkill trajectory ({error}); copy or download it again"
-        ) from error
+def _require_rate(contract: Contract, file: TrajectoryFile) -> None:
+    """An action that was held for 1/10 s is another one held for 1/20 s."""
+    rate = own_frames.rates_of(file.env_kwargs)["control_freq"]
+    if rate != contract.control_hz:
+        raise refused(
+            file.path, f"recorded at a control rate of {rate} Hz",
+            f"give control.control_hz={rate}, or plan the demos here", expected=f"this run's {contract.control_hz} Hz",
+        )  # fmt: skip
 
 
-def _group(episode: dict[str, Any]) -> str:
-    return f"traj_{episode['episode_id']}"
+def mode_of(file: TrajectoryFile, contract: Contract, episode: Episode) -> str:
+    """What the file says, else the robot's first one."""
+    return episode.control_mode or defaults.default_mode(contract.robot_uid)
+
+
+def _require_mode(contract: Contract, file: TrajectoryFile, episode: Episode) -> None:
+    mode, width = mode_of(file, contract, episode), file.action_widths[episode.number]
+    modes = {PLANNING_MODE: PLANNING_DIM, contract.control_mode: contract.action_dim}
+    if mode not in modes:
+        raise refused(
+            file.path,
+            f"its actions are in control mode {mode}" + ("" if episode.control_mode else " (the robot's default; it names none)"),
+            f"give control.mode={mode} control.action_dim={width} control.layout='{' '.join(f'a{n}' for n in range(width))}' to "
+            "train on them as they are, or choose another file",
+            expected=f"{contract.control_mode}, or {PLANNING_MODE}, which can be replayed into it", episode=episode.number,
+        )  # fmt: skip
+    if width != modes[mode]:
+        raise refused(
+            file.path, f"its actions have {width} numbers", "choose another file", expected=f"{modes[mode]} numbers in {mode}",
+            episode=episode.number,
+        )  # fmt: skip
+
+
+def _require_units(file: TrajectoryFile) -> None:
+    """Joint targets are in rad."""
+    with opened(file.path) as held:
+        for episode in file.successful:
+            if episode.control_mode == PLANNING_MODE:
+                joints = np.abs(np.asarray(held[f"{episode.group}/actions"], np.float64)[:, : PLANNING_DIM - 1])
+                step, joint = np.unravel_index(int(joints.argmax()), joints.shape)
+                if joints[step, joint] > FARTHEST_RAD:
+                    raise refused(
+                        file.path, f"joint {joint + 1} is sent to {joints[step, joint]:.4g}", "convert degrees into rad",
+                        expected=f"joint targets in rad, none beyond {FARTHEST_RAD:.2f}", episode=episode.number, frame=int(step),
+                    )  # fmt: skip
+
+
+def _require_own_seeds(file: TrajectoryFile) -> None:
+    numbers: dict[int, int] = {}
+    for episode in file.successful:
+        other = numbers.setdefault(episode.seed, episode.number)
+        if other != episode.number:
+            raise refused(
+                file.sidecar, f"it has the seed {episode.seed} of episode {other}", "remove one of them",
+                expected="a seed of its own for every episode", episode=episode.number,
+            )  # fmt: skip
 
 
 class FileSource:
     name = "trajectory file"
 
-    def __init__(self, contract: Contract, path: Path, episodes: list[dict[str, Any]], labels: bool = False):
-        self.contract, self.path, self.labels = contract, path, labels
-        self.episodes = {episode["episode_seed"]: episode for episode in episodes}
+    def __init__(self, contract: Contract, path: Path, file: TrajectoryFile, labels: bool = False):
+        self.contract, self.path, self.file, self.labels = contract, path, file, labels
+        self.episodes = {episode.seed: episode for episode in file.successful}
+        self.modes = {seed: mode_of(file, contract, episode) for seed, episode in self.episodes.items()}
         self.own: frozenset[int] = frozenset()  # seeds whose frames may be the file's own
 
     def choose(self) -> None:
         """Asks the file of each episode whether its own frames may be taken, and says so."""
-        import h5py
-
-        env_kwargs = json.loads(self.path.with_suffix(".json").read_text())["env_info"].get("env_kwargs", {})
-        with h5py.File(self.path) as file:
+        with opened(self.path) as held:
             reasons = {
                 seed: own_frames.why_not(
-                    self.contract, env_kwargs, episode["control_mode"], file[_group(episode)], labels=self.labels
+                    self.contract, self.file.env_kwargs, self.modes[seed], held[episode.group], labels=self.labels
                 )
                 for seed, episode in self.episodes.items()
             }
@@ -121,20 +162,28 @@ class FileSource:
             print(f"demos: {count} episodes of {self.path.name} are {how}", flush=True)
 
     def open(self) -> None:
-        modes = {episode["control_mode"] for episode in self.episodes.values()}
-        mode = PLANNING_MODE if PLANNING_MODE in modes else self.contract.control_mode
+        mode = PLANNING_MODE if PLANNING_MODE in self.modes.values() else self.contract.control_mode
         self.source_env, self.sim = open_simulators(self.contract, mode)
 
     def episode(self, seed: int) -> dict[str, np.ndarray] | None:
-        import h5py
-
-        episode = self.episodes[seed]
-        with h5py.File(self.path) as file:
+        group = self.episodes[seed].group
+        with opened(self.path) as held:
             if seed in self.own:
-                reason = own_frames.unlike(self.sim, file[_group(episode)], seed)
+                reason = own_frames.unlike(self.sim, held[group], seed)
                 if not reason:
-                    return own_frames.taken(self.sim, file[_group(episode)], seed)
+                    return own_frames.taken(self.sim, held[group], seed)
                 print(f"demos: the episode of seed {seed} is replayed: {reason}", flush=True)
-            actions = np.asarray(file[f"{_group(episode)}/actions"], np.float32)
-        mode = episode["control_mode"]
-        return replay(self.contract, self.source_env, self.sim, actions, seed, mode, labels=self.labels)
+            actions = np.asarray(held[f"{group}/actions"], np.float32)
+        return replay(self.contract, self.source_env, self.sim, actions, seed, self.modes[seed], labels=self.labels)
+
+    def too_few(self, kept: list[int], tried: list[int], count: int) -> str:
+        """Why there are not as many demos as wanted, and what to do."""
+        failed = [str(self.episodes[seed].number) for seed in tried if seed not in kept]
+        if not kept:
+            remedy = "choose another file, or leave demos.path out to plan the demos here"
+        else:
+            remedy = f"give demos.count={len(kept)} to go on with those that do"
+        return (
+            f"{self.path}: {len(kept)} of {len(tried)} episodes end in success when they are replayed, {count} are wanted; "
+            f"episode {', '.join(failed[:6])} does not: {remedy}."
+        )

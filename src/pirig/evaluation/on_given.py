@@ -1,0 +1,66 @@
+"""A checkpoint that was never trained here (`weights.path`), measured: where its results lie and what is beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from pirig.config.places import Places
+from pirig.config.schema import Config, Mode
+from pirig.evaluation.seeds import step_limit
+from pirig.evaluation.target import Target, result_settings, results_folder
+from pirig.policies.given import Given, given_of
+from pirig.runs.progress import has_data_set, newest_checkpoint
+
+
+def given_weights(config: Config, places: Places) -> Path | None:
+    """The folder of `weights.path`, where no run of this config has a checkpoint of its own; else None."""
+    if not config.weights.path or config.run.checkpoint or newest_checkpoint(places.run) is not None:
+        return None
+    from pirig.weights.fetch import resolve
+
+    return resolve(config.weights)
+
+
+def open_given(config: Config, places: Places, source: Path) -> Given:
+    """Raises ValueError for a mix: a checkpoint is measured on one task at a time."""
+    if places.sources:
+        raise ValueError("weights.path with a mix: give one task, as in task=push_cube, for each evaluation.")
+    return given_of(config, places.contract, source)
+
+
+def as_run(config: Config, places: Places, given: Given) -> tuple[Config, Places]:
+    """A run folder of its own beside that of the config, which is free for a training: <name>-of-<checkpoint>."""
+    name = f"{config.run.name}-of-{given.folder.name}"
+    run = dataclasses.replace(config.run, name=name, mode=Mode.resume)
+    return dataclasses.replace(config, run=run), dataclasses.replace(places, run=places.run.with_name(name))
+
+
+def target_of_given(config: Config, places: Places, given: Given) -> Target:
+    """Raises ValueError where neither demos nor `eval.max_steps` say how long an episode may take."""
+    lengths = demos_of(places)[1]
+    if not lengths and not config.eval.max_steps:
+        raise ValueError(
+            f"{places.data_set}: no data set of this task there, so nothing says how long an episode may take; give "
+            "eval.max_steps=200, or make the demos first (pirig demos, pirig convert)."
+        )
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, lengths) if lengths else config.eval.max_steps
+    settings = result_settings(config, given.folder, limit) | {"given": given.identity}
+    folder = results_folder(places.evaluations, Path("-given"), settings)
+    return Target(folder, settings, limit)
+
+
+def demos_of(places: Places) -> tuple[list[int], list[int]]:
+    """(scenes, lengths) of the data set's episodes; none where there is no data set."""
+    if not has_data_set(places):
+        return [], []
+    from pirig.datasets.lerobot_read import Dataset
+
+    dataset = Dataset(places.data_set)
+    return [int(seed) for seed in dataset.seeds], [int(length) for length in dataset.lengths]
+
+
+def note(folder: Path, given: Given) -> None:
+    """What was measured, in words, beside the results."""
+    (folder / "given.json").write_text(json.dumps({"said": given.lines(), **given.identity}, indent=2) + "\n")
