@@ -20,7 +20,7 @@ from pirig.foreign.faults import refused
 from pirig.foreign.trajectory import Episode, TrajectoryFile, opened, read_trajectory
 
 PLANNING_DIM = 8  # seven joint angles (rad) and the gripper
-FARTHEST_RAD = 2 * np.pi  # no joint of a Panda goes so far
+FARTHEST_RAD = 10.0  # no joint of a Panda goes beyond 3.8; 10 degrees are less than any demo needs
 
 
 def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) -> DemosManifest:
