@@ -108,6 +108,15 @@ def test_a_task_without_a_planner_names_those_that_have_one(config, tmp_path):
     assert not (tmp_path / "demos").exists()
 
 
+def test_whole_demos_need_no_planner(config, planned, tmp_path, monkeypatch):
+    """A machine that trains may have a numpy that the planner crashes with."""
+    monkeypatch.setattr(np, "__version__", "2.4.6")
+    assert generate(contract_of(config), config.task, config.demos, planned).kept == 2
+    with pytest.raises(ValueError, match="the motion planner"):
+        generate(contract_of(config), config.task, config.demos, tmp_path / "demos")
+    assert not (tmp_path / "demos").exists()
+
+
 def nothing_is_planned(monkeypatch):
     monkeypatch.setattr("pirig.demos.collect._try_seeds", lambda *arguments: None)
     monkeypatch.setattr("pirig.demos.collect._finish", lambda *arguments: None)
