@@ -54,6 +54,30 @@ def test_pirig_client_sends_recorded_frames(smoke_run, served, capsys):
     assert "% of the mean action's" in capsys.readouterr().out
 
 
+def test_an_evaluation_through_the_server_gives_the_local_rate_step_by_step(smoke_run, served, tmp_path):
+    """The simulator drives the server; noise goes along, so every episode is the one of the local policy."""
+    import json
+    import shutil
+
+    run = tmp_path / "out" / "smoke" / smoke_run.folder.name
+    shutil.copytree(smoke_run.folder, run)
+    common = [
+        "eval",
+        str(run),
+        "eval.episodes=2",
+        "eval.oracle_episodes=0",
+        "eval.untrained_episodes=0",
+        "eval.videos=0",
+    ]
+    assert main(common) == 0
+    assert main([*common, f"eval.server=ws://127.0.0.1:{served[1]}"]) == 0
+    found = []
+    for path in run.glob("eval/*/policy/episodes.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        found.append([(row["seed"], row["success"], row["steps"], row["flags"]) for row in rows][:2])
+    assert len(found) == 2 and sorted(found[0]) == sorted(found[1])
+
+
 def test_a_sigterm_ends_it_in_order(served):
     process, _ = served
     process.send_signal(signal.SIGTERM)

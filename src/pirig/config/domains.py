@@ -112,6 +112,7 @@ FloatType = Annotated[str, OneOf(("float32", "bfloat16"))]
 Remat = Annotated[str, OneOf(("size", "always", "never"))]
 WandbMode = Annotated[str, OneOf(("disabled", "offline", "online"))]
 Port = Annotated[int, _whole(0, 65535)]  # 0: a free one
+LayoutName = Annotated[str, OneOf(("ours", "libero", "droid", "aloha"), "src/pirig/policies/layouts")]
 WireProtocol = Annotated[str, OneOf(("openpi", "vla_eval"))]
 Trainer = Annotated[str, OneOf(("pirig", "openpi"))]
 GateName = Annotated[str, OneOf(GATES)]

@@ -23,6 +23,7 @@ from pirig.config.domains import (
     FrameStep,
     GateName,
     Gripper,
+    LayoutName,
     Long,
     Normalization,
     NotNegative,
@@ -331,6 +332,10 @@ class EvalConfig:
     videos: CountOrNone = 3  # so many successes and so many failures
     video_every: FrameStep = 2  # every n-th step is a frame
     seed: Seed = 0
+    server: str = (
+        ""  # ws://HOST:PORT: the policy row is that of a policy server, whoever's; the baselines stay the checkpoint's
+    )
+    layout: LayoutName = "ours"  # how its requests are written
 
 
 @dataclass

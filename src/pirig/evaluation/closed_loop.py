@@ -7,6 +7,7 @@ Either baseline is left out where no episodes are asked of it.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from pirig.config.places import Places
 from pirig.config.schema import Config, SimBackend
+from pirig.contract import Contract
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation import lockstep
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
@@ -28,6 +30,7 @@ from pirig.models.layout import Tree
 from pirig.models.sizes import ModelConfig
 from pirig.policies.given import Given
 from pirig.policies.policy import Policy, load_pipeline, load_policy
+from pirig.policies.remote import RemotePolicy
 from pirig.sim.door import State
 from pirig.training.loop import initial_key, initial_params
 
@@ -125,6 +128,8 @@ class ClosedLoop:
 
     def _policy(self) -> Driver:
         settings = self.config.eval
+        if settings.server:
+            return self._driver(served_at(settings.server, self.places.contract, settings.layout, settings.batch_size))
         sizes = {"flow_steps": settings.flow_steps, "batch_size": settings.batch_size}
         policy = self.given.policy(**sizes) if self.given else load_policy(self.checkpoint, **sizes).of_task(self.task)
         return self._driver(policy)
@@ -136,7 +141,7 @@ class ClosedLoop:
         policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
         return self._driver(policy)
 
-    def _driver(self, policy: Policy) -> Driver:
+    def _driver(self, policy: Policy | RemotePolicy) -> Driver:
         settings = self.config.eval
         return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed, ensemble=settings.ensemble)
 
@@ -153,6 +158,12 @@ class ClosedLoop:
         return DemoDriver(
             {scene: demo_actions(dataset, pipeline, episode) for episode, scene in enumerate(dataset.seeds)}
         )
+
+
+def served_at(uri: str, contract: Contract, layout: str, connections: int) -> RemotePolicy:
+    """Raises ContractError where the server says another contract, ServerError where nobody answers."""
+    key = os.environ.get("PIRIG_API_KEY", "")
+    return RemotePolicy(uri, contract, layout=layout, api_key=key, connections=connections)
 
 
 def start_of(config: Config, model: ModelConfig) -> Tree:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.rollouts import Request
-from pirig.policies.policy import Policy
+from pirig.sim.door import Observation
 from pirig.transforms.pipeline import Pipeline
+
+
+class Acts(Protocol):
+    """A policy, here (`policies.policy.Policy`) or behind a socket (`policies.remote.RemotePolicy`)."""
+
+    horizon: int
+    noise_shape: tuple[int, int]
+    batch_size: int
+
+    def infer(
+        self, observations: Sequence[Observation], noise: np.ndarray, prompts: Sequence[str] | None = None
+    ) -> np.ndarray: ...
 
 
 class PolicyDriver:
@@ -23,7 +36,7 @@ class PolicyDriver:
 
     looks = True
 
-    def __init__(self, policy: Policy, *, execute: int, noise_seed: int, ensemble: float = 0.0):
+    def __init__(self, policy: Acts, *, execute: int, noise_seed: int, ensemble: float = 0.0):
         if not 1 <= execute <= policy.horizon:
             raise ValueError(
                 f"eval.execute={execute}: the policy predicts {policy.horizon} steps; choose 1 to {policy.horizon}."

@@ -133,6 +133,7 @@ def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, A
     """What every episode's outcome depends on. On the CPU nothing is said of a GPU."""
     left_out = COUNT_KEYS + (OF_THE_GPU if config.eval.sim_backend == SimBackend.cpu else ())
     left_out += () if config.eval.ensemble else ("ensemble",)  # younger than results that lie there
+    left_out += () if config.eval.server else ("server", "layout")
     settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in left_out}
     told = {
         "checkpoint": str(checkpoint),
