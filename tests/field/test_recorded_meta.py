@@ -141,7 +141,6 @@ def test_text_of_other_systems_is_read(tmp_path, mark):
         line(1, tasks=PROMPT, length=24.0),
         info(lambda said: said.update(data_path="data/{episode_chunk:06d}/ep{episode_index}.parquet")),
     ],
-    ids=str,
 )  # fmt: skip
 def test_other_ways_to_say_the_same_are_understood(kinova, tmp_path, change):
     from tests.field.recordings import pointed
