@@ -79,7 +79,7 @@ def older_data_set(good, pool):
         make.require_current(good.config, places)
 
 
-@fault("statistics of another data set under this one", "identity", "train", "data set: another.* then, .* now")
+@fault("statistics of another data set under this one", "identity", "train", "data set: 'another.* then, .* now")
 def other_statistics(good, pool):
     with tempfile.TemporaryDirectory() as folder:
         places = copied_data(good, Path(folder))
@@ -93,7 +93,7 @@ def other_statistics(good, pool):
     "decoded frames of another data set in a folder of the right name",
     "identity",
     "train",
-    "data set: another.* then, .* now",
+    "data set: 'another.* then, .* now",
 )
 def other_frames(good, pool):
     dataset, size = good.open_dataset(), good.contract.image_px

@@ -32,7 +32,7 @@ def serving(
 
     async def run(server: PolicyServer) -> None:
         loop = asyncio.get_running_loop()
-        server.ends = lambda: loop.call_soon_threadsafe(server.stop.set)  # type: ignore[attr-defined]
+        server.ends = lambda: None if loop.is_closed() else loop.call_soon_threadsafe(server.stop.set)  # type: ignore[attr-defined]
         say, compile_ = (lambda at: (ports.append(at), listens.set())), lambda: warm(predict, policy)
         await server.run("127.0.0.1", port, started=say, warm=lambda: (compile_(), ready.set()))
 
