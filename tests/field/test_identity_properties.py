@@ -1,11 +1,25 @@
 """Two things that differ in a setting of their identity or in content are never taken for one; two that do not always are."""
 
 import dataclasses
+import functools
+from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pirig.config.load import compose
+from pirig.config.places import places_of
+from pirig.demos.maniskill import generate
+from pirig.evaluation.target import result_settings, results_folder
 from pirig.files.identity import Differs, Extends, Identity, Same, compare, load
+from pirig.runs.identity import run_id
+
+
+def quick(examples):
+    """Also where the machine is busy."""
+    busy = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    return settings(max_examples=examples, deadline=None, suppress_health_check=busy)
+
 
 words = st.text("abcxyz0123456789-_ ./", max_size=6)
 values = st.one_of(st.integers(-3, 3), words, st.booleans(), st.floats(allow_nan=False), st.lists(st.integers(0, 3)))
@@ -31,20 +45,20 @@ def decides(one: Identity) -> tuple:
     return one.kind, one.code, sorted(one.made_from.items()), told, one.parts, one.size
 
 
-@settings(max_examples=200, deadline=None)
+@quick(100)
 @given(made, made)
 def test_two_are_the_same_exactly_where_everything_that_decides_is_equal(asked, there):
     assert isinstance(compare(asked, there), Same) == (decides(asked) == decides(there))
 
 
-@settings(max_examples=100, deadline=None)
+@quick(100)
 @given(made, digests, words)
 def test_where_a_source_lay_and_how_a_record_came_about_change_nothing(one, places, adopted):
     assert compare(dataclasses.replace(one, places=places, adopted=adopted), one) == Same()
     assert dataclasses.replace(one, places=places, adopted=adopted).digest == one.digest
 
 
-@settings(max_examples=100, deadline=None)
+@quick(100)
 @given(made, st.data())
 def test_one_change_of_a_setting_or_of_a_source_is_named_with_both_values(one, data):
     key = data.draw(st.sampled_from(["solver", "hold", "labels", "columns"]))
@@ -55,7 +69,7 @@ def test_one_change_of_a_setting_or_of_a_source_is_named_with_both_values(one, d
     assert isinstance(compare(dataclasses.replace(one, made_from={**one.made_from, "source": "new"}), one), Differs)
 
 
-@settings(max_examples=100, deadline=None)
+@quick(100)
 @given(made, parts, st.integers(1, 3))
 def test_more_at_the_end_extends_and_nothing_else_does(one, added, count):
     longer = dataclasses.replace(one, parts=(*one.parts, *added), size=one.size + count)
@@ -65,10 +79,106 @@ def test_more_at_the_end_extends_and_nothing_else_does(one, added, count):
         assert isinstance(compare(other, one), Differs)
 
 
-@settings(max_examples=30, deadline=None)
+@quick(30)
 @given(made)
 def test_a_record_comes_back_from_its_file(tmp_path_factory, one):
     path = tmp_path_factory.mktemp("made") / "identity.json"
     one.save(path)
     back = load(path)
     assert back is not None and compare(one, back) == Same() and back.digest == one.digest
+
+
+@functools.cache
+def usual():
+    return compose(["task=push_cube", "camera=close", "weights=scratch", "size=tiny"])
+
+
+# of each key two values beside the usual one; DATA: what demos and data set are made from, RUN: what a run is besides
+DATA = {
+    "task.hold_steps": (4, 9),
+    "task.solver": ("solvePullCube", "solveStackCube"),
+    "task.prompt": ("Push it.", "push it."),
+    "demos.first_seed": (7, 70),
+    "demos.count": (3, 30),
+    "demos.labels": (True,),
+    "demos.start_spread_rad": (0.1, 0.2),
+    "demos.disturb": (0.5, 1.0),
+    "control.control_hz": (10,),
+    "control.shader": ("rt",),
+    "camera.show_goal": (True,),
+    "size.resize": ("crop",),
+}
+RUN = {
+    "train.seed": (1, 2),
+    "train.batch_size": (4,),
+    "train.steps": (10,),
+    "train.ema": (0.0,),
+    "schedule.peak_lr": (1e-3,),
+    "horizon.steps": (8,),
+    "finetune.freeze_vision": (True,),
+}
+EVALUATION = {
+    "eval.execute": (4,),
+    "eval.flow_steps": (5,),
+    "eval.seed": (1, 2),
+    "eval.first_seed": (200_000,),
+    "eval.step_margin": (2.0,),
+    "eval.batch_size": (2,),
+}
+NOTHING = {
+    "demos.workers": (1, 9),
+    "demos.max_tries": (500,),
+    "eval.workers": (1,),
+    "eval.videos": (0,),
+    "eval.episodes": (9,),
+    "train.log_every": (1,),
+    "train.wandb": ("offline",),
+    "train.save_every": (7,),
+    "run.mode": ("resume",),
+    "gates.skip": (["images"],),
+}
+
+
+RUN_TOO = {"demos.max_tries": ()}  # it may decide how many demos there are, and always was in a run's id
+
+
+def changed(config, words):
+    for key, value in words.items():
+        group, name = key.split(".")
+        config = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **{name: value})})
+    return config
+
+
+def some_of(*tables):
+    keys = {key: values for table in tables for key, values in table.items()}
+    chosen = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in keys.items()})
+    return chosen.filter(lambda words: len(words) <= 3)
+
+
+def only(words, *tables):
+    return {key: value for key, value in words.items() if any(key in table for table in tables)}
+
+
+everything = some_of(DATA, RUN, EVALUATION, NOTHING)
+
+
+@quick(60)
+@given(everything, everything)
+def test_two_configs_share_demos_runs_and_results_exactly_where_they_ask_for_the_same(one, other):
+    first, second = (changed(usual(), words) for words in (one, other))
+    places = [places_of(config) for config in (first, second)]
+    asked = [
+        generate.asked_of(place.contract, generate.planned_by(config.task, config.demos), config.demos)
+        for place, config in zip(places, (first, second), strict=True)
+    ]
+    same_demos = places[0].data == places[1].data and compare(*asked) == Same()
+    assert same_demos == (only(one, DATA) == only(other, DATA))
+    assert (run_id(first) == run_id(second)) == (only(one, DATA, RUN, RUN_TOO) == only(other, DATA, RUN, RUN_TOO))
+    results = [
+        results_folder(
+            Path("eval"), Path("100"), result_settings(config, Path("100"), round(60 * config.eval.step_margin))
+        )
+        for config in (first, second)
+    ]
+    seeds = first.train.seed == second.train.seed
+    assert (results[0] == results[1]) == (only(one, EVALUATION) == only(other, EVALUATION) and seeds)

@@ -16,7 +16,8 @@ from pirig.config.mixes import configs_of
 from pirig.config.places import DATA, META, Places
 from pirig.config.schema import Config
 from pirig.contract import FILE_NAME, Contract, require_equal
-from pirig.files.atomic import move_aside
+from pirig.demos.manifest import FILE_NAME as MANIFEST
+from pirig.files.atomic import clear_leftovers, move_aside
 from pirig.files.identity import Extends, IdentityError, Same, load, move_away
 from pirig.runs.lock import held_in_turn
 from pirig.runs.progress import has_data_set
@@ -59,7 +60,8 @@ def _alone(places: Places) -> AbstractContextManager[None]:
 
 
 def _how_far(places: Places) -> str:
-    demos = sum(1 for _ in places.demos.glob("episode_*.npz"))
+    whole = (places.demos / MANIFEST).is_file()
+    demos = "all" if whole else sum(1 for _ in places.demos.glob("episode_*.npz"))
     parts = sum(1 for _ in places.data.glob(f".{places.data_set.name}.parts-*/*.parquet"))
     return f"(so far {demos} demos" + (f", {parts} of them converted)" if parts else ")")
 
@@ -205,7 +207,7 @@ def relations(config: Config, places: Places) -> dict[Path, Same | Extends]:
 def _demos_relation(config: Config, places: Places) -> Same | Extends | None:
     from pirig.demos import door, identity
 
-    if not (places.demos / "manifest.json").is_file():
+    if not (places.demos / MANIFEST).is_file():
         return None
     asked = door.asked_of(places.contract, config.task, config.demos, places.demos, Path(config.run.root) / DATA)
     return identity.relation_to(asked, places.demos) if asked else None
@@ -242,6 +244,7 @@ def _convert(config: Config, places: Places) -> None:
     from pirig.datasets import from_demos, from_lerobot, identity
     from pirig.datasets.lerobot_source import LeRobotSource
 
+    clear_leftovers(places.data)
     if config.robot.simulated:
         chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
         from_demos.convert(places.demos, places.data_set, places.contract, **chosen)
@@ -264,7 +267,7 @@ def joints_of_demos(places: Places) -> np.ndarray:
     from pirig.datasets.lerobot_read import Dataset
     from pirig.demos import joints
 
-    if (places.demos / "manifest.json").is_file():
+    if (places.demos / MANIFEST).is_file():
         return joints.joints_of(places.demos)
     if not has_data_set(places) or JOINTS_ENTRY not in places.contract.state:
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")

@@ -23,7 +23,7 @@ from pirig.demos import identity
 from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_tried, write_episode
 from pirig.demos.reuse import take_over
 from pirig.files.atomic import clear_leftovers
-from pirig.files.identity import Extends, Identity, Same
+from pirig.files.identity import Extends, Identity
 from pirig.files.progress import Progress
 
 _worker: dict[str, Any] = {}
@@ -68,11 +68,6 @@ def collect(
     manifest = _finish(folder, source, count, seeds, lengths)
     asked.save(identity.record_of(folder))
     return manifest
-
-
-def is_whole(asked: Identity, folder: Path) -> bool:
-    """Whether the demos that are asked for lie in `folder`, all of them. Writes nothing."""
-    return (folder / "manifest.json").is_file() and isinstance(identity.relation_to(asked, folder), Same)
 
 
 def claim(contract: Contract, folder: Path, asked: Identity) -> bool:

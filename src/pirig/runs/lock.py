@@ -159,7 +159,9 @@ def _take(path: Path, me: Owner, stale_s: float) -> None:
 
 
 def _locked(folder: Path, owner: Owner, stale_s: float) -> str:
-    stop = f"scancel {owner.job}" if owner.job else f"kill {owner.pid}"
+    if owner.host == socket.gethostname():  # of one allocation scancel would end both
+        return f"{folder} is being written by {owner}. Wait for it, or stop it (kill {owner.pid})."
+    stop = f"scancel {owner.job}" if owner.job else f"kill {owner.pid} on {owner.host}"
     return (
         f"{folder} is being written by {owner}. Wait for it, or stop it ({stop}); "
         f"a lock without a heartbeat for {stale_s:.0f} s is taken over."
