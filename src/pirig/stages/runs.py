@@ -49,9 +49,9 @@ def show(folder: Path) -> int:
     if screen.is_terminal and _busy(shown):
         shown, left_out = _live(screen, folder)
     tables.show(screen, columns(shown))
+    print(_counts(shown))
     for run, reason in left_out.items():
         print(f"left out: {run} ({reason})")
-    print(_counts(shown))
     return 0
 
 
