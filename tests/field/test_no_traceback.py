@@ -168,6 +168,28 @@ def test_a_yaml_that_is_none_names_its_file(call, tmp_path):
     assert status == 1 and "UTF-8" in shown
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train: {steps: 7}\n", "mine.yaml: its first line must be `# @package _global_`"),
+        (
+            "# @package _global_\ntrain: {stepz: 7}\n",
+            "mine.yaml: train.stepz: there is no such key; did you mean train.steps",
+        ),
+        ("# @package _global_\ntrain: {steps: seven}\n", "mine.yaml: train.steps=seven: expected a whole number"),
+        ("# @package _global_\nmix: push_pull\n", "mine.yaml: mix is a group; choose it in its defaults list"),
+        ("# @package _global_\nfoo: {bar: 1}\n", "mine.yaml: foo: there is no such key"),
+        ("# @package _global_\ndefaults:\n  - override /task: push_cub\n", "Did you mean task=push_cube?"),
+        ("# @package _global_\neval: {flow_steps: 0}\n", "eval.flow_steps=0: expected a whole number of at least 1"),
+    ],
+)
+def test_what_a_recipe_says_counts_or_is_refused(call, tmp_path, text, said):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    status, shown = call("train", "--config-dir", str(tmp_path), "experiment=mine")
+    assert status == 1 and said in shown
+
+
 def test_a_defect_of_ours_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         guarded(lambda: 1 // 0)

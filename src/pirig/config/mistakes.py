@@ -64,6 +64,8 @@ def sentence(error: Exception) -> str:
     """Of an exception of Hydra or OmegaConf."""
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     text = str(error)
+    if match := re.match(r"In '([^']+)': \w+ raised while composing config:\n(.*)", text, re.DOTALL):
+        return _in_file(match[1], match[2])
     if match := re.match(r"Could not append to config\. An item is already at '([^']+)'", text):
         return f"+{match[1]}: the key is there already; leave out the +."
     if match := re.search(r"Could not find '(\w+)/([^']+)'", text):
@@ -82,6 +84,22 @@ def sentence(error: Exception) -> str:
     if match := re.match(r"Ambiguous value for argument '(.*?)'\n", text):
         return f"{match[1]}: several values; give one, a list in brackets, or -m for a run of each."
     return _line(text)
+
+
+def _in_file(name: str, complaint: str) -> str:
+    """Of a YAML of a user: which key of which file."""
+    match = re.search(r"full_key: (\S+)", complaint)
+    key = match[1] if match else ""
+    if key == name.split("/")[0] and type_of(key) is None:
+        return f"{name}.yaml: its first line must be `# @package _global_`, so that its keys are those of the whole config."
+    if "not in" in complaint.splitlines()[0] and key:
+        return f"{name}.yaml: {unknown_key(key)}"
+    if key and (kind := _kind(key)):
+        value = re.search(r"[Vv]alue '(.*?)'", complaint, re.DOTALL)
+        return f"{name}.yaml: {key}{f'={value[1]}' if value else ''}: expected {kind}."
+    if key in groups():
+        return f"{name}.yaml: {key} is a group; choose it in its defaults list: `- override /{key}: NAME`."
+    return f"{name}.yaml: {_line(complaint)}"
 
 
 def unknown_option(group: str, option: str, options: Iterable[str]) -> str:
