@@ -165,7 +165,7 @@ def test_truncated_missing_and_unfinished_demos(demos, target, contract):
 def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, monkeypatch):
     from pirig.datasets import from_demos, lerobot_write
 
-    def full_disk(*arguments):
+    def full_disk(*arguments, **named):
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
@@ -182,7 +182,7 @@ def test_the_disk_is_asked_first_and_finished_parts_count(demos, target, contrac
     from pirig.files import space
 
     def free(count):
-        monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=count))
+        monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=count, total=10**12))
 
     free(10)
     with pytest.raises(ValueError, match=r"frames without loss.* are free"):

@@ -5,12 +5,14 @@ import functools
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pirig.config.load import compose
 from pirig.config.places import places_of
+from pirig.contract import Contract
 from pirig.datasets import make, norm_stats
 from pirig.datasets.identity import record_of
 from pirig.datasets.lerobot_read import Dataset
@@ -288,3 +290,17 @@ def test_norm_stats_of_another_processor_are_the_same_to_seven_digits(tmp_path):
     assert norm_stats.digest_of(load_norm_stats(tmp_path / "s.json")) == norm_stats.digest_of(other)
     assert norm_stats.digest_of(stats) != norm_stats.digest_of({"state": NormStats(numbers * 1.001, numbers)})
     assert json.loads((tmp_path / "s.json").read_text())
+
+
+def test_a_data_set_of_an_older_version_is_used_with_statistics_and_frames(tmp_path, capsys):
+    made = Path(__file__).parents[1] / "compatibility" / "made_at_8868f2d" / "lerobot"
+    contract = Contract.load(made / "meta/pirig")
+    config = planned(tmp_path)
+    places = places_of(config, contract)
+    shutil.copytree(made, places.data_set)
+    make.require_current(config, places)
+    assert make.make_data_set(config, places) == places.data_set and "its source is gone" in capsys.readouterr().out
+    make.make_norm_stats(config, places)
+    make.open_frames(Dataset(places.data_set), 16, places)
+    assert make.make_norm_stats(config, places) and make.open_frames(Dataset(places.data_set), 16, places)
+    assert capsys.readouterr().out.count("is there already, of the same data set") == 2
