@@ -128,7 +128,7 @@ def test_a_pair_is_one_axis():
     assert words_of_point(["train.seed=1", "pair='model=pi0 horizon=8'"]) == ["train.seed=1", "model=pi0", "horizon=h8"]
     said = rewrite(["pair=task.prompt='the cup' horizon=8 | task.prompt=x"])
     assert said == [r"pair='task.prompt=\'the cup\' horizon=8','task.prompt=x'"]
-    assert words_of_point([said[0].split("','")[0] + "'"]) == ["task.prompt=the cup", "horizon=h8"]
+    assert words_of_point([said[0].split("','")[0] + "'"]) == ["task.prompt='the cup'", "horizon=h8"]
     assert rewrite(["pair=model=pi0 horizon=8"]) == ["model=pi0", "horizon=h8"]
 
 
