@@ -7,14 +7,16 @@ import sys
 import jax
 import numpy as np
 import pytest
+import yaml
 
 from pirig.cli import main
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import places_of
+from pirig.config.schema import as_plain
 from pirig.evaluation.closed_loop import start_of
 from pirig.evaluation.inference import learned, made_up_looks
-from pirig.evaluation.on_given import given_weights, open_given
+from pirig.evaluation.on_given import given_weights, open_given, require_own_start
 from pirig.models.layout import flatten, init_params
 from pirig.policies.build import model_of
 from pirig.policies.given import given_of
@@ -142,6 +144,21 @@ def test_what_a_fine_tuning_started_from_are_the_given_weights(openpi):
     for path, values in flatten(openpi[1]).items():
         np.testing.assert_array_equal(began[path], values)
     assert any(np.abs(np.asarray(scratch[path]) - values).max() > 0 for path, values in began.items())
+
+
+def test_the_weights_that_a_run_started_from_are_not_changed_afterwards(openpi, tmp_path):
+    tuned, scratch = config_of(openpi), compose(WORDS)
+    for saved, asked, says in (
+        (scratch, tuned, "was trained from scratch, so it did not start from these"),
+        (tuned, scratch, "weights=scratch: .* was trained from .*pi05_elsewhere; leave the key out"),
+    ):
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(as_plain(saved)))
+        with pytest.raises(ValueError, match=says):
+            require_own_start(asked, tmp_path)
+        require_own_start(saved, tmp_path)
+    moved = compose([*WORDS, "weights.path=/elsewhere/pi05"])
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(as_plain(tuned)))
+    require_own_start(moved, tmp_path)
 
 
 def test_verify_needs_no_run(openpi, capsys):

@@ -22,9 +22,14 @@ NOT_SUCCESS = (
 )
 
 
+def is_fine_tuned(config: Config) -> bool:
+    """Whether training starts from given weights."""
+    return bool(config.weights.path or config.weights.kind)
+
+
 def started_from(config: Config) -> str:
     """The name of the row of what training started from."""
-    return ZERO_SHOT if config.weights.path or config.weights.kind else UNTRAINED
+    return ZERO_SHOT if is_fine_tuned(config) else UNTRAINED
 
 
 @dataclass(frozen=True)

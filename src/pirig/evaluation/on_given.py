@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pirig.config.places import Places
 from pirig.config.schema import Config, Mode
+from pirig.evaluation.measured import is_fine_tuned
 from pirig.evaluation.seeds import step_limit
 from pirig.evaluation.target import Target, result_settings, results_folder
 from pirig.policies.given import Given, given_of
@@ -21,6 +22,26 @@ def given_weights(config: Config, places: Places) -> Path | None:
     from pirig.weights.fetch import resolve
 
     return resolve(config.weights)
+
+
+def require_own_start(config: Config, run: Path) -> None:
+    """Raises ValueError where a run was trained from scratch and this config gives weights, or the other way round: the row of
+    what it started from would be of something else. Weights that were moved since may be named by their new place."""
+    import yaml
+
+    file = run / "config.yaml"
+    saved = (yaml.safe_load(file.read_text()) or {}).get("weights") if file.is_file() else None
+    if not isinstance(saved, dict) or bool(saved.get("path") or saved.get("kind")) == is_fine_tuned(config):
+        return
+    if is_fine_tuned(config):
+        raise ValueError(
+            f"weights.path={config.weights.path}: {run} was trained from scratch, so it did not start from these; leave the key "
+            f"out, or measure them alone with run.name=another weights.path={config.weights.path}."
+        )
+    began = saved.get("path") or saved.get("name")
+    raise ValueError(
+        f"weights=scratch: {run} was trained from {began}; leave the key out, or give weights.path=FOLDER."
+    )
 
 
 def open_given(config: Config, places: Places, source: Path) -> Given:

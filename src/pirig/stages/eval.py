@@ -20,7 +20,15 @@ from pirig.config.places import ASSETS, Places, places_of
 from pirig.config.scenes import CHOICE, RANGES
 from pirig.config.schema import Config, SimBackend
 from pirig.contract import Contract, require_equal
-from pirig.evaluation.on_given import as_run, demos_of, given_weights, note, open_given, target_of_given
+from pirig.evaluation.on_given import (
+    as_run,
+    demos_of,
+    given_weights,
+    note,
+    open_given,
+    require_own_start,
+    target_of_given,
+)
 from pirig.evaluation.target import Target, of_task, recorded_folder, target_of
 from pirig.files.atomic import write_text
 from pirig.gates import policy
@@ -153,6 +161,7 @@ def make(config: Config, places: Places) -> Measured:
     from pirig.policies.card import PolicyCard
 
     checkpoint = chosen_checkpoint(config, places.run)
+    require_own_start(config, places.run)
     trained = Contract.load(checkpoint / ASSETS)
     require_equal(places.contract, trained, our_name="this run", their_name=f"checkpoint {checkpoint}")
     card = PolicyCard.load(checkpoint)
