@@ -218,6 +218,18 @@ def test_work_goes_on_when_its_reader_goes_away(monkeypatch):
     assert sys.stdout is before
 
 
+def test_a_log_handler_of_absl_leaves_the_stream_open(monkeypatch):
+    """Hydra configures logging anew, and so closes every handler; absl's closes its stream unless it is sys's."""
+    from absl import logging
+
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    handler = logging.PythonHandler(stream)
+    with trouble.outlived_readers():
+        handler.close()
+    assert not stream.closed
+
+
 def test_letters_that_the_terminal_lacks_are_numbers(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))

@@ -66,6 +66,13 @@ class _Reader:
         for line in lines:
             self.write(line)
 
+    def __eq__(self, other: object) -> bool:
+        """It is the stream that it stands for: absl's log handler closes what is none of sys's own."""
+        return self._stream is getattr(other, "_stream", other)
+
+    def __hash__(self) -> int:
+        return hash(self._stream)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
