@@ -16,7 +16,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", COMPILED.name)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-# Hydra, called in a test, configures logging anew and so closes absl's handler, which closes what it writes to: not pytest's file.
+# Hydra, called in a test, configures logging anew and so closes absl's handler, which closes its stream: not pytest's file.
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 install_import_hook(["pirig.models", "pirig.transforms", "pirig.training"], "tests.shapes.checked")
