@@ -60,7 +60,7 @@ def test_several_checkpoints_are_measured_on_scenes_of_their_own(ran):
     root, _ = ran
     run = root / "eyes" / "few"
     before = sorted(path.name for path in (run / "eval").iterdir())
-    words = ["eval", str(run), "run.checkpoint=all", "eval.episodes=1", "eval.max_steps=20"]
+    words = ["eval", str(run), "run.checkpoint=all", "eval.episodes=1", "eval.max_steps=100"]
     done = subprocess.run([sys.executable, "-m", "pirig", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "step 10" in done.stdout and "best on these scenes: step 20" in done.stdout

@@ -26,7 +26,7 @@ def test_a_data_set_of_another_contract_is_refused_before_any_inference(smoke_ru
     run = tmp_path / "smoke" / "one"
     shutil.copytree(smoke_run.folder, run)
     with pytest.raises(ValueError, match="the run's data set is not there; give its folder"):
-        verify.main([str(run)])
+        verify.main([str(run), str(tmp_path / "none")])
     contract = newest_checkpoint(run) / ASSETS / "contract.json"
     contract.write_text(json.dumps(json.loads(contract.read_text()) | {"control_hz": 10}))
     (data,) = smoke_run.root.glob("data/*/lerobot")

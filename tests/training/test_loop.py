@@ -142,7 +142,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_training(small, tmp_path,
 
 def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(small, tmp_path, monkeypatch):
     """6 steps, every second one kept: three that stay, the newest, and the one being written."""
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10, total=10**12))
     with pytest.raises(ValueError, match=r"5 checkpoints of .* \(train\.keep_every=2\) need: .* are free"):
         small.train(tmp_path, save_every=1, keep_every=2)
     with pytest.raises(ValueError, match="2 checkpoints of"):
@@ -150,7 +150,7 @@ def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(smal
     assert newest_checkpoint(tmp_path) is None and not (tmp_path / "metrics.jsonl").exists()
     monkeypatch.undo()
     small.train(tmp_path)
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10, total=10**12))
     assert small.train(tmp_path, resume=True).steps == 6  # a finished training writes nothing
 
 

@@ -179,7 +179,7 @@ def test_a_listing_cannot_write_outside(tmp_path):
 
 
 def test_a_full_disk_is_said_before(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=10, total=10**12))
     with pytest.raises(ValueError, match=r"what is missing of the weights: 0\.0 GB.*folder on a larger disk"):
         fetch(ADDRESS, url=server.url, cache=tmp_path)
 

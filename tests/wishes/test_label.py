@@ -38,7 +38,7 @@ def make_demos(contract, task, demos, folder, downloads):
 
 
 def test_one_more_name_in_labels_is_one_more_column(config, tmp_path):
-    contract, folder = contract_of(config), tmp_path / "demos"
+    contract, folder = contract_of(config), tmp_path / "data" / "own" / "demos"
     demos_door.maker(contract)(contract, config.task, config.demos, folder, tmp_path)
     from_demos.convert(folder, tmp_path / "lerobot", contract, labels=True)
     dataset = Dataset(tmp_path / "lerobot")

@@ -78,7 +78,7 @@ def _distance(scene: int) -> float:
 
 
 def test_its_demos_become_a_data_set_with_labels_and_succeed_when_replayed(config, tmp_path):
-    contract, folder = contract_of(config), tmp_path / "demos"
+    contract, folder = contract_of(config), tmp_path / "data" / "own" / "demos"
     manifest = demos_door.maker(contract)(contract, config.task, config.demos, folder, tmp_path)
     assert manifest.kept == 4
     from_demos.convert(folder, tmp_path / "lerobot", contract, labels=config.demos.labels)

@@ -70,13 +70,17 @@ def collect(
     return manifest
 
 
+def _require_own(contract: Contract, folder: Path) -> None:
+    if (folder / "contract.json").is_file():
+        require_equal(contract, Contract.load(folder), our_name="this run", their_name=f"demos {folder}")
+
+
 def claim(contract: Contract, folder: Path, asked: Identity) -> bool:
     """Makes `folder` this source's own; True where the demos that are asked for are complete. Says what is reused.
 
     Raises ValueError before anything is written where it is another's.
     """
-    if (folder / "contract.json").is_file():
-        require_equal(contract, Contract.load(folder), our_name="this run", their_name=f"demos {folder}")
+    _require_own(contract, folder)
     relation = identity.relation_to(asked, folder)
     complete = (folder / "manifest.json").is_file()
     if relation is None or not complete:
