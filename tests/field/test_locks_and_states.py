@@ -253,7 +253,9 @@ SLOW_DEMOS = """
 def test_an_interrupt_ends_demos_in_the_middle_of_an_episode(tmp_path, base, number):
     places_of(base).contract.save(tmp_path)
     (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW_DEMOS))
-    process = subprocess.Popen([sys.executable, tmp_path / "slow.py", tmp_path], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, tmp_path / "slow.py", tmp_path]
+    usual = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a background shell ignores it
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=usual)
     until(lambda: (tmp_path / "opened").is_file())
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(number)
