@@ -1,4 +1,4 @@
-"""`pirig collect`: records episodes on an arm, as npz files that `demos.path=` takes."""
+"""`pirig collect`: records episodes on an arm, as npz files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Records episodes on an arm: Enter begins and keeps one, d throws it away, r begi
   pirig collect /tmp/try --task "Try the keys"                      with a simulated arm
 
 Each episode is one file, data/mugs/libero_format/*_libero_*.npz, written whole or not at all; shorter than 5 frames is no
-episode. Then: pirig pipeline experiment=kinova_full demos.path=data/mugs"""
+episode. pirig does not train on these files yet: turn them into a LeRobot data set first (docs/kinova.md)"""
 
 
 def main(arguments: list[str]) -> int:
