@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from pirig.comparison.statistics import wilson
-from pirig.diagnosis.evidence import Evidence, HandOver, Parity
+from pirig.diagnosis.broken import Cause, contract, gates, input_parity, oracle
+from pirig.diagnosis.evidence import Evidence, HandOver
 from pirig.evaluation.open_loop import Errors
 
 GOOD_LOW = 0.75  # a success rate whose interval lies above it needs no explanation
-GOOD_ORACLE = 0.9
 UNTRAINED, HALF_TRAINED = 0.8, 0.5  # error on training frames, as a share of the mean action's
 BLIND = 1.03  # error grows by less than this when an input comes from another frame
 BLIND_ON_NEW = 1.15  # the same on episodes that the policy does not know
 OVERFIT_FACTOR = 1.5
-PIXELS_MEAN, PIXELS_MEAN_LATER = 1.0, 4.0  # of 0..255; later frames have the simulator's own spread
-STATE = 1e-3  # rad, m, at the first frame
 STILL_FALLING = 0.05
 FEW_EPISODES = 20
 GRIPPER_MM = 80.0  # how wide a Panda's opens
@@ -31,17 +28,6 @@ SEES_MM = 20.0  # mean error beyond which a gripper that opens so wide misses a 
 TAKE_AWAY_JOINTS = (
     "train.state_noise=1 train.state_noise_share=0.5 train.state_noise_on=[qpos8] makes it look at the picture"
 )
-
-
-@dataclass(frozen=True)
-class Cause:
-    """`says`: what is wrong; `numbers`: the evidence; `remedy`: what to do."""
-
-    name: str
-    weight: float
-    says: str
-    numbers: str
-    remedy: str
 
 
 def ranked(evidence: Evidence) -> list[Cause]:
@@ -54,82 +40,6 @@ def ranked(evidence: Evidence) -> list[Cause]:
 def succeeds(evidence: Evidence) -> bool:
     outcome = evidence.outcome
     return outcome is not None and outcome.low >= GOOD_LOW
-
-
-def contract(evidence: Evidence) -> list[Cause]:
-    if not evidence.contract_differences:
-        return []
-    return [
-        Cause(
-            "contract",
-            1.0,
-            "run, checkpoint and data set disagree about what is simulated",
-            "; ".join(evidence.contract_differences),
-            "evaluate with the settings that made the checkpoint, or train again",
-        )
-    ]
-
-
-def gates(evidence: Evidence) -> list[Cause]:
-    return [
-        Cause(f"gate {name}", 0.97, f"the gate {name} does not pass", "; ".join(sentences), "repair that first")
-        for name, sentences in evidence.gates.items()
-        if sentences
-    ]
-
-
-def oracle(evidence: Evidence) -> list[Cause]:
-    """The evaluation's own oracle."""
-    if evidence.outcome is None:
-        return []
-    k, n = evidence.outcome.oracle
-    if k >= GOOD_ORACLE * n:
-        return []
-    return [
-        Cause(
-            "oracle",
-            0.96,
-            "even the demos fail in this evaluation, so no policy can succeed",
-            f"{k} of {n} demos succeed when their own actions are replayed",
-            "see the gates first_frame and demo_replay; make demos and data set again with these settings",
-        )
-    ]
-
-
-def input_parity(evidence: Evidence) -> list[Cause]:
-    return [cause for compared in evidence.parity for cause in (*_pixels(compared), *_state(compared))]
-
-
-def _pixels(parity: Parity) -> list[Cause]:
-    limit = PIXELS_MEAN if parity.step == 0 else PIXELS_MEAN_LATER
-    return [
-        Cause(
-            "input parity",
-            0.95,
-            f"evaluation feeds other pixels of {role} than training saw",
-            f"seed {parity.seed}, step {parity.step}: {mean:.1f} of 255 apart on average, {largest:.0f} at most",
-            "look at the pictures below; remove the frames-* folder beside the data set (training's cache) and train "
-            "again, or bring camera, shader and renderer back to the data set's",
-        )
-        for role, (largest, mean) in parity.pixels.items()
-        if mean > limit
-    ]
-
-
-def _state(parity: Parity) -> list[Cause]:
-    if parity.step or (parity.state <= STATE and parity.tokens == 0):
-        return []  # after a replay the simulator's own spread is in it
-    return [
-        Cause(
-            "input parity",
-            0.94,
-            "evaluation feeds another state than training saw: noise, another unit or another recipe in the data set",
-            f"seed {parity.seed}, step 0, a frame that both should know exactly: state number {parity.state_number} is "
-            f"{parity.state:.4f} apart ({parity.model_state:.3f} in the model's numbers), {parity.tokens} tokens of "
-            "the prompt differ",
-            "record the state from the simulator without noise, or add the same noise on both sides",
-        )
-    ]
 
 
 def step_limit(evidence: Evidence) -> list[Cause]:
