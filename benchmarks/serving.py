@@ -55,10 +55,24 @@ def memory_mb(process: subprocess.Popen[str]) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
+def connected(uri: str, clients: int) -> tuple[list[Connection], Contract]:
+    connections = [Connection(uri).open() for _ in range(clients)]
+    return connections, Contract.from_json(connections[0].metadata["contract"])
+
+
+def run_together(threads: list[threading.Thread], connections: list[Connection]) -> None:
+    """To their end; the connections are closed then."""
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for connection in connections:
+        connection.close()
+
+
 def loaded(uri: str, clients: int, seconds: float) -> dict[str, float]:
     """So many clients, each asking again as soon as it is answered."""
-    connections = [Connection(uri).open() for _ in range(clients)]
-    contract = Contract.from_json(connections[0].metadata["contract"])
+    connections, contract = connected(uri, clients)
     spent_ms: list[list[float]] = [[] for _ in connections]
     errors: list[str] = []
     ends_s = time.monotonic() + seconds
@@ -74,12 +88,7 @@ def loaded(uri: str, clients: int, seconds: float) -> dict[str, float]:
             errors.append(repr(error))
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for connection in connections:
-        connection.close()
+    run_together(threads, connections)
     all_ms = np.concatenate([np.array(part) for part in spent_ms])
     p50, p95, p99 = np.percentile(all_ms, (50, 95, 99))
     return {
@@ -163,16 +172,10 @@ def steady(process: subprocess.Popen[str], uri: str, count: int) -> dict[str, An
     """Resident memory after each tenth of so many requests by eight clients."""
     parts = []
     for _ in range(10):
-        connections = [Connection(uri).open() for _ in range(8)]
-        contract = Contract.from_json(connections[0].metadata["contract"])
+        connections, contract = connected(uri, 8)
         request = named("ours").write(random_look(contract, np.random.default_rng(0)), contract)
         ask = [threading.Thread(target=_asks, args=(each, request, count // 80)) for each in connections]
-        for thread in ask:
-            thread.start()
-        for thread in ask:
-            thread.join()
-        for connection in connections:
-            connection.close()
+        run_together(ask, connections)
         parts.append(round(memory_mb(process), 1))
     return {"requests": count, "resident_mb": parts}
 

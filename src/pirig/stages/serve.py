@@ -12,7 +12,6 @@ droid, aloha. Plain HTTP: /healthz (200 once compiled), /metrics (Prometheus). S
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import time
 from pathlib import Path
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from pirig.policies.policy import Policy
     from pirig.serving.batches import Predict
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 API_KEY = "PIRIG_API_KEY"
 
 
@@ -88,13 +86,18 @@ def _listen(config: Config, policy: Policy, checkpoint: Path) -> None:
         return
     with Batches(predict, max_batch=settings.max_batch, max_wait_s=settings.max_wait_ms / 1e3) as batches:
         server = PolicyServer(batches, served, api_key=os.environ.get(API_KEY, ""), limits=limits)
-        say = functools.partial(_say_started, policy, checkpoint, settings.host)
+
+        def say(port: int) -> None:
+            _say_started(policy, checkpoint, settings.host, port)
+            print("compiling   clients may connect, they wait", flush=True)
+
         asyncio.run(server.run(settings.host, settings.port, started=say, warm=warmed))
 
 
 def _listen_to_harness(
     config: Config, policy: Policy, checkpoint: Path, warmed: Callable[[], None], predict: Predict
 ) -> None:
+    from pirig.serving.server import LOOPBACK
     from pirig.serving.vla_eval import HarnessServer, listen
 
     settings, contract = config.serve, policy.pipeline.contract
@@ -120,6 +123,6 @@ def _say_started(policy: Policy, checkpoint: Path, host: str, port: int) -> None
     cameras = ", ".join(f"{camera.role} {camera.width_px} x {camera.height_px}" for camera in contract.cameras)
     print(f"serving     {checkpoint} on ws://{host}:{port}")
     print(
-        f"contract    {contract.hash}: {cameras}; state {contract.state_dim}, actions {policy.horizon} x {contract.action_dim}"
+        f"contract    {contract.hash}: {cameras}; state {contract.state_dim}, actions {policy.horizon} x {contract.action_dim}",
+        flush=True,
     )
-    print("compiling   clients may connect, they wait", flush=True)
