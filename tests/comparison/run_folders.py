@@ -14,7 +14,7 @@ import yaml
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.config.schema import as_plain
+from pirig.config.plain import as_plain
 from pirig.evaluation.results import EpisodeResult, ResultsFile, sub_goals
 from pirig.gates.finding import Report, save
 from pirig.runs.record import set_status

@@ -11,7 +11,7 @@ from pirig.config.checks import ConfigError
 from pirig.config.load import compose, loaded, typed
 from pirig.config.mixes import configs_of, shares_of
 from pirig.config.places import places_of
-from pirig.config.schema import as_plain
+from pirig.config.plain import as_plain
 from pirig.contract import Contract
 
 TASKS = ("push_cube", "pull_cube")

@@ -13,7 +13,7 @@ from pirig.cli import main
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.config.schema import as_plain
+from pirig.config.plain import as_plain
 from pirig.evaluation.closed_loop import start_of
 from pirig.evaluation.inference import learned, made_up_looks
 from pirig.evaluation.on_given import given_weights, open_given, require_own_start

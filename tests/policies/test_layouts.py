@@ -85,3 +85,11 @@ def test_a_picture_that_already_is_the_models_size_is_taken(contract):  # noqa: 
     image = np.zeros((contract.image_px, contract.image_px, 3), np.uint8)
     request = layouts.named("ours").write(shown(agreed, images={"base_0_rgb": image}), agreed)
     assert layouts.read(request, agreed).images["base_0_rgb"].shape == image.shape
+
+
+def test_the_config_knows_every_layout():
+    """`eval.layout` is asked before anything starts, where no policy is imported yet."""
+    from pirig.config.domains import LayoutName
+
+    (domain,) = LayoutName.__metadata__
+    assert sorted(domain.names) == layouts.names()

@@ -75,3 +75,14 @@ def test_a_server_that_restarts_is_waited_for(policy, tmp_path):
         connection.close()
         back.set()
         thread.join()
+
+
+def test_an_evaluation_refuses_a_server_of_another_contract(policy, server):
+    import dataclasses
+
+    from pirig.evaluation.closed_loop import served_at
+
+    uri, contract = f"ws://127.0.0.1:{server[1]}", policy.pipeline.contract
+    served_at(uri, contract, "ours", connections=1).close()
+    with pytest.raises(ContractError, match="fps"):
+        served_at(uri, dataclasses.replace(contract, fps=5), "ours", connections=1)

@@ -21,7 +21,8 @@ from pirig.comparison.statistics import wilson
 from pirig.comparison.success import SuccessRow
 from pirig.config.aliases import current
 from pirig.config.places import DATA_SET, EVALUATIONS, META, data_folder
-from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig, as_plain, flat
+from pirig.config.plain import as_plain, flat
+from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig
 from pirig.config.state_entries import holds_goal
 from pirig.contract import Contract, ContractError
 from pirig.files.atomic import process_runs

@@ -6,7 +6,7 @@ whether each value is in its domain (`domains.py`).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -20,14 +20,11 @@ from pirig.config.domains import (
     EntryName,
     Finite,
     FloatType,
-    FrameStep,
     GateName,
     Gripper,
-    LayoutName,
     Long,
     Normalization,
     NotNegative,
-    Port,
     Positive,
     Remat,
     Role,
@@ -39,8 +36,8 @@ from pirig.config.domains import (
     Trainer,
     Turn,
     WandbMode,
-    WireProtocol,
 )
+from pirig.config.measuring import EvalConfig, ServeConfig
 
 
 class Mode(StrEnum):
@@ -49,11 +46,6 @@ class Mode(StrEnum):
     error = "error"
     resume = "resume"
     overwrite = "overwrite"
-
-
-class SimBackend(StrEnum):
-    cpu = "cpu"
-    gpu = "gpu"
 
 
 @dataclass
@@ -313,32 +305,6 @@ class ScheduleConfig:
 
 
 @dataclass
-class EvalConfig:
-    episodes: Count = 40
-    first_seed: Seed = 100000
-    execute: Count = 8  # steps executed of each action chunk
-    ensemble: Share = (
-        0.0  # a step is the mean of all chunks that foresaw it, an older one weighs so much of the next; 0: newest
-    )
-    flow_steps: Count = 10  # Euler steps
-    workers: Count = 2  # simulator processes
-    sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device
-    num_envs: Count = 64  # scenes at once where sim_backend=gpu
-    batch_size: Count = 4  # observations per policy call, fixed so that results do not depend on the number of workers
-    max_steps: CountOrNone = 0  # 0: from the demos' lengths
-    step_margin: Positive = 1.5  # limit = longest demo times this; a few much longer ones do not count
-    oracle_episodes: CountOrNone = 20  # 0: none
-    untrained_episodes: CountOrNone = 40  # 0: none
-    videos: CountOrNone = 3  # so many successes and so many failures
-    video_every: FrameStep = 2  # every n-th step is a frame
-    seed: Seed = 0
-    server: str = (
-        ""  # ws://HOST:PORT: the policy row is that of a policy server, whoever's; the baselines stay the checkpoint's
-    )
-    layout: LayoutName = "ours"  # how its requests are written
-
-
-@dataclass
 class GatesConfig:
     skip: list[GateName] = field(default_factory=list)  # gates switched off, recorded with the results
     replay_episodes: Count = 5  # demos replayed before training
@@ -353,21 +319,6 @@ class RunConfig:
     checkpoint: str | None = (
         None  # eval: a checkpoint folder; all, or steps as 1000,2000: a curve over those of the run; None: its newest
     )
-
-
-@dataclass
-class ServeConfig:
-    """Of `pirig serve`; how a chunk is sampled is eval.flow_steps."""
-
-    host: str = "127.0.0.1"  # another address than loopback needs an API key: PIRIG_API_KEY
-    port: Port = 8000  # 0: a free one
-    max_batch: Count = 32  # requests in one model call
-    max_wait_ms: NotNegative = 2.0  # how long the first of a batch waits for company
-    message_mib: Positive = 64.0  # of one request
-    clients: Count = 256  # connections at once
-    seed: Seed = 0  # of the noise of requests that bring none
-    protocol: WireProtocol = "openpi"  # or vla_eval: allenai's harness, which executes eval.execute steps of a chunk
-    cameras: dict[str, str] = field(default_factory=dict)  # vla_eval: a benchmark's name of a camera -> the role
 
 
 @dataclass
@@ -405,23 +356,3 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
     trainer: Trainer = "pirig"  # or openpi: an installed openpi trains on the same batches (a reference run)
     allow_unobservable_goal: bool = False
-
-
-def as_plain(config: Config) -> dict[str, Any]:
-    """The config as nested plain dicts (enums by value), ready for YAML or JSON."""
-
-    def plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        return {key: value.value if isinstance(value, StrEnum) else value for key, value in items}
-
-    return asdict(config, dict_factory=plain)
-
-
-def flat(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"train": {"steps": 3}} -> {"train.steps": 3}; lists are values."""
-    leaves: dict[str, Any] = {}
-    for key, value in plain.items():
-        if isinstance(value, dict):
-            leaves |= flat(value, f"{prefix}{key}.")
-        else:
-            leaves[prefix + key] = value
-    return leaves

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pirig.config.measuring import SimBackend
 from pirig.config.places import Places
-from pirig.config.schema import Config, SimBackend
+from pirig.config.schema import Config
 from pirig.contract import Contract
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation import lockstep
@@ -70,10 +71,17 @@ class ClosedLoop:
 
     def measure(self) -> Measured:
         plan = self._plan()
+        self._require_server()
         with self._pool() as pool:
             self.before(pool)
             rows = {name: self._row(pool, name, plan[name]) for name in ROWS if name in plan and plan[name].scenes}
         return Measured({name: rows[name] for name in SHOWN if name in rows})
+
+    def _require_server(self) -> None:
+        """Raises ValueError where the policy's server is away or another's, before the baselines take their minutes."""
+        settings = self.config.eval
+        if settings.server:
+            served_at(settings.server, self.places.contract, settings.layout, connections=1).close()
 
     def _plan(self) -> dict[str, Row]:
         settings = self.config.eval

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pirig.config.measuring import SimBackend
 from pirig.config.places import ASSETS, POLICY_FILE, STATS_FILE, TOKENIZER_FILE, Places
 from pirig.config.scenes import CHOICE, RANGES
-from pirig.config.schema import Config, EvalConfig, Mode, SimBackend
+from pirig.config.schema import Config, EvalConfig, Mode
 from pirig.contract import FILE_NAME as CONTRACT_FILE
 from pirig.evaluation.measured import load
 from pirig.evaluation.seeds import step_limit

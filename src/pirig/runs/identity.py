@@ -8,7 +8,8 @@ import json
 from typing import Any
 
 from pirig.config.aliases import old_keys, retired_values
-from pirig.config.schema import Config, as_plain, flat
+from pirig.config.plain import as_plain, flat
+from pirig.config.schema import Config
 from pirig.runs.record import PATHS, training_slice
 
 

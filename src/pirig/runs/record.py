@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 from pirig.config.places import CHECKPOINTS, Places
-from pirig.config.schema import Config, Mode, as_plain
+from pirig.config.plain import as_plain
+from pirig.config.schema import Config, Mode
 from pirig.files.atomic import clear_leftovers, move_aside_inside, write_text
 from pirig.runs.lock import FILE_NAME, held
 from pirig.runs.progress import read_status, steps_saved

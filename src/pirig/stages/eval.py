@@ -15,10 +15,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pirig.config.measuring import SimBackend
 from pirig.config.mixes import configs_of
 from pirig.config.places import ASSETS, Places, places_of
 from pirig.config.scenes import CHOICE, RANGES
-from pirig.config.schema import Config, SimBackend
+from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
 from pirig.evaluation.on_given import (
     as_run,

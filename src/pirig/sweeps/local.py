@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pirig.config.schema import as_plain
+from pirig.config.plain import as_plain
 from pirig.files.atomic import write_text
 from pirig.runs.stopping import Terminated
 from pirig.sweeps import gpus, record

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pirig.config.schema import Config, as_plain
+from pirig.config.plain import as_plain
+from pirig.config.schema import Config
 from pirig.files.atomic import write_text
 from pirig.sweeps.plan import Task
 

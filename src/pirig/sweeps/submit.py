@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pirig.config.schema import as_plain
+from pirig.config.plain import as_plain
 from pirig.sweeps import record
 from pirig.sweeps.job import Job, RunStage
 from pirig.sweeps.plan import SHARED, Plan, Task

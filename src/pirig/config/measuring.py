@@ -1,0 +1,65 @@
+"""The part of the schema that asks a trained policy: how it is measured, and served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pirig.config.domains import (
+    Count,
+    CountOrNone,
+    FrameStep,
+    LayoutName,
+    NotNegative,
+    Port,
+    Positive,
+    Seed,
+    Share,
+    WireProtocol,
+)
+
+
+class SimBackend(StrEnum):
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+@dataclass
+class EvalConfig:
+    episodes: Count = 40
+    first_seed: Seed = 100000
+    execute: Count = 8  # steps executed of each action chunk
+    ensemble: Share = (
+        0.0  # a step is the mean of all chunks that foresaw it, an older one weighs so much of the next; 0: newest
+    )
+    flow_steps: Count = 10  # Euler steps
+    workers: Count = 2  # simulator processes
+    sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device
+    num_envs: Count = 64  # scenes at once where sim_backend=gpu
+    batch_size: Count = 4  # observations per policy call, fixed so that results do not depend on the number of workers
+    max_steps: CountOrNone = 0  # 0: from the demos' lengths
+    step_margin: Positive = 1.5  # limit = longest demo times this; a few much longer ones do not count
+    oracle_episodes: CountOrNone = 20  # 0: none
+    untrained_episodes: CountOrNone = 40  # 0: none
+    videos: CountOrNone = 3  # so many successes and so many failures
+    video_every: FrameStep = 2  # every n-th step is a frame
+    seed: Seed = 0
+    server: str = (
+        ""  # ws://HOST:PORT: the policy row is that of a policy server, whoever's; the baselines stay the checkpoint's
+    )
+    layout: LayoutName = "ours"  # how its requests are written
+
+
+@dataclass
+class ServeConfig:
+    """Of `pirig serve`; how a chunk is sampled is eval.flow_steps."""
+
+    host: str = "127.0.0.1"  # another address than loopback needs an API key: PIRIG_API_KEY
+    port: Port = 8000  # 0: a free one
+    max_batch: Count = 32  # requests in one model call
+    max_wait_ms: NotNegative = 2.0  # how long the first of a batch waits for company
+    message_mib: Positive = 64.0  # of one request
+    clients: Count = 256  # connections at once
+    seed: Seed = 0  # of the noise of requests that bring none
+    protocol: WireProtocol = "openpi"  # or vla_eval: allenai's harness, which executes eval.execute steps of a chunk
+    cameras: dict[str, str] = field(default_factory=dict)  # vla_eval: a benchmark's name of a camera -> the role
