@@ -70,7 +70,8 @@ def collect(
     return manifest
 
 
-def _require_own(contract: Contract, folder: Path) -> None:
+def require_own(contract: Contract, folder: Path) -> None:
+    """Raises ContractError where demos of another contract lie in `folder`."""
     if (folder / "contract.json").is_file():
         require_equal(contract, Contract.load(folder), our_name="this run", their_name=f"demos {folder}")
 
@@ -80,7 +81,7 @@ def claim(contract: Contract, folder: Path, asked: Identity) -> bool:
 
     Raises ValueError before anything is written where it is another's.
     """
-    _require_own(contract, folder)
+    require_own(contract, folder)
     relation = identity.relation_to(asked, folder)
     complete = (folder / "manifest.json").is_file()
     if relation is None or not complete:

@@ -106,7 +106,9 @@ def load(path: Path) -> Identity | None:
 def compare(asked: Identity, there: Identity) -> Relation:
     ours, theirs = _compared(asked), _compared(there)
     keys = dict.fromkeys([*theirs, *ours])
-    differences = [Difference(key, theirs.get(key), ours.get(key)) for key in keys if theirs.get(key) != ours.get(key)]
+    differences = [
+        Difference(key, theirs.get(key), ours.get(key)) for key in keys if _unlike(theirs.get(key), ours.get(key))
+    ]
     differences += _of_parts(asked.parts, there.parts)
     if asked.size < there.size:
         differences.append(Difference("size", there.size, asked.size))

@@ -151,9 +151,6 @@ class Meta:
         """What the episodes are labelled with, each once."""
         return list(dict.fromkeys(task for task in self.tasks.values() if task))
 
-    def video_columns(self) -> list[str]:
-        return [name for name, feature in self.info.features.items() if feature.dtype == "video"]
-
     def image_columns(self) -> list[str]:
         return [name for name, feature in self.info.features.items() if feature.dtype in PICTURES]
 

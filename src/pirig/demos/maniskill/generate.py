@@ -11,7 +11,7 @@ import numpy as np
 from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import Contract
 from pirig.demos import identity
-from pirig.demos.collect import collect
+from pirig.demos.collect import collect, require_own
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.maniskill import disturb
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
@@ -32,6 +32,7 @@ def generate(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: P
     seeds = list(range(demos.first_seed, demos.first_seed + limit))
     source = PlannerSource(contract, task, demos)
     asked = asked_of(contract, source.name, demos)
+    require_own(contract, folder)
     if not identity.is_complete(asked, folder):
         find_solver(task)  # before anything is written; what is whole needs no planner
     return collect(contract, source, seeds, demos.count, demos.workers, folder, asked)
