@@ -185,8 +185,6 @@ def test_two_configs_share_demos_runs_and_results_exactly_where_they_ask_for_the
 
 
 def test_true_is_not_one_and_one_is_one_point_zero():
-    from pirig.files.identity import Differs, Identity, Same, compare
-
     made = Identity("run", settings={"value": 1})
     assert compare(Identity("run", settings={"value": 1.0}), made) == Same()
     assert isinstance(compare(Identity("run", settings={"value": True}), made), Differs)
