@@ -11,7 +11,7 @@ from pirig.config.load import compose
 from pirig.datasets.lerobot_read import Dataset
 from pirig.models.layout import flatten
 from pirig.training.checkpoints import load_params
-from pirig.training.warm_up import load
+from pirig.training.warmed import load
 
 FEW = [
     "experiment=eyes", "task=pick_cube", "size.image_px=64", "camera.resolution_px=64", "demos.count=2", "scenes.count=40",

@@ -82,7 +82,7 @@ def test_a_set_is_known_by_what_is_seen(contract, drawn, tmp_path):
     ]
     assert len({known, *others}) == 5
     render.make(contract, drawn, SHARD, 1, tmp_path / "set")
-    with pytest.raises(ValueError, match="holds the scenes"):
+    with pytest.raises(ValueError, match="labelled scenes there were made from something else"):
         render.make(contract, dataclasses.replace(drawn, noise_rad=0.1), SHARD, 1, tmp_path / "set")
 
 

@@ -139,7 +139,7 @@ def move_away(place: Path) -> str:
 
 
 def _verb(kind: str) -> str:
-    return "were" if kind in ("demos", "norm stats") else "was"
+    return "were" if kind in ("demos", "norm stats", "labelled scenes") else "was"
 
 
 def _compared(identity: Identity) -> dict[str, Any]:

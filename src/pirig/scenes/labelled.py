@@ -9,19 +9,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shlex
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pirig.contract import Contract
+from pirig.files import identity
 from pirig.files.atomic import write_text
+from pirig.files.identity import Identity
 from pirig.transforms.images import pixels_digest
 
 SHARD = 32  # scenes
+KIND = "labelled scenes"
 RECORD = "scenes.json"
 LABELS = "labels.npz"
 VERSION = 1  # changes where the bytes of a set would
+TORN = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)  # what numpy says of a file that was cut off
 NOT_SEEN = ("state", "state_dim", "action_dim", "action_layout", "gripper_open", "control_mode", "control_hz", "fps")
 
 
@@ -49,9 +56,20 @@ class Drawn:
 
 def digest_of(contract: Contract, drawn: Drawn) -> str:
     """16 hex digits of what a set's bytes depend on: what is seen, where the arm may stand, and the code's version."""
+    return hashlib.sha256(json.dumps(_told(contract, drawn), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def identity_of(contract: Contract, drawn: Drawn) -> Identity:
+    """Of a set of any size: it grows at its end."""
+    told = _told(contract, drawn)
+    seen = told["contract"] | {"cameras": {camera["role"]: camera for camera in told["contract"]["cameras"]}}
+    return Identity(KIND, settings={**told, "contract": seen, "version": None}, code=VERSION)
+
+
+def _told(contract: Contract, drawn: Drawn) -> dict[str, Any]:
     seen = {name: value for name, value in dataclasses.asdict(contract).items() if name not in NOT_SEEN}
     seen["scenes"] = contract.env_id
-    told = {
+    return {
         "version": VERSION,
         "contract": seen,
         "pixels": pixels_digest(contract.image_px, contract.resize),
@@ -59,7 +77,6 @@ def digest_of(contract: Contract, drawn: Drawn) -> str:
         "noise_rad": drawn.noise_rad,
         "joints": hashlib.sha256(np.ascontiguousarray(drawn.joints, np.float32).tobytes()).hexdigest(),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def shard_folder(folder: Path, number: int) -> Path:
@@ -74,7 +91,7 @@ def shards_of(count: int) -> int:
 class LabelledScenes:
     """`count` scenes of a folder: `labels` f32 [count, k] by name, `images` by role as memory maps, one a shard.
 
-    Raises ValueError where shards are missing.
+    Raises ValueError where shards are missing or torn.
     """
 
     def __init__(self, folder: Path, count: int):
@@ -83,31 +100,84 @@ class LabelledScenes:
         missing = [part.name for part in folders if not part.is_dir()]
         if missing:
             raise ValueError(f"{folder}: {len(missing)} of {len(folders)} shards are missing; run `pirig scenes` again")
-        self.record = json.loads((folder / RECORD).read_text())
+        self.record = _record(folder)
         self.digest: str = self.record["digest"]
         self.roles: list[str] = self.record["roles"]
-        parts = []
-        for part in folders:
-            with np.load(part / LABELS) as arrays:
-                parts.append({name: arrays[name] for name in arrays.files})
+        parts = [_labels(part) for part in folders]
+        for folder_of, part in zip(folders, parts, strict=True):
+            if {name: array.shape for name, array in part.items()} != {n: a.shape for n, a in parts[0].items()}:
+                raise _torn(folder_of, f"its labels are {', '.join(part)}, those of the first {', '.join(parts[0])}")
         self.labels = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
-        self.images = {role: [np.load(part / f"{role}.npy", mmap_mode="r") for part in folders] for role in self.roles}
+        self.images = {role: [_images(part, role) for part in folders] for role in self.roles}
+        self.shards = folders
+
+    def content(self) -> str:
+        """16 hex digits of the shards that lie there, large files by blocks."""
+        names = [LABELS, *(f"{role}.npy" for role in self.roles)]
+        files = {f"{part.name}/{name}": part / name for part in self.shards for name in names}
+        return identity.digest_of_tree(self.folder, files)
 
 
-def write_record(folder: Path, contract: Contract, drawn: Drawn) -> None:
-    """Before the first shard. Raises ValueError where the folder is another set's."""
-    digest, file = digest_of(contract, drawn), folder / RECORD
-    if file.is_file():
-        theirs = json.loads(file.read_text())["digest"]
-        if theirs != digest:
-            raise ValueError(f"{folder} holds the scenes {theirs}, these would be {digest}; move it aside")
-        return
-    record = {
-        "digest": digest,
-        "env_id": contract.env_id,
-        "roles": sorted(camera.role for camera in contract.cameras),
-        "first_scene": drawn.first_scene,
-        "noise_rad": drawn.noise_rad,
-        "poses": len(drawn.joints),
-    }
-    write_text(file, json.dumps(record, indent=2) + "\n")
+def _labels(shard: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(shard / LABELS) as arrays:
+            read = {name: arrays[name] for name in arrays.files}
+    except TORN as error:
+        raise _torn(shard, f"{LABELS}: {error}") from error
+    if short := [name for name, rows in read.items() if rows.ndim != 2 or len(rows) != SHARD]:
+        raise _torn(shard, f"{LABELS}: {short[0]} is {list(read[short[0]].shape)}, expected [{SHARD}, k]")
+    return read
+
+
+def _images(shard: Path, role: str) -> np.ndarray:
+    file = shard / f"{role}.npy"
+    try:
+        frames = np.load(file, mmap_mode="r")
+    except TORN as error:
+        raise _torn(shard, f"{file.name}: {error}") from error
+    if frames.ndim != 4 or len(frames) != SHARD or frames.dtype != np.uint8:
+        raise _torn(shard, f"{file.name}: {frames.dtype} {list(frames.shape)}, expected uint8 [{SHARD}, px, px, 3]")
+    return frames
+
+
+def _torn(shard: Path, reason: str) -> ValueError:
+    return ValueError(
+        f"{shard}: labelled scenes are damaged ({reason}); remove this folder (rm -r {shlex.quote(str(shard))}) and run "
+        "`pirig scenes` again, which renders it anew."
+    )
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    file = folder / RECORD
+    try:
+        told = json.loads(file.read_text())
+        return {**told, "digest": str(told["digest"]), "roles": [str(role) for role in told["roles"]]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        remedy = f"remove it (rm {shlex.quote(str(file))}) and run `pirig scenes` again; the shards are kept."
+        raise ValueError(f"{file}: the record of labelled scenes cannot be read ({error}); {remedy}") from error
+
+
+def claim(folder: Path, contract: Contract, drawn: Drawn) -> None:
+    """Makes the folder this set's own, before the first shard; a set from before there were records gets one, once.
+
+    Raises IdentityError where it is another set's: nothing is written.
+    """
+    asked, file = identity_of(contract, drawn), folder / identity.FILE_NAME
+    there, digest = identity.load(file), digest_of(contract, drawn)
+    if there is None and (folder / RECORD).is_file():
+        known = _record(folder)["digest"]
+        told = asked.settings if known == digest else {**asked.settings, "digest": known}
+        there = dataclasses.replace(asked, settings=told, adopted=f"known by the digest in {RECORD}")
+    if there is not None:
+        identity.require(asked, there, folder, identity.move_away(folder))
+    if not (folder / RECORD).is_file():
+        record = {
+            "digest": digest,
+            "env_id": contract.env_id,
+            "roles": sorted(camera.role for camera in contract.cameras),
+            "first_scene": drawn.first_scene,
+            "noise_rad": drawn.noise_rad,
+            "poses": len(drawn.joints),
+        }
+        write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    (there or asked).keep(file)

@@ -14,7 +14,7 @@ from pirig.files.atomic import staging_folder
 from pirig.files.progress import Progress
 from pirig.files.space import require_space
 from pirig.runs.lock import held_in_turn
-from pirig.scenes.labelled import LABELS, SHARD, Drawn, LabelledScenes, shard_folder, shards_of, write_record
+from pirig.scenes.labelled import LABELS, SHARD, Drawn, LabelledScenes, claim, shard_folder, shards_of
 from pirig.sim.door import ArrangedSimulator, Implementation, Simulator, place_of
 from pirig.sim.processes import SimulatorProcess
 from pirig.transforms.images import resize
@@ -25,9 +25,11 @@ REBUILD_EVERY = 8  # scenes for which the simulator keeps its bodies: sizes of o
 def make(contract: Contract, drawn: Drawn, count: int, workers: int, folder: Path) -> LabelledScenes:
     """`count` scenes of one task. Raises ValueError where the simulator cannot place an arm, or the disk is too small."""
     with held_in_turn(folder):
-        write_record(folder, contract, drawn)
+        claim(folder, contract, drawn)
         todo = [number for number in range(shards_of(count)) if not shard_folder(folder, number).is_dir()]
         if todo:
+            if len(todo) < shards_of(count):
+                print(f"scenes: {folder} holds some; {len(todo) * SHARD} of {count} are rendered", flush=True)
             needed = len(todo) * SHARD * len(contract.cameras) * contract.image_px**2 * 3
             require_space(folder, needed, "labelled scenes need")
             _render(contract, drawn, todo, min(workers, len(todo)), folder)

@@ -32,13 +32,15 @@ def make(config: Config, places: Places) -> dict[str, LabelledScenes]:
 def _of_task(config: Config, places: Places) -> LabelledScenes:
     from pirig.datasets.make import joints_of_demos
     from pirig.scenes import render
-    from pirig.scenes.labelled import Drawn, LabelledScenes, digest_of, shard_folder, shards_of
+    from pirig.scenes.labelled import Drawn, LabelledScenes, claim, digest_of, shard_folder, shards_of
 
     asked = config.scenes
     drawn = Drawn(asked.first_seed, joints_of_demos(places), asked.joints_noise_rad)
     folder = places.scenes(config.task.name, digest_of(places.contract, drawn))
     whole = all(shard_folder(folder, number).is_dir() for number in range(shards_of(asked.count)))
     if whole:
+        claim(folder, places.contract, drawn)
+        print(f"scenes: {folder} holds them already", flush=True)
         return LabelledScenes(folder, asked.count)
     if missing := unavailable(places.contract):
         raise ValueError(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pirig.training.losses import Weighted
     from pirig.training.optimizer import Tree
     from pirig.training.sharding import Placement
-    from pirig.training.warm_up import WarmedUp
+    from pirig.training.warmed import WarmedUp
     from pirig.transforms.pipeline import Pipeline
 
 

@@ -9,7 +9,7 @@ from pirig.config.schema import Config
 from pirig.stages import scenes
 
 if TYPE_CHECKING:
-    from pirig.training.warm_up import WarmedUp
+    from pirig.training.warmed import WarmedUp
 
 
 def run(config: Config) -> int:

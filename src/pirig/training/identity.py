@@ -18,6 +18,7 @@ from pirig.files.identity import Identity, IdentityError, Same, digest_of_tree
 from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.identity import settings_id
 from pirig.training.validation import held_out_episodes
+from pirig.training.warmed import content_of
 from pirig.transforms.normalize import NormStats, load_norm_stats
 from pirig.weights import fetch
 
@@ -37,7 +38,7 @@ def asked_of(
     if (weights := _local_weights(config.weights)) is not None:
         made_from[WEIGHTS], lying[WEIGHTS] = _digest_of_weights(weights), str(weights)
     if warmed is not None:
-        made_from[TOWER], lying[TOWER] = warmed.name, str(warmed)
+        made_from[TOWER], lying[TOWER] = content_of(warmed), str(warmed)
     told = {"settings": settings_id(config), EPISODES: _episodes(dataset.lengths, dataset.seeds)}
     return Identity(KIND, made_from, told, code=CODE, places=lying)
 

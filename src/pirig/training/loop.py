@@ -46,7 +46,8 @@ from pirig.training.step import (
 from pirig.training.stopping import StopWish
 from pirig.training.tracking import Tracker
 from pirig.training.validation import Validation, frames_of
-from pirig.training.warm_up import WarmedUp, heads_started_from, started_from
+from pirig.training.warm_up import heads_started_from, started_from
+from pirig.training.warmed import WarmedUp
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot_read import Dataset

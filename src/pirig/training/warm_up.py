@@ -5,13 +5,10 @@ What it has learned from is in its folder's name, so every run of the same camer
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ import optax
 from pirig.config.schema import WarmUpConfig
 from pirig.datasets.joined import JoinedFrames
 from pirig.files.atomic import staging_folder
+from pirig.files.identity import FILE_NAME
 from pirig.models.layout import flatten
 from pirig.models.leaves import Tree, draw, nest
 from pirig.models.sizes import ModelConfig
@@ -31,29 +29,12 @@ from pirig.runs.lock import held_in_turn
 from pirig.scenes.labelled import LabelledScenes
 from pirig.training.augment import augment
 from pirig.training.auxiliary.labels import SCALE_M, LabelLoss, of_labels
+from pirig.training.warmed import RECORD, WEIGHTS, WarmedUp, identity_of, load, made_from, name_of, said_of, take
 
-VERSION = 2  # changes where what is learned would
-WEIGHTS, RECORD = "weights.npz", "warm_up.json"
 RISE_STEPS, FINAL_LR, CLIP_NORM, WEIGHT_DECAY = 100, 1e-5, 1.0, 1e-4
 MEASURED = 8  # times in a warm-up
 MEASURE_ROWS = 64
 Images = dict[str, JoinedFrames]
-
-
-@dataclass(frozen=True)
-class WarmedUp:
-    """`tower`: its leaves below its root; `heads`: those of the labels, as the loss of kind labels has them at SCALE_M.
-
-    `record`: what it was made from, and `errors`: median and 90th percentile by label, mm or degrees, on held-out scenes.
-    """
-
-    folder: Path
-    tower: Tree
-    heads: Tree
-    record: dict[str, Any]
-
-    def said(self) -> str:
-        return f"warm-up: held-out scenes: {_said(self.record['errors'])}"
 
 
 def warm_up(
@@ -64,29 +45,25 @@ def warm_up(
 ) -> WarmedUp:
     """The tower of `model`, warmed up on `sets` (one of each task) and kept in `place(digest)`; found there if it is made.
 
-    Raises ValueError where a label is unknown, or where a loss is not finite.
+    Raises ValueError where a label is unknown, a loss is not finite or what lies there is torn, IdentityError where it was made
+    from something else.
     """
     loss = _loss(sets, settings)
-    made_from = _made_from(sets, model, settings, loss)
-    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
-    folder = place(digest)
+    made = made_from(sets, model, settings, loss.labels, loss.turns)
+    folder, asked = place(name_of(made)), identity_of(made, sets)
     with held_in_turn(folder.with_name(f".{folder.name}.making")):
-        if not folder.is_dir():
-            fitted = _Fit(sets, model, settings, loss)
-            tower, heads, record = fitted.run()
+        if folder.is_dir():
+            warmed = take(folder, asked)
+        else:
+            tower, heads, record = _Fit(sets, model, settings, loss).run()
             with staging_folder(folder) as staging:
                 flat = flatten({"tower": tower, "heads": heads})
                 np.savez(staging / WEIGHTS, **{name: np.asarray(leaf) for name, leaf in flat.items()})
-                (staging / RECORD).write_text(json.dumps({**record, "made_from": made_from}, indent=2) + "\n")
-    warmed = load(folder)
+                (staging / RECORD).write_text(json.dumps({**record, "made_from": made}, indent=2) + "\n")
+                asked.save(staging / FILE_NAME)
+            warmed = load(folder)
     print(f"{warmed.said()} ({folder.name})", flush=True)
     return warmed
-
-
-def load(folder: Path) -> WarmedUp:
-    with np.load(folder / WEIGHTS) as arrays:
-        tree = nest({name: arrays[name] for name in arrays.files})
-    return WarmedUp(folder, tree["tower"], tree["heads"], json.loads((folder / RECORD).read_text()))
 
 
 def started_from(params: Tree, model: ModelConfig, warmed: WarmedUp) -> Tree:
@@ -130,23 +107,6 @@ def _loss(sets: Sequence[LabelledScenes], settings: WarmUpConfig) -> LabelLoss:
     return of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen)
 
 
-def _made_from(
-    sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, loss: LabelLoss
-) -> dict[str, Any]:
-    told = {name: getattr(settings, name) for name in ("steps", "batch_size", "peak_lr", "held_out", "seed")}
-    return {
-        "version": VERSION,
-        "scenes": [[scenes.digest, scenes.count] for scenes in sets],
-        "tower": model.tower,
-        "config": dataclasses.asdict(model.image),  # type: ignore[call-overload]
-        "width": model.vlm.width,
-        "dtype": model.compute_dtype,
-        "labels": loss.labels,
-        "turns": dict(loss.turns),
-        **told,
-    }
-
-
 class _Fit:
     """Steps on all scenes but the held-out ones, measured on those."""
 
@@ -179,7 +139,9 @@ class _Fit:
                 errors = self._errors(tree, measure)
                 curve.append({"step": number + 1, "loss": float(loss), "errors": errors})
                 spent = f"{time.monotonic() - started_s:.0f} s"
-                print(f"warm-up: step {number + 1}, loss {float(loss):.4f}, {spent}: {_said(errors)}", file=sys.stderr)
+                print(
+                    f"warm-up: step {number + 1}, loss {float(loss):.4f}, {spent}: {said_of(errors)}", file=sys.stderr
+                )
                 if not np.isfinite(float(loss)):
                     raise ValueError(
                         f"warm-up: the loss at step {number + 1} is not finite; lower tower.warm_up.peak_lr"
@@ -257,12 +219,3 @@ def _joined(sets: Sequence[LabelledScenes], name: str) -> np.ndarray:
     return np.concatenate(
         [scenes.labels.get(name, np.full((scenes.count, width), np.nan, np.float32)) for scenes in sets]
     )
-
-
-def _said(errors: Mapping[str, Mapping[str, float]]) -> str:
-    def line(name: str, error: Mapping[str, float]) -> str:
-        thing, _, unit = name.rpartition("_")
-        thing = thing.removesuffix("_position").replace("_yaw", "'s yaw")
-        return f"{thing} off by {error['median']:.1f} {unit} (a tenth by more than {error['p90']:.1f})"
-
-    return ", ".join(line(name, error) for name, error in errors.items())
