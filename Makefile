@@ -27,8 +27,9 @@ test-openpi:  ## the real openpi beside ours: OPENPI=CLONE make test-openpi (doc
 	bash launchers/openpi.sh
 	build/openpi/bin/python -m pytest -m openpi tests/weights/test_real_openpi.py tests/training/test_real_openpi_trainer.py tests/training/test_real_openpi_relative.py -o junit_family=xunit1 --junitxml=build/openpi/numbers.xml
 
-test-lerobot: setup  ## the real lerobot reads what we write
+test-lerobot: setup  ## real lerobots read what we write: 0.4.4, and 0.3.3, which reads v2.1
 	$(PY) -m pip install -q --no-deps lerobot==0.4.4 torchvision==0.28.0 && $(PY) -m pip install -q -c constraints.txt 'datasets<4.3' jsonlines einops accelerate huggingface-hub
+	$(PY) -m pip install -q --no-deps --target build/lerobot-0.3.3 --upgrade lerobot==0.3.3 datasets==3.6.0
 	$(PY) -m pytest -m lerobot
 
 test-browser: setup  ## the page of `pirig compare` in a real headless Chromium

@@ -68,11 +68,11 @@ def make_labels(seed: int, contract: Contract) -> dict[str, np.ndarray]:
     return {"cube_position_m": steps * [0.1, 0.2, 0.3], "cube_quat_wxyz": np.tile([1, 0, 0, 0], (len(steps), 1))}
 
 
-def write_dataset(folder: Path, contract: Contract, seeds, labels: bool = False) -> Path:
-    """A data set of these episodes, straight through the writer."""
-    from pirig.datasets.lerobot_write import LeRobotWriter
+def write_dataset(folder: Path, contract: Contract, seeds, labels: bool = False, form=None) -> Path:
+    """A data set of these episodes, straight through the writer; `form`: a version and a codec."""
+    from pirig.datasets.lerobot_write import USUAL, LeRobotWriter
 
-    with LeRobotWriter(folder, contract) as writer:
+    with LeRobotWriter(folder, contract, form=form or USUAL) as writer:
         for seed in seeds:
             episode = make_episode(seed, contract)
             images = {camera.role: episode[f"image/{camera.role}"] for camera in contract.cameras}

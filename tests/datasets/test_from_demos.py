@@ -64,7 +64,7 @@ def test_labels_become_columns_that_do_not_touch_the_others(demos, target, contr
     assert plain.labels == {} and list(labelled.labels) == ["cube_position_m", "cube_quat_wxyz"]
     np.testing.assert_array_equal(labelled.labels["cube_position_m"][5:11, 0], np.arange(1.0, 7.0))
     np.testing.assert_array_equal(labelled.state, plain.state)
-    assert labelled.image_png("base_0_rgb", 7) == plain.image_png("base_0_rgb", 7)
+    assert labelled.picture("base_0_rgb", 7) == plain.picture("base_0_rgb", 7)
     features = labelled.info["features"]
     assert features["labels.cube_position_m"] == {"dtype": "float32", "shape": [3], "names": ["x_m", "y_m", "z_m"]}
     assert {key: value for key, value in features.items() if not key.startswith("labels.")} == plain.info["features"]

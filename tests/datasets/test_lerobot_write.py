@@ -13,7 +13,7 @@ from pirig.contract import ContractError
 from pirig.datasets import lerobot_format, lerobot_v30, png
 from pirig.datasets.frame_cache import VERSION, frame_cache
 from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.datasets.lerobot_write import Form, LeRobotWriter
 from pirig.datasets.norm_stats import compute
 from pirig.transforms import images
 from pirig.transforms.images import resize_with_pad
@@ -163,7 +163,7 @@ def test_existing_folders_empty_sets_and_unknown_versions_are_refused(tmp_path, 
     with pytest.raises(FileExistsError, match="exists already"):
         LeRobotWriter(tmp_path, contract)
     with pytest.raises(ValueError, match=r"v3\.0"):
-        LeRobotWriter(tmp_path / "d", contract, version="v1.6")
+        LeRobotWriter(tmp_path / "d", contract, form=Form("v1.6"))
     with LeRobotWriter(tmp_path / "d", contract) as writer, pytest.raises(ValueError, match="no episodes"):
         writer.finish({})
 
@@ -171,8 +171,8 @@ def test_existing_folders_empty_sets_and_unknown_versions_are_refused(tmp_path, 
 def test_damaged_data_sets_are_refused(dataset, tmp_path):
     folder = dataset.folder
     info = (folder / "meta/info.json").read_text()
-    (folder / "meta/info.json").write_text(info.replace('"v3.0"', '"v2.1"'))
-    with pytest.raises(ValueError, match=r"version v2\.1"):
+    (folder / "meta/info.json").write_text(info.replace('"v3.0"', '"v2.0"'))
+    with pytest.raises(ValueError, match=r"version v2\.0"):
         Dataset(folder)
     (folder / "meta/info.json").write_text(info.replace('"total_frames": 26', '"total_frames": 27'))
     with pytest.raises(ValueError, match=r"26 frames, meta/info\.json says 27"):

@@ -20,7 +20,8 @@ from pirig.comparison.curves import Training, read_training
 from pirig.comparison.statistics import wilson
 from pirig.comparison.success import SuccessRow
 from pirig.config.aliases import current
-from pirig.config.places import DATA_SET, EVALUATIONS, META, data_folder
+from pirig.config.keeping import DatasetConfig
+from pirig.config.places import EVALUATIONS, META, data_folder, data_set_name, is_data_set_name
 from pirig.config.plain import as_plain, flat
 from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig
 from pirig.config.state_entries import holds_goal
@@ -143,7 +144,9 @@ def run_folders(top: Path) -> Iterator[Path]:
         if is_run(files):
             names.clear()
             yield Path(folder)
-        names[:] = [name for name in names if not name.startswith(".") and ".old-" not in name and name != DATA_SET]
+        names[:] = [
+            name for name in names if not name.startswith(".") and ".old-" not in name and not is_data_set_name(name)
+        ]
 
 
 def is_run(files: Iterable[str]) -> bool:
@@ -258,7 +261,8 @@ def _data_set(folder: Path, plain: dict[str, Any]) -> tuple[dict[str, Any], str]
     roots = [str(folder.parent.parent), str(plain.get("run", {}).get("root", ""))]
     places = [data_folder(_located(plain, root), contract) for root in roots]
     there = next((place for place in places if place.is_dir()), None)
-    return (_described(there) if there else {"missing": f"{places[0]} is not there"}), contract.hash
+    name = data_set_name(DatasetConfig(**plain.get("dataset", {})))
+    return (_described(there, name) if there else {"missing": f"{places[0]} is not there"}), contract.hash
 
 
 def _located(plain: dict[str, Any], root: str) -> Config:
@@ -273,12 +277,12 @@ def _located(plain: dict[str, Any], root: str) -> Config:
 
 
 @lru_cache(maxsize=512)
-def _described(folder: Path) -> dict[str, Any]:
-    info = _json(folder / DATA_SET / "meta" / "info.json")
-    provenance = _json(folder / DATA_SET / META / "provenance.json")
+def _described(folder: Path, name: str) -> dict[str, Any]:
+    info = _json(folder / name / "meta" / "info.json")
+    provenance = _json(folder / name / META / "provenance.json")
     facts: dict[str, Any] = {"folder": str(folder)}
     if not info:
-        return {**facts, "missing": f"{folder / 'lerobot'} is not there yet"}
+        return {**facts, "missing": f"{folder / name} is not there yet"}
     facts |= {"episodes": info["total_episodes"], "frames": info["total_frames"], "fps": info["fps"]}
     if provenance.get("lengths"):
         lengths = provenance["lengths"]

@@ -1,7 +1,7 @@
 """Every folder and file that a config's data and run have, named once; made before a stage and handed on. Creates nothing.
 
 <root>/data/<task>-<camera>-<source>-<contract>/     shared by every run that asks for the same demos
-    demos/  lerobot/  frames-<px>px-<key>/
+    demos/  lerobot/  frames-<px>px-<key>/           lerobot-v2.1-h264/ and so on: the same in another form
 <root>/<experiment>/<name>/                          a run
     checkpoints/<step>/assets/pirig/  eval/  diagnosis/
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from pirig.config.agreement import contract_of
+from pirig.config.keeping import DatasetConfig
 from pirig.config.mixes import PER_SOURCE, configs_of
 from pirig.config.schema import Config, DemosConfig, TaskConfig
 from pirig.contract import Contract
@@ -44,6 +45,7 @@ class Places:
     norm_stats: Path
     sources: Mapping[str, Places] = field(default_factory=dict)
     per_source: bool = False
+    data_set_name: str = DATA_SET
 
     @property
     def of_tasks(self) -> tuple[Places, ...]:
@@ -56,7 +58,7 @@ class Places:
 
     @property
     def data_set(self) -> Path:
-        return self.data / DATA_SET
+        return self.data / self.data_set_name
 
     @property
     def frame_caches(self) -> Path:
@@ -110,7 +112,9 @@ def places_of(config: Config, contract: Contract | None = None) -> Places:
     contract = contract or contract_of(config)
     data = data_folder(config, contract)
     if config.mix is None:
-        return Places(contract, data, run_folder(config), data / DATA_SET / META / _stats_name(config))
+        data_set = data_set_name(config.dataset)
+        stats = data / data_set / META / _stats_name(config)
+        return Places(contract, data, run_folder(config), stats, data_set_name=data_set)
     sources = {name: places_of(task_config, contract.of_task(name)) for name, task_config in configs_of(config).items()}
     per_source = config.mix.norm_stats == PER_SOURCE
     return Places(contract, data, run_folder(config), data / _stats_name(config), sources, per_source)
@@ -120,6 +124,15 @@ def stats_of_task(folder: Path, task: str) -> Path:
     """The statistics of one task of a mix; of `task` "" those of all that is normalised."""
     stem, _, suffix = STATS_FILE.partition(".")
     return folder / (f"{stem}-{task}.{suffix}" if task else STATS_FILE)
+
+
+def data_set_name(dataset: DatasetConfig) -> str:
+    """Of the folder in a data folder."""
+    return DATA_SET + dataset.name
+
+
+def is_data_set_name(name: str) -> bool:
+    return name == DATA_SET or name.startswith(f"{DATA_SET}-")
 
 
 def run_folder(config: Config) -> Path:

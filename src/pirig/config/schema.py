@@ -37,6 +37,7 @@ from pirig.config.domains import (
     Turn,
     WandbMode,
 )
+from pirig.config.keeping import DatasetConfig
 from pirig.config.measuring import EvalConfig, ServeConfig
 
 
@@ -345,6 +346,7 @@ class Config:
     fsdp: FsdpConfig = field(default_factory=FsdpConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     demos: DemosConfig = field(default_factory=DemosConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     losses: dict[str, LossConfig] = field(default_factory=dict)  # beside the flow loss, by name

@@ -103,16 +103,16 @@ def _build(dataset: Dataset, image_px: int, folder: Path) -> None:
     ):
         for role in dataset.roles:
             frames = np.lib.format.open_memmap(folder / f"{role}.npy", mode="w+", dtype=np.uint8, shape=shape)
-            for rows, pngs in _blocks(dataset, role):
-                frames[rows] = list(pool.map(lambda data: resize(png.decode(data), image_px, how), pngs))
-                progress.advance(len(pngs))
+            for rows, pictures in _blocks(dataset, role):
+                frames[rows] = list(pool.map(lambda picture: resize(png.decoded(picture), image_px, how), pictures))
+                progress.advance(len(pictures))
             frames.flush()
             del frames
 
 
-def _blocks(dataset: Dataset, role: str) -> Iterator[tuple[slice, list[bytes]]]:
+def _blocks(dataset: Dataset, role: str) -> Iterator[tuple[slice, list[bytes | np.ndarray]]]:
     for start in itertools.count(0, BLOCK):
         if start >= dataset.frame_count:
             return
         rows = slice(start, min(start + BLOCK, dataset.frame_count))
-        yield rows, [dataset.image_png(role, index) for index in range(rows.start, rows.stop)]
+        yield rows, [dataset.picture(role, index) for index in range(rows.start, rows.stop)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from pirig.config.state_entries import state_entry
 from pirig.contract import Camera, Contract, require_equal
-from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.datasets.lerobot_write import USUAL, Form, LeRobotWriter
 from pirig.datasets.npz import Header, headers, require_numbers
 from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_files
 from pirig.files.progress import Progress
@@ -24,6 +24,7 @@ def convert(
     *,
     labels: bool = False,
     leave_out_wandering: bool = False,
+    form: Form = USUAL,
 ) -> None:
     """Writes the data set, going on where a killed run stopped. Failed tries are left out and counted in provenance; so are
     the few demos that are much longer than the others, with `leave_out_wandering`.
@@ -46,7 +47,7 @@ def convert(
     named = _check_labels(files) if labels else []
     starts = _starts(files)
     with (
-        LeRobotWriter(dataset_folder, contract) as writer,
+        LeRobotWriter(dataset_folder, contract, form=form) as writer,
         Progress("convert", len(files)) as progress,
     ):
         writer.require_space(sum(len(actions) for _, actions in numbers))

@@ -17,7 +17,7 @@ from pirig.config.recorded import used_tasks
 from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
 from pirig.datasets.lerobot_source import LeRobotSource, split_column
-from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.datasets.lerobot_write import USUAL, Form, LeRobotWriter
 from pirig.datasets.said_of_columns import require_columns, require_robot
 from pirig.files.progress import Progress
 from pirig.foreign.lerobot import EpisodeMeta as Episode
@@ -37,11 +37,13 @@ class Recorded:
     actions: np.ndarray
 
 
-def convert(source: LeRobotSource, dataset_folder: Path, contract: Contract, settings: DemosConfig) -> None:
+def convert(
+    source: LeRobotSource, dataset_folder: Path, contract: Contract, settings: DemosConfig, form: Form = USUAL
+) -> None:
     """Writes the data set, going on where a killed run stopped. Raises ValueError before anything is written where the
     recording does not fit (see `check`) or the disk is too small."""
     recorded = check(source, contract, settings)
-    with LeRobotWriter(dataset_folder, contract) as writer, Progress("convert", len(recorded)) as progress:
+    with LeRobotWriter(dataset_folder, contract, form=form) as writer, Progress("convert", len(recorded)) as progress:
         writer.require_space(sum(len(recording.actions) for recording in recorded))
         for recording in recorded:
             if not writer.reuse_episode(recording.state, recording.actions, seed=recording.episode.index):

@@ -36,6 +36,12 @@ def record_of(data_set: Path) -> Path:
 
 def asked_of(config: Config, places: Places) -> Identity | None:
     """Of one task's data set. None where nothing can be asked: its demos, or the recording, are gone or not made yet."""
+    asked = _asked_of(config, places)
+    films = {"films": config.dataset.films} if config.dataset.films else {}
+    return dataclasses.replace(asked, settings={**asked.settings, **films}) if asked else None
+
+
+def _asked_of(config: Config, places: Places) -> Identity | None:
     if config.robot.simulated:
         if not (places.demos / MANIFEST).is_file():
             return None

@@ -44,11 +44,11 @@ class Joined(Dataset):
         first = self.tasks.index(task)
         return [episode - first for episode in episodes if self.tasks[episode] == task]
 
-    def image_png(self, role: str, index: int) -> bytes:
+    def picture(self, role: str, index: int) -> bytes | np.ndarray:
         first = 0
         for part in self.parts.values():
             if index < first + part.frame_count:
-                return part.image_png(role, index - first)
+                return part.picture(role, index - first)
             first += part.frame_count
         raise IndexError(f"frame {index} of a data set of {self.frame_count} frames")
 

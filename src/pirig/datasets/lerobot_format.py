@@ -42,17 +42,20 @@ def label_key(name: str) -> str:
     return f"{LABEL_PREFIX}{name}"
 
 
-def features(contract: Contract, labels: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """LeRobot's feature table of the contract and of labels (name -> width), as info.json has it."""
+def features(
+    contract: Contract, labels: Mapping[str, int], films: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """LeRobot's feature table of the contract and of labels (name -> width), as info.json has it.
+
+    `films`: by role, what is said of a film, where pictures are kept as films.
+    """
     names = ["height", "width", "channels"]
-    table: dict[str, dict[str, Any]] = {
-        image_key(camera.role): {
-            "dtype": "image",
-            "shape": [camera.height_px, camera.width_px, 3],
-            "names": names,
-        }
-        for camera in contract.cameras
-    }
+    table: dict[str, dict[str, Any]] = {}
+    for camera in contract.cameras:
+        kept: dict[str, Any] = {"dtype": "image", "shape": [camera.height_px, camera.width_px, 3], "names": names}
+        if films:
+            kept |= {"dtype": "video", "info": films[camera.role]}
+        table[image_key(camera.role)] = kept
     table[STATE_KEY] = _vector(contract.state_dim, _state_names(contract))
     table[ACTION_KEY] = _vector(contract.action_dim, contract.action_layout.split())
     table |= {label_key(name): _vector(width, _label_names(name, width)) for name, width in labels.items()}
@@ -77,29 +80,38 @@ def _label_names(name: str, width: int) -> list[str]:
     return [f"{name}_{number}" for number in range(width)]
 
 
-def schema(contract: Contract, labels: Mapping[str, int]) -> pa.Schema:
-    """Arrow schema of the data files, with the `huggingface` metadata that readers take the feature types from."""
-    fields, described = [], {}
-    for key, feature in features(contract, labels).items():
-        arrow, hugging_face = _types(feature)
-        fields.append(pa.field(key, arrow))
-        described[key] = hugging_face
-    metadata = {"huggingface": json.dumps({"info": {"features": described}})}
-    return pa.schema(fields, metadata=metadata)
-
-
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
-def _types(feature: dict[str, Any]) -> tuple[pa.DataType, dict[str, Any]]:
+def arrow_type(kind: pa.DataType, feature: Mapping[str, Any]) -> pa.DataType:
+    """How a column of arrow type `kind` lies in the tables, as its feature says it: numbers side by side as a list of
+    so many, of the feature's type."""
     if feature["dtype"] == "image":
-        return IMAGE_TYPE, {"_type": "Image"}
-    scalar = pa.float32() if feature["dtype"] == "float32" else pa.int64()
+        return IMAGE_TYPE
+    if feature["dtype"] == "string":
+        return pa.string()
+    if len(feature["shape"]) > 1:
+        return kind
+    scalar = pa.from_numpy_dtype(np.dtype(feature["dtype"]))
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return pa.list_(scalar, feature["shape"][0]) if is_list else scalar
+
+
+def hugging_face(kinds: Mapping[str, pa.DataType], features: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The `huggingface` metadata that readers take the feature types from."""
+    described = {key: _described(kind, features[key]) for key, kind in kinds.items()}
+    return {"huggingface": json.dumps({"info": {"features": described}})}
+
+
+def _described(kind: pa.DataType, feature: Mapping[str, Any]) -> dict[str, Any]:
+    if feature["dtype"] == "image":
+        return {"_type": "Image"}
+    if len(feature["shape"]) > 1:
+        return {"shape": feature["shape"], "dtype": feature["dtype"], "_type": f"Array{len(feature['shape'])}D"}
     value = {"dtype": feature["dtype"], "_type": "Value"}
-    if feature["names"] is None and feature["shape"] == [1]:
-        return scalar, value
-    length = feature["shape"][0]
-    return pa.list_(scalar, length), {"feature": value, "length": length, "_type": "Sequence"}
+    if not pa.types.is_fixed_size_list(kind):
+        return value
+    return {"feature": value, "length": kind.list_size, "_type": "Sequence"}
 
 
 def vectors(values: np.ndarray) -> pa.FixedSizeListArray:
@@ -114,7 +126,9 @@ def images(pngs: list[bytes]) -> pa.StructArray:
     )
 
 
-def index_columns(length: int, *, episode_index: int, offset: int, fps: int, task_index: int) -> dict[str, np.ndarray]:
+def index_columns(
+    length: int, *, episode_index: int, offset: int, fps: float, task_index: int
+) -> dict[str, np.ndarray]:
     """The five columns that LeRobot adds to an episode of `length` frames that starts at row `offset`."""
     frame_index = np.arange(length, dtype=np.int64)
     return {

@@ -1,25 +1,28 @@
 """One converted episode per file: what a killed conversion leaves behind and the next one goes on from.
 
 A part holds the columns that do not depend on the other episodes (images, state, actions, labels); its footer holds the seed
-and the image histograms. It appears under its name only when it is whole.
+and the image histograms. It appears under its name only when it is whole. Where pictures are kept as films, these lie beside
+it and were there before it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pirig.datasets import film_write, png
 from pirig.datasets import lerobot_format as fmt
-from pirig.datasets import png
+from pirig.datasets.film_write import Loss
 from pirig.files.atomic import write_bytes
 
 _RECORD = b"pirig"
@@ -28,7 +31,7 @@ _RECORD = b"pirig"
 @dataclass(frozen=True)
 class Part:
     """One converted episode: its file, seed, length in frames, per role (frames sampled, histogram [3, 256]), the width of
-    each label, and its task in a contract of several."""
+    each label, its task in a contract of several, and by role what was lost where its pictures are films."""
 
     file: Path
     seed: int
@@ -36,9 +39,18 @@ class Part:
     histograms: dict[str, tuple[int, np.ndarray]]
     labels: dict[str, int]
     task: str = ""
+    losses: dict[str, Loss] = field(default_factory=dict)
 
-    def table(self) -> pa.Table:
-        return pq.read_table(self.file).replace_schema_metadata(None)
+    def film(self, role: str) -> Path:
+        return film_file(self.file, role)
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.file, *(self.film(role) for role in self.losses)]
+
+
+def film_file(part: Path, role: str) -> Path:
+    return part.with_name(f"{part.stem}.{role}.mp4")
 
 
 def part_file(
@@ -59,12 +71,17 @@ def write(
     pool: Executor,
     labels: Mapping[str, np.ndarray],
     task: str = "",
+    films: tuple[str, float] | None = None,
 ) -> Part:
-    """Encodes {role: u8 [T, H, W, 3]} with the pool and writes the part."""
+    """Encodes {role: u8 [T, H, W, 3]} with the pool and writes the part; `films`: as films of this codec and rate."""
     columns: dict[str, pa.Array] = {}
-    histograms = {}
+    histograms, losses = {}, {}
     for role, images in frames.items():
-        columns[fmt.image_key(role)] = fmt.images(list(pool.map(png.encode, images)))
+        if films is None:
+            columns[fmt.image_key(role)] = fmt.images(list(pool.map(png.encode, images)))
+        else:
+            codec, fps = films
+            losses[role] = film_write.encode(film_file(file, role), images.__iter__, fps, codec)
         histograms[role] = fmt.image_histogram(images)
     columns[fmt.STATE_KEY], columns[fmt.ACTION_KEY] = fmt.vectors(state), fmt.vectors(actions)
     columns |= {fmt.label_key(name): fmt.vectors(values) for name, values in labels.items()}
@@ -74,12 +91,13 @@ def write(
         "histograms": {role: [count, histogram.tolist()] for role, (count, histogram) in histograms.items()},
         **({"labels": widths} if widths else {}),  # without them a part is what it always was, byte by byte
         **({"task": task} if task else {}),
+        **({"losses": {role: dataclasses.astuple(loss) for role, loss in losses.items()}} if losses else {}),
     }
     table = pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(record)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
     write_bytes(file, buffer.getvalue())
-    return Part(file, seed, len(actions), histograms, widths, task)
+    return Part(file, seed, len(actions), histograms, widths, task, losses)
 
 
 def read(file: Path) -> Part:
@@ -92,4 +110,6 @@ def read(file: Path) -> Part:
             f"{file}: not a finished part of a conversion ({error}); remove it and convert again"
         ) from error
     histograms = {role: (count, np.asarray(rows)) for role, (count, rows) in record["histograms"].items()}
-    return Part(file, record["seed"], footer.num_rows, histograms, record.get("labels", {}), record.get("task", ""))
+    losses = {role: Loss(*numbers) for role, numbers in record.get("losses", {}).items()}
+    labels, task = record.get("labels", {}), record.get("task", "")
+    return Part(file, record["seed"], footer.num_rows, histograms, labels, task, losses)

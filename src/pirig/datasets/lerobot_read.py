@@ -1,4 +1,4 @@
-"""Reads a LeRobot v3.0 data set made by pirig: numbers in memory, images as PNG bytes on demand."""
+"""Reads a LeRobot data set made by pirig, of each version and kind of pictures: numbers in memory, pictures on demand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import lerobot_v30, png
+from pirig.datasets.film_pictures import FilmPictures
 from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
-from pirig.datasets.lerobot_write import PROVENANCE, STARTS
+from pirig.datasets.lerobot_write import LAYOUTS, PROVENANCE, STARTS, prompts
 from pirig.foreign.lerobot import INFO, Info, read_info
 from pirig.foreign.ours import read_provenance
 from pirig.foreign.text import read_json
@@ -58,6 +59,8 @@ class Dataset:
             raise ValueError(f"{self.folder}/data: no .parquet file there; move the data set away and convert again")
         self._groups = _row_groups(self._files)
         self._loaded: tuple[str, int, pa.ChunkedArray] | None = None
+        films = any(feature["dtype"] == "video" for feature in self.info["features"].values())
+        self._films = FilmPictures(self.folder, self.lengths) if films else None
         self._read_numbers()
         self.tasks = self._read_tasks()
         self.starts = self._read_starts()
@@ -79,7 +82,7 @@ class Dataset:
         if len(self.contract.scenes) == 1:
             return []
         tasks = list(self.provenance["tasks"])
-        table_of_tasks = lerobot_v30.prompts(self.contract)
+        table_of_tasks = prompts(self.contract)
         told = {scene.task: table_of_tasks.index(scene.prompt) for scene in self.contract.scenes}
         column = np.concatenate([file.read(columns=[TASK_KEY])[TASK_KEY].to_numpy() for file in self._files])
         wrong = np.flatnonzero(column != np.repeat([told[task] for task in tasks], self.lengths))
@@ -135,24 +138,29 @@ class Dataset:
         """The rows of an episode, for `state` and `actions`."""
         return slice(self.offsets[episode], self.offsets[episode] + self.lengths[episode])
 
-    def image_png(self, role: str, index: int) -> bytes:
-        """The PNG bytes of frame `index` (row of the data set). Reading in order is fastest: one episode is kept."""
+    def picture(self, role: str, index: int) -> bytes | np.ndarray:
+        """Frame `index` (row of the data set) as it is kept: PNG bytes, or of a film u8 [H, W, 3].
+
+        Reading in order is fastest: one episode's PNGs, and the place in a film, are kept.
+        """
         if not 0 <= index < self.frame_count:
             raise IndexError(f"frame {index} of a data set of {self.frame_count} frames")
+        if role not in self.roles:
+            raise ValueError(f"{self.folder} has no camera {role!r}; it has {', '.join(self.roles)}")
+        if self._films is not None:
+            return self._films.at(image_key(role), index)
         group = int(np.searchsorted(self._groups[:, 0], index, side="right")) - 1
         if self._loaded is None or self._loaded[:2] != (role, group):
             self._loaded = (role, group, self._read_group(role, group))
         return self._loaded[2][index - int(self._groups[group, 0])]["bytes"].as_py()
 
     def _read_group(self, role: str, group: int) -> pa.ChunkedArray:
-        if role not in self.roles:
-            raise ValueError(f"{self.folder} has no camera {role!r}; it has {', '.join(self.roles)}")
         _, file, row_group = self._groups[group]
         return self._files[file].read_row_group(row_group, columns=[image_key(role)])[0]
 
     def image(self, role: str, index: int) -> np.ndarray:
         """Frame `index`, decoded: u8 [H, W, 3]."""
-        return png.decode(self.image_png(role, index))
+        return png.decoded(self.picture(role, index))
 
 
 def _row_groups(files: list[pq.ParquetFile]) -> np.ndarray:
@@ -184,7 +192,7 @@ def _columns(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
 
 
 def _require_version(folder: Path, info: Info) -> None:
-    if info.codebase_version != lerobot_v30.VERSION:
+    if info.codebase_version not in LAYOUTS:
         raise ValueError(
-            f"{folder}: a LeRobot data set of version {info.codebase_version}; this reader knows {lerobot_v30.VERSION}"
+            f"{folder}: a LeRobot data set of version {info.codebase_version}; this reader knows {', '.join(LAYOUTS)}"
         )

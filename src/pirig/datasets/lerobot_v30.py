@@ -1,14 +1,13 @@
-"""The file layout of LeRobot v3.0: many episodes per parquet file, metadata in parquet.
+"""The file layout of LeRobot v3.0: many episodes per parquet file and per film, metadata in parquet.
 
 meta/info.json  meta/stats.json  meta/tasks.parquet  meta/episodes/chunk-000/file-000.parquet
-data/chunk-000/file-000.parquet ...
+data/chunk-000/file-000.parquet ...  videos/KEY/chunk-000/file-000.mp4 ...
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,106 +15,84 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pirig.contract import Contract
 from pirig.datasets import lerobot_format as fmt
-from pirig.datasets.lerobot_parts import Part
+from pirig.datasets import lerobot_layout as layout
+from pirig.datasets.film_write import Joiner
+from pirig.datasets.lerobot_layout import CHUNK_FILES, VIDEO_FILE_MB, Description, Episode, Histogram
 
 VERSION = "v3.0"
-CHUNK_FILES = 1000
 DATA_FILE_MB = 100
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 
 
-def write(folder: Path, contract: Contract, parts: Sequence[Part]) -> str:
-    """Writes the whole data set into an empty folder and returns the SHA-256 of the data files' columns."""
-    rows, numbers, digest = _write_data(folder, contract, parts)
-    _write_episodes(folder, rows)
-    _write_tasks(folder, prompts(contract))
-    _write_json(folder / "meta/info.json", _info(contract, parts))
-    _write_json(folder / "meta/stats.json", _stats(parts, numbers))
-    return digest
-
-
-def _write_data(
-    folder: Path, contract: Contract, parts: Sequence[Part]
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray], str]:
-    """Data files, plus one metadata row per episode, every column of numbers, and the digest."""
-    schema = fmt.schema(contract, _labels(parts))
+def write(folder: Path, description: Description, episodes: Iterable[Episode]) -> None:
+    """Writes the whole data set into an empty folder."""
     rows: list[dict[str, Any]] = []
     numbers: dict[str, list[np.ndarray]] = {}
-    digest = hashlib.sha256()
-    files = _DataFiles(folder, schema)
-    vectors = [fmt.STATE_KEY, fmt.ACTION_KEY, *map(fmt.label_key, _labels(parts))]
-    told, table_of_tasks = {scene.task: scene.prompt for scene in contract.scenes}, prompts(contract)
-    offset = 0
-    for index, part in enumerate(parts):
-        prompt = told[part.task]
-        table = part.table()
-        digest.update(part.file.read_bytes())
-        index_columns = fmt.index_columns(
-            part.length,
-            episode_index=index,
-            offset=offset,
-            fps=contract.fps,
-            task_index=table_of_tasks.index(prompt),
-        )
-        for key, values in index_columns.items():
-            table = table.append_column(key, pa.array(values))
-        chunk_index, file_index = files.add(table.select(schema.names).cast(schema))
-        columns = index_columns | {key: as_matrix(table[key]) for key in vectors}
+    histograms: list[dict[str, Histogram]] = []
+    files, offset = _DataFiles(folder), 0
+    films = {key: _FilmFiles(folder, key, description.fps) for key in description.films}
+    for index, episode in enumerate(episodes):
+        table = layout.with_index(episode, description, episode_index=index, offset=offset)
+        chunk_index, file_index = files.add(table)
+        columns = layout.numbers_of(table, description, folder)
         for key, values in columns.items():
             numbers.setdefault(key, []).append(values)
+        places: dict[str, float | int] = {}
+        for key, film in episode.films().items():
+            places |= films[key].add(film, episode.length)
+        histograms.append(dict(episode.histograms()))
         rows.append(
             {
                 "episode_index": index,
-                "tasks": [prompt],
-                "length": part.length,
+                "tasks": layout.tasks_of(episode, description),
+                "length": episode.length,
                 "data/chunk_index": chunk_index,
                 "data/file_index": file_index,
                 "dataset_from_index": offset,
-                "dataset_to_index": offset + part.length,
-                **_flat_stats(_stats([part], columns)),
+                "dataset_to_index": offset + episode.length,
+                **places,
+                **_flat_stats(layout.stats_of(histograms[-1:], columns)),
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
             }
         )
-        offset += part.length
+        offset += episode.length
     files.close()
-    return rows, {key: np.concatenate(values) for key, values in numbers.items()}, digest.hexdigest()
-
-
-def _labels(parts: Sequence[Part]) -> dict[str, int]:
-    """Raises ValueError where the episodes have different ones."""
-    for part in parts:
-        if part.labels != parts[0].labels:
-            raise ValueError(f"episode of seed {part.seed}: labels {part.labels}, the first has {parts[0].labels}")
-    return parts[0].labels
+    for joined in films.values():
+        joined.close()
+    _write_episodes(folder, rows)
+    _write_tasks(folder, description.tasks)
+    layout.write_json(folder / "meta/info.json", _info(description, len(rows), offset))
+    whole = {key: np.concatenate(values) for key, values in numbers.items()}
+    layout.write_json(folder / "meta/stats.json", layout.stats_of(histograms, whole))
 
 
 class _DataFiles:
     """Appends episodes, one row group each, and starts a new file where the next would exceed DATA_FILE_MB."""
 
-    def __init__(self, folder: Path, schema: pa.Schema):
-        self.folder, self.schema = folder, schema
+    def __init__(self, folder: Path):
+        self.folder = folder
         self.number, self.size = -1, 0
         self.writer: pq.ParquetWriter | None = None
 
     def add(self, table: pa.Table) -> tuple[int, int]:
         if self.writer is None or self.size + table.nbytes > DATA_FILE_MB * 1024**2:
-            self._next()
+            self._next(table.schema)
         assert self.writer is not None
         self.writer.write_table(table, row_group_size=len(table))
         self.size += table.nbytes
         return divmod(self.number, CHUNK_FILES)
 
-    def _next(self) -> None:
+    def _next(self, schema: pa.Schema) -> None:
         self.close()
         self.number, self.size = self.number + 1, 0
         chunk_index, file_index = divmod(self.number, CHUNK_FILES)
         path = self.folder / DATA_PATH.format(chunk_index=chunk_index, file_index=file_index)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.writer = pq.ParquetWriter(
-            path, self.schema, compression="none", use_dictionary=False, write_statistics=["episode_index", "index"]
+            path, schema, compression="none", use_dictionary=False, write_statistics=["episode_index", "index"]
         )
 
     def close(self) -> None:
@@ -123,19 +100,47 @@ class _DataFiles:
             self.writer.close()
 
 
+class _FilmFiles:
+    """Appends episodes' films of one feature, and starts a new file where the next would exceed VIDEO_FILE_MB."""
+
+    def __init__(self, folder: Path, key: str, fps: float):
+        self.folder, self.key, self.fps = folder, key, fps
+        self.number, self.size, self.frames = -1, 0, 0
+        self.joiner: Joiner | None = None
+
+    def add(self, film: Path, length: int) -> dict[str, float | int]:
+        """Where the episode lies then, as a row of meta/episodes says it."""
+        size = film.stat().st_size
+        if self.joiner is None or self.size + size > VIDEO_FILE_MB * 1024**2 or not self.joiner.takes(film):
+            self._next()
+        assert self.joiner is not None
+        self.joiner.add(film)
+        start = self.frames
+        self.size, self.frames = self.size + size, self.frames + length
+        chunk_index, file_index = divmod(self.number, CHUNK_FILES)
+        return {
+            f"videos/{self.key}/chunk_index": chunk_index,
+            f"videos/{self.key}/file_index": file_index,
+            f"videos/{self.key}/from_timestamp": start / self.fps,
+            f"videos/{self.key}/to_timestamp": self.frames / self.fps,
+        }
+
+    def _next(self) -> None:
+        self.close()
+        self.number, self.size, self.frames = self.number + 1, 0, 0
+        chunk_index, file_index = divmod(self.number, CHUNK_FILES)
+        place = VIDEO_PATH.format(video_key=self.key, chunk_index=chunk_index, file_index=file_index)
+        self.joiner = Joiner(self.folder / place, self.fps)
+
+    def close(self) -> None:
+        if self.joiner is not None:
+            self.joiner.close()
+
+
 def as_matrix(column: pa.ChunkedArray) -> np.ndarray:
     """A column of fixed-size lists as f32 [T, D]."""
     array = column.combine_chunks()
     return array.flatten().to_numpy().reshape(len(array), -1)
-
-
-def _stats(parts: Sequence[Part], columns: dict[str, np.ndarray]) -> fmt.Stats:
-    stats: fmt.Stats = {}
-    for role in parts[0].histograms:
-        counts = [part.histograms[role] for part in parts]
-        total = np.sum([histogram for _, histogram in counts], axis=0)
-        stats[fmt.image_key(role)] = fmt.histogram_stats(sum(frames for frames, _ in counts), total)
-    return stats | {key: fmt.number_stats(values) for key, values in columns.items()}
 
 
 def _flat_stats(stats: fmt.Stats) -> dict[str, Any]:
@@ -148,12 +153,7 @@ def _write_episodes(folder: Path, rows: list[dict[str, Any]]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path, compression="snappy")
 
 
-def prompts(contract: Contract) -> list[str]:
-    """LeRobot's table of tasks: the contract's sentences, each once."""
-    return list(dict.fromkeys(scene.prompt for scene in contract.scenes))
-
-
-def _write_tasks(folder: Path, sentences: list[str]) -> None:
+def _write_tasks(folder: Path, sentences: Sequence[str]) -> None:
     """As pandas would write `DataFrame({"task_index": [0, 1, ...]}, index=sentences)`: readers take the index for the task."""
     index = "__index_level_0__"
     described = [
@@ -177,24 +177,19 @@ def _write_tasks(folder: Path, sentences: list[str]) -> None:
     pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
 
 
-def _info(contract: Contract, parts: Sequence[Part]) -> dict[str, Any]:
+def _info(description: Description, episodes: int, frames: int) -> dict[str, Any]:
     return {
         "codebase_version": VERSION,
-        "robot_type": contract.robot_uid,
-        "total_episodes": len(parts),
-        "total_frames": sum(part.length for part in parts),
-        "total_tasks": len(prompts(contract)),
+        "robot_type": description.robot_type,
+        "total_episodes": episodes,
+        "total_frames": frames,
+        "total_tasks": len(description.tasks),
         "chunks_size": CHUNK_FILES,
         "data_files_size_in_mb": DATA_FILE_MB,
-        "video_files_size_in_mb": 200,
-        "fps": contract.fps,
-        "splits": {"train": f"0:{len(parts)}"},
+        "video_files_size_in_mb": VIDEO_FILE_MB,
+        "fps": description.rate,
+        "splits": {"train": f"0:{episodes}"},
         "data_path": DATA_PATH,
-        "video_path": None,
-        "features": fmt.features(contract, _labels(parts)),
+        "video_path": VIDEO_PATH if description.films else None,
+        "features": description.features,
     }
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n")

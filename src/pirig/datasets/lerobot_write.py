@@ -1,33 +1,50 @@
 """Our writer of LeRobot data sets: resumable per episode, complete or absent, and cheap (see benchmarks/convert.py).
 
 Episodes become parts in `.<name>.parts-<contract hash>` beside the data set; `finish` lays them out as LeRobot wants
-(`lerobot_v30`; another version is another module with the same `write`), checks the counts and renames.
+(`lerobot_layout`: a version is a module), checks the counts and renames.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pirig.config.places import META
 from pirig.contract import Contract
-from pirig.datasets import lerobot_parts, lerobot_v30
+from pirig.datasets import film_write, lerobot_parts, lerobot_v21, lerobot_v30
+from pirig.datasets import lerobot_format as fmt
+from pirig.datasets.film_write import Loss
+from pirig.datasets.lerobot_layout import Description, Histogram
 from pirig.datasets.lerobot_parts import Part
 from pirig.files.atomic import staging_folder
 from pirig.files.space import require_space
 
-LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write}
+LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write, lerobot_v21.VERSION: lerobot_v21.write}
 PROVENANCE = "provenance.json"
 STARTS = "starts.npz"  # beside it, where episodes start elsewhere than their scenes' resets do
 NO_LABELS: Mapping[str, np.ndarray] = {}
 PNG_SHARE = 0.8  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
+
+
+@dataclass(frozen=True)
+class Form:
+    """`codec` "": pictures are PNGs in the tables, without loss; else films of this codec (film_write.ENCODERS)."""
+
+    version: str = lerobot_v30.VERSION
+    codec: str = ""
+
+
+USUAL = Form()
 
 
 class LeRobotWriter:
@@ -35,17 +52,20 @@ class LeRobotWriter:
 
     The order of `add_episode` is the order of the data set. An episode whose part is there from an earlier, killed
     run is not encoded again. Raises FileExistsError where `folder` exists.
+
+    `form`: LeRobot's version, and whether pictures are kept without loss or as films.
     """
 
-    def __init__(
-        self, folder: Path, contract: Contract, *, version: str = lerobot_v30.VERSION, threads: int = 2
-    ) -> None:
+    def __init__(self, folder: Path, contract: Contract, *, form: Form = USUAL, threads: int = 2) -> None:
         if folder.exists():
             raise FileExistsError(f"{folder} exists already; remove it or choose another name")
-        if version not in LAYOUTS:
-            raise ValueError(f"LeRobot version {version!r}: this writer knows {', '.join(LAYOUTS)}")
-        self.folder, self.contract, self.version = folder, contract, version
-        self.parts_folder = folder.with_name(f".{folder.name}.parts-{contract.hash}")
+        if form.version not in LAYOUTS:
+            raise ValueError(f"LeRobot version {form.version!r}: this writer knows {', '.join(LAYOUTS)}")
+        for camera in contract.cameras if form.codec else ():
+            film_write.require_even(camera.role, camera.width_px, camera.height_px)
+        self.folder, self.contract, self.form = folder, contract, form
+        kind = f"-{form.codec}" if form.codec else ""
+        self.parts_folder = folder.with_name(f".{folder.name}.parts-{contract.hash}{kind}")
         self.parts: list[Part] = []
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="png")
 
@@ -102,7 +122,8 @@ class LeRobotWriter:
             raise ValueError(f"episode of seed {seed}: task {task!r}, the contract knows {known}")
         frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
         file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels, task)
-        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool, labels, task))
+        films = (self.form.codec, self.contract.fps) if self.form.codec else None
+        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool, labels, task, films))
 
     def _check(
         self,
@@ -140,8 +161,10 @@ class LeRobotWriter:
         """
         if not self.parts:
             raise ValueError(f"{self.folder}: no episodes were added, there is nothing to write")
+        description, digest = self._description(), hashlib.sha256()
         with staging_folder(self.folder) as staging:
-            digest = LAYOUTS[self.version](staging, self.contract, self.parts)
+            episodes = (self._laid_out(part, description, digest) for part in self.parts)
+            LAYOUTS[self.form.version](staging, description, episodes)
             ours = staging / META
             ours.mkdir(parents=True)
             self.contract.save(ours)
@@ -149,7 +172,7 @@ class LeRobotWriter:
                 **provenance,
                 "seeds": [part.seed for part in self.parts],
                 "lengths": [part.length for part in self.parts],
-                "content_sha256": digest,
+                "content_sha256": digest.hexdigest(),
                 **({"tasks": [part.task for part in self.parts]} if len(self.contract.scenes) > 1 else {}),
             }
             (ours / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
@@ -157,6 +180,55 @@ class LeRobotWriter:
                 np.savez(ours / STARTS, **starts)
             _require_rows(staging, sum(part.length for part in self.parts))
         shutil.rmtree(self.parts_folder, ignore_errors=True)
+
+    def _description(self) -> Description:
+        """Raises ValueError where the episodes have different labels. Says what films have lost."""
+        contract, labels, films = self.contract, self.parts[0].labels, dict[str, dict[str, Any]]()
+        for part in self.parts:
+            if part.labels != labels:
+                raise ValueError(f"episode of seed {part.seed}: labels {part.labels}, the first has {labels}")
+        for role in self.parts[0].losses:
+            loss = sum((part.losses[role] for part in self.parts), Loss())
+            films[role] = film_write.described(self.parts[0].film(role), contract.fps) | film_write.told(loss)
+            print(f"convert: {role}: {film_write.sentence(self.form.codec, loss)}", flush=True)
+        features = fmt.features(contract, labels, films)
+        return Description(features, contract.fps, contract.robot_uid, prompts(contract))
+
+    def _laid_out(self, part: Part, description: Description, digest: Any) -> _LaidOut:
+        for file in part.files:
+            digest.update(file.read_bytes())
+        told = {scene.task: scene.prompt for scene in self.contract.scenes}
+        return _LaidOut(part, list(description.tasks).index(told[part.task]))
+
+
+@dataclass(frozen=True)
+class _LaidOut:
+    """A part as an episode of a layout."""
+
+    part: Part
+    task: int
+
+    @property
+    def length(self) -> int:
+        return self.part.length
+
+    @property
+    def task_index(self) -> np.ndarray:
+        return np.full(self.part.length, self.task, np.int64)
+
+    def columns(self) -> pa.Table:
+        return pq.read_table(self.part.file).replace_schema_metadata(None)
+
+    def films(self) -> Mapping[str, Path]:
+        return {fmt.image_key(role): self.part.film(role) for role in self.part.losses}
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        return {fmt.image_key(role): histogram for role, histogram in self.part.histograms.items()}
+
+
+def prompts(contract: Contract) -> list[str]:
+    """LeRobot's table of tasks: the contract's sentences, each once."""
+    return list(dict.fromkeys(scene.prompt for scene in contract.scenes))
 
 
 def _numbers(state: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

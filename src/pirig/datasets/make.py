@@ -243,14 +243,16 @@ def _make_data_set(config: Config, places: Places) -> Path:
 def _convert(config: Config, places: Places) -> None:
     from pirig.datasets import from_demos, from_lerobot, identity
     from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets.lerobot_write import Form
 
     clear_leftovers(places.data)
+    form = Form(config.dataset.format, config.dataset.films)
     if config.robot.simulated:
         chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
-        from_demos.convert(places.demos, places.data_set, places.contract, **chosen)
+        from_demos.convert(places.demos, places.data_set, places.contract, form=form, **chosen)
     else:
         recording = LeRobotSource(Path(config.demos.path or ""))
-        from_lerobot.convert(recording, places.data_set, places.contract, config.demos)
+        from_lerobot.convert(recording, places.data_set, places.contract, config.demos, form)
     asked = identity.asked_of(config, places)
     assert asked is not None  # or there had been nothing to convert
     asked.save(identity.record_of(places.data_set))

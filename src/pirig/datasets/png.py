@@ -39,3 +39,8 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 def decode(data: bytes) -> np.ndarray:
     """The bytes of any image that Pillow reads -> u8 [H, W, 3]."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def decoded(picture: bytes | np.ndarray) -> np.ndarray:
+    """A picture as a data set keeps it -> u8 [H, W, 3]."""
+    return decode(picture) if isinstance(picture, bytes) else picture
