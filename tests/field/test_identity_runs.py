@@ -266,3 +266,11 @@ def test_two_points_do_not_make_one_data_set_from_two_files(tmp_path):
     assert len(read_points([("task.hold_steps=0",), ("task.hold_steps=5",)], composed)) == 2
     held = [point.places.data.name for point in read_points([("task.hold_steps=0",), ("task.hold_steps=5",)], composed)]
     assert len(set(held)) == 2
+
+
+def test_a_resume_by_another_setting_names_the_key_and_both_values(tmp_path):
+    run = Run(tmp_path)
+    open_run(run.config, run.places)
+    longer = dataclasses.replace(run.config, train=dataclasses.replace(run.config.train, steps=6))
+    with pytest.raises(ValueError, match=r"(?s)train\.steps.*4.*6.*run\.name="):
+        require_startable(longer, run.places)

@@ -119,6 +119,11 @@ def _enter_existing(folder: Path, config: Config) -> None:
         raise ValueError(
             f"{folder} exists: run.mode=resume goes on with it, run.mode=overwrite moves it aside, run.name=... starts another."
         )
+    require_same_settings(folder, config)
+
+
+def require_same_settings(folder: Path, config: Config) -> None:
+    """Raises ValueError, with both values of each, where a run is resumed by other settings than it was made with."""
     if changed := changes(folder, config):
         raise ValueError(
             f"{folder} was made with other settings, so it cannot be resumed:\n  "

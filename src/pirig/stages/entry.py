@@ -9,7 +9,7 @@ from pirig.config.places import Places
 from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
 from pirig.runs.progress import has_stats, newest_checkpoint
-from pirig.runs.record import open_run, recorded
+from pirig.runs.record import open_run, recorded, require_same_settings
 
 
 @contextmanager
@@ -34,6 +34,8 @@ def require_startable(config: Config, places: Places, *, with_data: bool = False
     from pirig.datasets import make as data
 
     checkpoint = newest_checkpoint(places.run) if config.run.mode == Mode.resume else None
+    if checkpoint is not None:
+        require_same_settings(places.run, config)
     data.require_current(config, places, may_grow=with_data and checkpoint is None)
     if checkpoint is None or not data.are_there(places) or not has_stats(places):
         return
