@@ -59,6 +59,17 @@ AGAIN = "the same command goes on; a run that has a checkpoint asks for run.mode
 RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
 NEEDS_BACKEND = ("eval", "serve", "verify", "diagnose")  # an absent one is said before a checkpoint is looked at
 TRAINS = ("warm_up", "train", "pipeline")  # these set XLA's memory and join other processes first: asked beside them
+GO_ON = (
+    "demos",
+    "convert",
+    "scenes",
+    "warm_up",
+    "stats",
+    "train",
+    "eval",
+    "pipeline",
+    "weights",
+)  # the same command again
 RENDERS = ("demos", "scenes", "eval", "pipeline")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 LOST_WORKER = (
@@ -73,7 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     trouble.write_any_letter()
     with trouble.outlived_readers():
-        return guarded(lambda: _call(arguments))
+        again = AGAIN if verb_of(arguments, VERBS) in GO_ON else ""
+        return guarded(lambda: _call(arguments), again)
 
 
 def _call(arguments: list[str]) -> int | None:
@@ -225,12 +237,15 @@ def _require_driver() -> None:
     require_driver()
 
 
-def guarded(action: Callable[[], int | None]) -> int:
-    """The action's exit status; what a user or the system did wrong is one sentence. A defect of ours keeps its traceback."""
+def guarded(action: Callable[[], int | None], again: str = AGAIN) -> int:
+    """The action's exit status; what a user or the system did wrong is one sentence. A defect of ours keeps its traceback.
+
+    `again`: how to go on where it is stopped, "" where nothing does.
+    """
     try:
         return int(action() or 0)
     except KeyboardInterrupt as stopped:
-        print(f"pirig: stopped; {AGAIN}", file=sys.stderr)
+        print("pirig: stopped" + (f"; {again}" if again else ""), file=sys.stderr)
         return 143 if isinstance(stopped, Terminated) else 130
     except Exception as error:
         said = _said(error)

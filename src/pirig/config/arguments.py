@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -82,6 +83,23 @@ def require_option(name: str, known: Collection[str] = HYDRAS) -> None:
             f"{name}: there is no such option"
             + (f"; did you mean {nearest}?" if nearest else "; `pirig --help` shows what there is.")
         )
+
+
+def run_near(path: Path) -> str:
+    """The run that a path lies in, or the first one in it; "" where there is none."""
+    above = list(path.absolute().parents)[:4]
+    below = (file.parent for pattern in ("*", "*/*") for file in sorted(path.glob(f"{pattern}/config.yaml")))
+    around = (folder for folder in above if (folder / "config.yaml").is_file())
+    found = next(around, None) or next(below, None)
+    if found is None:
+        return ""
+    return os.path.relpath(found) if not path.is_absolute() else str(found)
+
+
+def meant_run(path: Path) -> str:
+    """As the end of a sentence."""
+    near_by = run_near(path)
+    return f"; did you mean {near_by}?" if near_by else ""
 
 
 def nearest_folder(word: str) -> str:

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pirig.config import assignments, mistakes, mixes, texts
 from pirig.config.aliases import OPENED, current, move_words, refuse_retired, require_agreement, take_retired
-from pirig.config.arguments import nearest_folder
+from pirig.config.arguments import meant_run, nearest_folder
 from pirig.config.checks import ConfigError, check
 from pirig.config.places import places_of, run_folder
 from pirig.config.recorded import completed
@@ -114,7 +114,7 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
     if not path.is_file():
         nearest = "" if folder.is_dir() else nearest_folder(str(folder))
         what = "expected a run folder with a config.yaml, found none" if folder.is_dir() else "there is no such folder"
-        raise ConfigError(f"{folder}: {what}" + (f"; did you mean {nearest}?" if nearest else ""))
+        raise ConfigError(f"{folder}: {what}" + (f"; did you mean {nearest}?" if nearest else meant_run(folder)))
     refuse_retired(overrides)
     overrides = move_words(overrides)
     saved = loaded(texts.load(path))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pirig.config.arguments import meant_run
 from pirig.contract import FILE_NAME, Contract, ContractError
 from pirig.datasets.npz import headers, require_numbers
 from pirig.demos.manifest import DemosManifest, episode_file
@@ -52,7 +53,10 @@ def _describer(path: Path) -> Callable[[Path], Content]:
         return _lerobot
     elif any(path.glob("episode_*.npz")) or (path / "manifest.json").is_file():
         return _demos
-    raise ValueError(f"{path}: neither an .h5 or .npz file nor a folder of demos or of a LeRobot data set")
+    raise ValueError(
+        f"{path}: neither a run, a checkpoint, an .h5 or .npz file nor a folder of demos or of a LeRobot data set"
+        + meant_run(path)
+    )
 
 
 def _tree(entries: Mapping[str, tuple[tuple[int, ...], np.dtype, str]]) -> list[str]:

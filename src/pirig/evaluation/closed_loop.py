@@ -24,6 +24,7 @@ from pirig.evaluation.measured import UNTRAINED, ZERO_SHOT, Measured, SuccessRow
 from pirig.evaluation.results import ResultsFile, came_down_mm, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
 from pirig.evaluation.seeds import held_out_scenes
+from pirig.evaluation.served import require_same
 from pirig.evaluation.target import Target, require_trained_on
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import Pool, WorkerPool
@@ -78,10 +79,13 @@ class ClosedLoop:
         return Measured({name: rows[name] for name in SHOWN if name in rows})
 
     def _require_server(self) -> None:
-        """Raises ValueError where the policy's server is away or another's, before the baselines take their minutes."""
+        """Raises ValueError where the policy's server is away or another's, or serves another policy than that of the results,
+        before the baselines take their minutes."""
         settings = self.config.eval
         if settings.server:
-            served_at(settings.server, self.places.contract, settings.layout, connections=1).close()
+            policy = served_at(settings.server, self.places.contract, settings.layout, connections=1)
+            policy.close()
+            require_same(self.target.folder, policy)
 
     def _plan(self) -> dict[str, Row]:
         settings = self.config.eval

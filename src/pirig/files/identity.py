@@ -192,11 +192,15 @@ def digest_of_tree(folder: Path, inside: Mapping[str, Path] | None = None) -> st
     A file above 4 MB counts by its size and 16 blocks of 64 kB, evenly spaced: enough to tell one set of weights from another,
     not to find a single damaged byte.
     """
-    files = inside or {
-        str(file.relative_to(folder)): file
-        for file in folder.rglob("*")
-        if file.is_file() and not any(name.startswith(".") for name in file.relative_to(folder).parts)
-    }
+    files = (
+        dict(inside)
+        if inside is not None
+        else {
+            str(file.relative_to(folder)): file
+            for file in folder.rglob("*")
+            if file.is_file() and not any(name.startswith(".") for name in file.relative_to(folder).parts)
+        }
+    )
     return digest_of([[name, _sampled(files[name])] for name in sorted(files)])
 
 

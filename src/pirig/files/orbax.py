@@ -6,10 +6,13 @@ import dataclasses
 import gc
 import logging
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+LONGEST_REASON = 200  # letters
 
 
 def saved_tree(folder: Path) -> Any:
@@ -39,12 +42,19 @@ def reading(folder: Path, kind: type[ValueError] = ValueError) -> Iterator[None]
         yield
         return
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        reason = _reason(error)
     _drop_quietly()
     raise kind(
         f"{folder}: the arrays cannot be read ({reason}); a file there is damaged or was cut off: fetch or copy it again"
         + _older(folder)
     )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what TensorStore says, without what is for its developers, whole words of it."""
+    lines = str(error).strip().splitlines()
+    said = lines[0].partition(". See full TensorStore")[0] if lines else ""
+    return textwrap.shorten(said, LONGEST_REASON, placeholder=" ...") or type(error).__name__
 
 
 def _older(folder: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pirig.config.arguments import meant_run
 from pirig.config.mixes import JOINT
 from pirig.config.places import ASSETS, POLICY_FILE
 
@@ -99,6 +100,7 @@ class PolicyCard:
         if not path.is_file():
             raise ValueError(
                 f"{checkpoint}: expected {ASSETS}/{POLICY_FILE}, found none; was this checkpoint made by pirig?"
+                + meant_run(checkpoint)
             )
         return PolicyCard.from_json(path.read_text(), str(path))
 

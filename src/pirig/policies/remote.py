@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from pirig.sim.door import Observation
 
 ANSWER_MIB = 64.0
 RETRY_S = 0.5
+SILENT_S = 5.0  # so long is waited for without a word
+SERVED = ("weights", "contract_hash")  # by which one policy is told from another
 
 
 class ServerError(ValueError):
@@ -41,17 +44,36 @@ class Connection:
     patience_s: float = 60.0
     metadata: dict[str, Any] = field(default_factory=dict)
     _socket: ClientConnection | None = None
+    _first: dict[str, str] = field(default_factory=dict)
 
     def open(self) -> Connection:
-        until_s = time.monotonic() + self.patience_s
+        until_s, said = time.monotonic() + self.patience_s, self.patience_s < SILENT_S
         while True:
             try:
                 self._socket = self._connected(until_s)
-                return self
+                return self._same_as_before()
             except (OSError, ConnectionClosed, InvalidHandshake) as error:
                 if time.monotonic() + RETRY_S > until_s:
                     raise ServerError(f"{self.uri}: no policy server answers ({error})") from error
+                if not said:
+                    waits = f"{self.uri}: no policy server answers yet, waiting up to {self.patience_s:g} s"
+                    print(waits, file=sys.stderr, flush=True)
+                    said = True
                 time.sleep(RETRY_S)
+
+    def _same_as_before(self) -> Connection:
+        """Raises ServerError where another policy is served there than at first."""
+        now = served(self.metadata)
+        before, self._first = self._first, self._first or now
+        if before and before != now:
+            self.close()
+            changed = [
+                f"{name}: {before.get(name)} then, {now.get(name)} now"
+                for name in SERVED
+                if before.get(name) != now.get(name)
+            ]
+            raise ServerError(f"{self.uri}: another policy is served there now than at first ({'; '.join(changed)})")
+        return self
 
     def _connected(self, until_s: float) -> ClientConnection:
         headers = {"Authorization": f"Api-Key {self.api_key}"} if self.api_key else None
@@ -65,8 +87,8 @@ class Connection:
                 open_timeout=left_s,
                 ping_interval=None,
             )
-        except InvalidURI as error:
-            raise ValueError(f"{self.uri}: expected an address such as ws://127.0.0.1:8000") from error
+        except (InvalidURI, ValueError) as error:
+            raise ValueError(f"{self.uri}: expected an address such as ws://127.0.0.1:8000 ({error})") from error
         except InvalidStatus as error:
             if error.response.status_code in (401, 403):
                 raise ValueError(f"{self.uri}: the server wants an API key; set PIRIG_API_KEY to its secret") from error
@@ -83,15 +105,22 @@ class Connection:
                 assert self._socket is not None, "open() first"
                 self._socket.send(message)
                 return _answer(self._socket.recv(timeout=self.patience_s))
-            except ConnectionClosed:
+            except TimeoutError as error:
+                raise ServerError(f"{self.uri}: no answer within {self.patience_s:g} s") from error
+            except ConnectionClosed as error:
                 if last:
-                    raise
+                    raise ServerError(f"{self.uri}: the server ended the connection ({error})") from error
                 self.open()
         raise AssertionError
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
+
+
+def served(metadata: dict[str, Any]) -> dict[str, str]:
+    """What a server says of the policy that it serves; {} of one that is not ours."""
+    return {name: str(metadata[name]) for name in SERVED if name in metadata}
 
 
 class RemotePolicy:

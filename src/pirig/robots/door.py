@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pirig.config.names import near
 from pirig.sim.door import Observation
 
 
@@ -56,9 +57,16 @@ class Robot(Protocol):
 ROBOTS = {"simulated": "pirig.robots.simulated:open_robot", "kortex": "pirig.robots.kortex:open_robot"}
 
 
+def require_robot(name: str) -> None:
+    """Raises ValueError where nobody knows the name."""
+    if name not in ROBOTS:
+        nearest = near(name, ROBOTS)
+        meant = f"; did you mean {nearest}?" if nearest else ""
+        raise ValueError(f"robot {name!r}: expected one of {', '.join(ROBOTS)} (src/pirig/robots/door.py){meant}")
+
+
 def open_robot(name: str, address: str, **settings: Any) -> Robot:
     """`address`: of the arm, as its driver reads it. Raises ValueError where nobody knows the name or its driver is missing."""
-    if name not in ROBOTS:
-        raise ValueError(f"robot {name!r}: expected one of {', '.join(ROBOTS)} (src/pirig/robots/door.py)")
+    require_robot(name)
     module, function = ROBOTS[name].split(":")
     return getattr(importlib.import_module(module), function)(address, **settings)

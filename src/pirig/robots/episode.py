@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pirig.files.atomic import write_bytes
+from pirig.files.atomic import clear_leftovers, write_bytes
 
 LEAST_FRAMES = 5
 CAMERAS = {"agent_images": "base_0_rgb", "wrist_images": "left_wrist_0_rgb"}
@@ -60,6 +60,20 @@ class Episode:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, target.getvalue())
         return path
+
+
+def require_place(data: Path) -> None:
+    """Raises ValueError where episodes cannot be written, before somebody records one."""
+    folder = data / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder)
+        probe = folder / ".probe"
+        write_bytes(probe, b"")
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(f"{folder}: episodes cannot be written there ({reason}); give another folder") from error
 
 
 def _stacked(frames: list[np.ndarray]) -> np.ndarray:

@@ -106,7 +106,7 @@ def _frame(camera: Any, role: str) -> np.ndarray:
 
     whole, picture = camera.read()
     if not whole:
-        raise RuntimeError(f"camera {role}: no picture came")
+        raise ValueError(f"camera {role}: no picture came; is it plugged in, and does another program use it?")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 

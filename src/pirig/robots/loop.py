@@ -114,6 +114,8 @@ class ControlLoop:
             self._run(round(seconds / self.period_s), report)
         except SafetyStop as stop:
             report.stopped = f"stopped: {stop}"
+        except (ValueError, OSError) as error:  # the server went away, a camera broke: the frames that were driven stay
+            report.stopped = f"stopped: {error}"
         finally:
             self.robot.stop()
         return report

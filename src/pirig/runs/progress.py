@@ -28,14 +28,21 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def chosen_checkpoint(config: Config, run: Path) -> Path:
-    """`run.checkpoint`, or the newest of the run. Raises ValueError where it is not there."""
-    chosen = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(run)
-    if chosen is None or not chosen.is_dir():
+    """`run.checkpoint` (a folder, or a step of the run), or the newest of the run. Raises ValueError where it is not there."""
+    word, saved = config.run.checkpoint or "", steps_saved(run)
+    step = run / CHECKPOINTS / word if word.isdigit() and not Path(word).is_dir() else None
+    chosen = step or (Path(word) if word else newest_checkpoint(run))
+    if chosen is not None and chosen.is_dir():
+        return chosen
+    if saved:
+        steps = ", ".join(map(str, saved))
         raise ValueError(
-            f"{chosen or run / CHECKPOINTS}: no checkpoint there; run `pirig train` with the same settings first, or give "
-            "run.checkpoint=FOLDER."
+            f"run.checkpoint={word}: no checkpoint there; {run} holds {steps}; give run.checkpoint={saved[-1]}."
         )
-    return chosen
+    raise ValueError(
+        f"{chosen or run / CHECKPOINTS}: no checkpoint there; run `pirig train` with the same settings first, or give "
+        "run.checkpoint=FOLDER."
+    )
 
 
 def is_trained(config: Config, places: Places) -> bool:

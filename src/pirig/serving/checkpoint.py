@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from pirig import __version__
+from pirig.evaluation.target import digest_of
 from pirig.policies.layouts import blank, names
 from pirig.policies.policy import Policy
 from pirig.serving.batches import Predict
 
 
 def metadata(policy: Policy, checkpoint: Path) -> dict[str, Any]:
-    """What a client gets on connecting; `contract` is its JSON."""
+    """What a client gets on connecting; `contract` is its JSON, `weights` a digest of what the policy is."""
     contract = policy.pipeline.contract
     return {
         "server": f"pirig {__version__}",
         "checkpoint": checkpoint.name,
+        "weights": digest_of(checkpoint),
         "contract": contract.to_json(),
         "contract_hash": contract.hash,
         "horizon": policy.horizon,

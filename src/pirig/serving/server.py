@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import itertools
 import queue
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +34,10 @@ from pirig.serving.batches import Answer, Batches
 from pirig.serving.metrics import Metrics
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+REMEDIES = {
+    errno.EADDRINUSE: "another server has this port: give serve.port=0 for a free one, or end that server",
+    errno.EACCES: "ports below 1024 are the system's: give serve.port=8000",
+}
 DRAIN_S = 30.0  # what is being computed when the server is told to stop may take so long
 
 
@@ -201,6 +207,29 @@ def require_known_prompt(prompt: str | None, contract: Contract, *, by_task: boo
             f"this policy normalises each task by its own statistics, so a request's prompt must be the sentence of a task "
             f"({'; '.join(prompts)}), found {prompt!r}"
         )
+
+
+def require_port(host: str, port: int) -> None:
+    """Raises ValueError where nothing can listen there, before a policy is loaded."""
+    try:
+        place, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with socket.socket(place[0], place[1]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place[4])
+            probe.listen(1)
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0, "give serve.host=127.0.0.1, or an address of this machine")
+        reason = error.strerror or str(error)
+        raise ValueError(
+            f"serve.host={host} serve.port={port}: nothing can listen there ({reason}); {remedy}."
+        ) from error
+
+
+def require_cameras(cameras: Mapping[str, str], roles: Sequence[str]) -> None:
+    """Raises ValueError where a benchmark's camera is named as a role that the policy does not see."""
+    for name, role in cameras.items():
+        if role not in roles:
+            raise ValueError(f"serve.cameras.{name}={role}: this policy sees {', '.join(roles)}; name one of them.")
 
 
 def require_guarded(host: str, api_key: str) -> None:

@@ -18,23 +18,24 @@ PIRIG_API_KEY is sent where it is set."""
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        "pirig client", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    from pirig.policies.layouts import named
+    from pirig.stages.options import CLIENTS, COUNT, PATIENCE_S, Options
+
+    parser = Options("pirig client", description=ABOUT)
     parser.add_argument("uri", nargs="?", default="ws://127.0.0.1:8000", help="address (default: %(default)s)")
-    parser.add_argument("--count", type=int, default=50, help="requests of each client (default: %(default)s)")
-    parser.add_argument("--clients", type=int, default=1, help="connections at once (default: %(default)s)")
+    parser.add_argument("--count", type=COUNT, default=50, help="requests of each client (default: %(default)s)")
+    parser.add_argument("--clients", type=CLIENTS, default=1, help="connections at once (default: %(default)s)")
     parser.add_argument("--layout", default="", help="how requests are written: ours, libero, droid, aloha")
     parser.add_argument("--from", dest="data_set", type=Path, help="a LeRobot data set of pirig's")
     parser.add_argument(
-        "--wait", type=float, default=60.0, help="seconds to wait for the server (default: %(default)s)"
+        "--wait", type=PATIENCE_S, default=60.0, help="seconds to wait for the server (default: %(default)s)"
     )
     try:
-        options = parser.parse_args(arguments)
+        options = parser.read(arguments)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return int(stop.code or 0)
-    if options.count < 1 or options.clients < 1:
-        raise ValueError(f"--count {options.count} --clients {options.clients}: expected at least 1 of each")
+    if options.layout:
+        named(options.layout)
     return _recorded(options) if options.data_set else _random(options)
 
 

@@ -16,21 +16,21 @@ episode. pirig does not train on these files yet: turn them into a LeRobot data 
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        "pirig collect", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    from pirig.robots.door import require_robot
+    from pirig.stages.options import COUNT_OR_NONE, FRAMES_HZ, Options, words
+
+    parser = Options("pirig collect", description=ABOUT)
     parser.add_argument("data", type=Path, help="folder of the recordings")
-    parser.add_argument("--task", required=True, help="what the arm does, in words: the policy's prompt")
+    parser.add_argument("--task", type=words, required=True, help="what the arm does, in words: the policy's prompt")
     parser.add_argument("--robot", default="simulated", help="simulated or kortex (default: %(default)s)")
     parser.add_argument("--address", default="", help="of the arm")
-    parser.add_argument("--rate", type=float, default=10.0, help="frames a second (default: %(default)s)")
-    parser.add_argument("--episodes", type=int, default=0, help="end after so many; 0: when q is pressed")
+    parser.add_argument("--rate", type=FRAMES_HZ, default=10.0, help="frames a second (default: %(default)s)")
+    parser.add_argument("--episodes", type=COUNT_OR_NONE, default=0, help="end after so many; 0: when q is pressed")
     try:
-        options = parser.parse_args(arguments)
+        options = parser.read(arguments)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return int(stop.code or 0)
-    if not 0 < options.rate <= 200:
-        raise ValueError(f"--rate {options.rate}: expected more than 0 and at most 200 frames a second")
+    require_robot(options.robot)
     return _record(options)
 
 
@@ -38,8 +38,10 @@ def _record(options: argparse.Namespace) -> int:
     from pirig.robots.clock import RealClock
     from pirig.robots.collect import Recorder
     from pirig.robots.door import open_robot
+    from pirig.robots.episode import require_place
     from pirig.robots.keys import terminal
 
+    require_place(options.data)
     with terminal() as keys:
         robot = open_robot(options.robot, options.address)
         try:

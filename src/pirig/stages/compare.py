@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pirig.stages.options import Options
+
 if TYPE_CHECKING:
     from pirig.comparison.compare import Comparison
     from pirig.comparison.published import Beside
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
     """0, or 2 on a wrong call. Raises ValueError with the reason where a path holds no run."""
     parser = _parser()
     try:
-        options = parser.parse_args(arguments)
+        options = parser.read(arguments)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return int(stop.code or 0)
     from pirig.comparison.collect import collect
@@ -49,9 +51,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("pirig compare", description=ABOUT, formatter_class=raw)
+def _parser() -> Options:
+    parser = Options("pirig compare", description=ABOUT)
     parser.add_argument("paths", nargs="+", type=Path, metavar="RUN | DIR", help="run folders, or folders of runs")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that opens offline, with videos in it")
     published = "other people's rates beside those that pirig knows (docs/comparing.md)"

@@ -29,29 +29,32 @@ a target or the age of an action is outside the rules; the report says which. Ev
 
 def main(arguments: list[str]) -> int:
     """0 where the time that was asked for is over, 1 where a rule or a key stopped the arm."""
-    parser = argparse.ArgumentParser(
-        "pirig robot", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    from pirig.robots.door import require_robot
+    from pirig.robots.episode import require_place
+    from pirig.stages.options import COUNT, DRIVER_HZ, DURATION_S, SPEED, Options
+
+    parser = Options("pirig robot", description=ABOUT)
     parser.add_argument(
         "uri", nargs="?", default="ws://127.0.0.1:8000", help="the policy's server (default: %(default)s)"
     )
     parser.add_argument("--robot", default="kortex", help="kortex or simulated (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="a simulated arm in place of the real one")
     parser.add_argument("--address", default="192.168.1.10", help="of the arm (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long (default: %(default)s)")
-    parser.add_argument("--execute", type=int, default=8, help="steps of a chunk before the next is asked for")
-    parser.add_argument("--driver-rate", type=int, default=100, help="commands a second (default: %(default)s)")
+    parser.add_argument("--seconds", type=DURATION_S, default=30.0, help="how long (default: %(default)s)")
+    parser.add_argument("--execute", type=COUNT, default=8, help="steps of a chunk before the next is asked for")
+    parser.add_argument("--driver-rate", type=DRIVER_HZ, default=100, help="commands a second (default: %(default)s)")
     parser.add_argument(
-        "--speed", type=float, default=0.5, help="share of the joints' own fastest (default: %(default)s)"
+        "--speed", type=SPEED, default=0.5, help="share of the joints' own fastest (default: %(default)s)"
     )
     parser.add_argument("--task", default="", help="what the policy is told; default: its contract's sentence")
     parser.add_argument("--log", type=Path, help="folder for the episode that was driven")
     try:
-        options = parser.parse_args(arguments)
+        options = parser.read(arguments)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return int(stop.code or 0)
-    if options.seconds <= 0 or not 0 < options.speed <= 1 or options.execute < 1:
-        raise ValueError("--seconds and --execute above 0, --speed above 0 and at most 1")
+    require_robot(options.robot)
+    if options.log:
+        require_place(options.log)
     return _drive(options)
 
 

@@ -50,14 +50,19 @@ def alone(checkpoint: Path, overrides: list[str]) -> int:
 
 def _serve(config: Config, checkpoint: Path, *, with_run: bool) -> int:
     """Until SIGTERM or Ctrl-C. Raises GateError where the policy would not act as it was trained."""
+    from pirig.config.places import ASSETS
+    from pirig.contract import Contract
     from pirig.gates.finding import require_good, run_gates
     from pirig.gates.policy import gates
     from pirig.policies.card import PolicyCard
     from pirig.policies.policy import load_pipeline, load_policy
-    from pirig.serving.server import require_guarded
+    from pirig.serving.server import require_cameras, require_guarded, require_port
 
     require_guarded(config.serve.host, os.environ.get(API_KEY, ""))  # before minutes of loading
-    asked = gates(load_pipeline(checkpoint), PolicyCard.load(checkpoint), config if with_run else None)
+    require_port(config.serve.host, config.serve.port)
+    card, contract = PolicyCard.load(checkpoint), Contract.load(checkpoint / ASSETS)
+    require_cameras(config.serve.cameras, [camera.role for camera in contract.cameras])
+    asked = gates(load_pipeline(checkpoint), card, config if with_run else None)
     require_good(run_gates(asked, config.gates.skip), "serving")
     policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.serve.max_batch)
     _listen(config, policy, checkpoint)

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pirig.stages.options import Options
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,29 +47,28 @@ def main(arguments: list[str]) -> int:
     """0, 1 where verify found something, 2 on a wrong call. Raises ValueError or FileExistsError with the reason."""
     parser = _parser()
     try:
-        options = parser.parse_args(arguments)
+        options = parser.read(arguments)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return int(stop.code or 0)
     return options.action(options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("pirig weights", description=ABOUT, formatter_class=raw)
+def _parser() -> Options:
+    parser = Options("pirig weights", description=ABOUT)
     verbs = parser.add_subparsers(required=True, metavar="fetch | verify | export")
-    fetch = verbs.add_parser("fetch", description=FETCH, formatter_class=raw, help="from openpi's public bucket")
+    fetch = verbs.add_parser("fetch", description=FETCH, help="from openpi's public bucket")
     fetch.add_argument("name", help="pi05_base, pi0_base, ... or gs://BUCKET/FOLDER")
     fetch.add_argument("--url", help="a mirror's address (goes before PIRIG_WEIGHTS_URL)")
     fetch.add_argument("--recheck", action="store_true", help="read what is in the cache and compare checksums")
     fetch.set_defaults(action=_fetch)
-    verify = verbs.add_parser("verify", description=VERIFY, formatter_class=raw, help="check a checkpoint's tree")
+    verify = verbs.add_parser("verify", description=VERIFY, help="check a checkpoint's tree")
     verify.add_argument("path", type=Path, help="a checkpoint, its params/, or a run's folder")
     verify.add_argument("--model", choices=("pi0", "pi05"), help="the kind that is expected")
     verify.add_argument("--size", help="the size that is expected: full, small, tiny")
     verify.add_argument("--lora", action="store_true", help="low-rank leaves are expected (of the size's own rank)")
     verify.add_argument("--no-numbers", action="store_true", help="do not read the arrays, only names and shapes")
     verify.set_defaults(action=_verify)
-    export = verbs.add_parser("export", description=EXPORT, formatter_class=raw, help="a checkpoint for openpi")
+    export = verbs.add_parser("export", description=EXPORT, help="a checkpoint for openpi")
     export.add_argument("source", type=Path, help="a run's folder (its newest checkpoint) or a checkpoint's")
     export.add_argument("folder", type=Path, help="a new folder; its name becomes the config's")
     export.add_argument("--asset-id", default="pirig", help="name of the statistics' folder (default: pirig)")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from pirig.config.places import ASSETS
 from pirig.files.atomic import write_text
 
 EPSILON = 1e-6
@@ -82,15 +83,24 @@ def _offset_and_span(stats: NormStats, kind: str) -> tuple[np.ndarray, np.ndarra
 def load_norm_stats(file: Path) -> dict[str, NormStats]:
     """Reads openpi's norm_stats.json; absent or null quantiles are accepted. Raises ValueError on any other file."""
     if not file.is_file():
-        raise ValueError(f"{file}: no statistics there; run `pirig stats` with the same settings first")
+        raise ValueError(
+            f"{file}: no statistics there; {_remedy(file, 'run `pirig stats` with the same settings first')}"
+        )
     try:
         raw = json.loads(file.read_text())["norm_stats"]
         return {name: _read(entry) for name, entry in raw.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{file}: expected {{"norm_stats": {{"state": {{mean, std, q01, q99}}, ...}}}} ({error}); '
-            "remove it and run `pirig stats`"
+            + _remedy(file, "remove it and run `pirig stats`")
         ) from error
+
+
+def _remedy(file: Path, of_a_data_set: str) -> str:
+    """Statistics of a checkpoint are what it was trained with: none that are computed now would be."""
+    assets = Path(ASSETS).parts
+    in_checkpoint = file.absolute().parent.parts[-len(assets) :] == assets
+    return "copy the checkpoint again, or take another step of its run" if in_checkpoint else of_a_data_set
 
 
 def _read(entry: Mapping[str, list[float] | None]) -> NormStats:

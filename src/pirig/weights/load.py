@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pirig.config.arguments import meant_run
 from pirig.config.places import CHECKPOINTS
 from pirig.files.orbax import reading, restore_part, saved_tree
 from pirig.models.layout import Tree, flatten, init_params, leaf_specs, nest
@@ -65,7 +66,7 @@ def params_folder(path: Path) -> Path:
             return newest
     names = ", ".join(sorted(entry.name for entry in path.iterdir())[:6]) or "nothing"
     raise WeightsError(
-        f"{path}: expected a checkpoint (params/ with _METADATA and manifest.ocdbt in it), found {names}"
+        f"{path}: expected a checkpoint (params/ with _METADATA and manifest.ocdbt in it), found {names}{meant_run(path)}"
     )
 
 
