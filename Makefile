@@ -7,8 +7,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow test-gpu test-core test-openpi test-lerobot test-browser test-slurm lint setup
 
-demo: setup  ## the quickstart experiment: demos, conversion, stats, training, evaluation, summary
-	$(PY) -m pirig pipeline experiment=quickstart run.mode=resume
+demo: setup  ## the quickstart: demos, conversion, stats, scenes, warm-up, training, evaluation, summary
+	$(PY) -m pirig pipeline experiment=quickstart_eyes run.mode=resume
 
 test: setup  ## everything that runs in minutes, in two processes
 	$(PY) -m pytest -n 2 --dist loadfile

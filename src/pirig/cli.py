@@ -159,7 +159,7 @@ def usage() -> str:
     lines = ["pirig: from robot demonstrations to a pi0 / pi0.5 policy with a measured success rate", ""]
     lines += ["  pirig VERB [group=option ...] [key=value ...]", ""]
     lines += [f"  {verb:9} {text}" for verb, text in VERBS.items()]
-    lines += ["", "  pirig pipeline experiment=quickstart     the whole chain on push_cube, on a CPU"]
+    lines += ["", "  pirig pipeline experiment=quickstart_eyes  the whole chain on push_cube, on a CPU"]
     lines += ["  pirig eval RUN_FOLDER eval.episodes=100  more episodes of a run that is there"]
     lines += ["  pirig train --help                       every group, option and key"]
     lines += ['  eval "$(pirig -sc install=bash)"         TAB completion']
