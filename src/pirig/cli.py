@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VERBS = {
     "demos": "plan demonstrations and replay them with cameras",
     "convert": "turn demos into a LeRobot data set",
+    "dataset": "LeRobot data sets into another one: convert, merge, split, filter, edit",
     "scenes": "render random scenes of the task with labels",
     "warm_up": "teach the tower where things are, on such scenes",
     "stats": "compute normalisation statistics",
@@ -44,6 +45,7 @@ VERBS = {
 }
 CONFIG_FREE = (
     "client",
+    "dataset",
     "collect",
     "robot",
     "weights",
@@ -54,7 +56,7 @@ CONFIG_FREE = (
     "verify",
     "diagnose",
 )  # verbs that take paths instead of a config
-OWN_OPTIONS = ("client", "collect", "robot", "weights", "compare")  # read by argparse
+OWN_OPTIONS = ("client", "dataset", "collect", "robot", "weights", "compare")  # read by argparse
 AGAIN = "the same command goes on; a run that has a checkpoint asks for run.mode=resume besides"
 RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
 NEEDS_BACKEND = ("eval", "serve", "verify", "diagnose")  # an absent one is said before a checkpoint is looked at

@@ -20,6 +20,7 @@ ENCODERS = {
     "h264": ("libx264", {"crf": "18", "bf": "0"}),
     "av1": ("libsvtav1", {"crf": "30", "preset": "10", "svtav1-params": "lp=1"}),
 }
+USUAL_CODEC = "h264"
 PEAK = 255.0
 SAME_DB = 99.0  # what is written where no number differs
 TICKS = 512  # of a film's clock in a frame, so that any place of a frame is a whole number
@@ -232,5 +233,5 @@ def told(loss: Loss) -> dict[str, Any]:
 def sentence(codec: str, loss: Loss) -> str:
     return (
         f"{codec} has lost detail: {loss.db:.1f} dB (PSNR) over {loss.frames} frames, the worst one {loss.worst_db:.1f} dB; "
-        "dataset.storage=images loses nothing"
+        "kept as images, nothing is lost"
     )

@@ -156,9 +156,14 @@ def number_stats(values: np.ndarray) -> dict[str, Any]:
 SAMPLED_FRAMES, PIXEL_STRIDE = 20, 4
 
 
+def sampled(length: int) -> set[int]:
+    """The frames of an episode that its pictures' statistics are made of."""
+    return set(np.unique(np.linspace(0, length - 1, min(SAMPLED_FRAMES, length)).astype(int)).tolist())
+
+
 def image_histogram(frames_u8: np.ndarray) -> tuple[int, np.ndarray]:
     """Of u8 [T, H, W, 3]: how many frames were sampled, and i64 [3, 256] counts of their values (every 4th pixel)."""
-    chosen = np.unique(np.linspace(0, len(frames_u8) - 1, min(SAMPLED_FRAMES, len(frames_u8))).astype(int))
+    chosen = sorted(sampled(len(frames_u8)))
     pixels = frames_u8[chosen, ::PIXEL_STRIDE, ::PIXEL_STRIDE].reshape(-1, 3)
     return len(chosen), np.stack([np.bincount(pixels[:, c], minlength=256) for c in range(3)])
 

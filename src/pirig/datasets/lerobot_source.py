@@ -5,6 +5,7 @@ What a file may be is asked at the door (`pirig.foreign`); here its rows become 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ import pyarrow as pa
 
 from pirig.datasets import png, video
 from pirig.foreign import films, pictures, tables, times
-from pirig.foreign.faults import leave_out, refused
+from pirig.foreign.faults import ForeignFileError, leave_out, refused
 from pirig.foreign.lerobot import OWN_COLUMNS, PICTURES, EpisodeMeta, Feature, read_meta, require_frames, unread_stats
 from pirig.foreign.rows import EpisodeRows, RowIndex, require_whole
 
@@ -142,7 +143,7 @@ class LeRobotSource:
             by_file.setdefault(part.file, []).append(part.window)
         for file, windows in by_file.items():
             if self.info.is_v3:
-                films.require_joined(films.look(file), windows, self.fps)
+                films.require_joined(films.look(file), windows, self.fps, self._unasked(column, chosen, file))
             elif len(windows) > 1:
                 raise refused(
                     file, f"episodes {windows[0].episode} and {windows[1].episode} have the same film",
@@ -150,6 +151,17 @@ class LeRobotSource:
                 )  # fmt: skip
             else:
                 films.require_alone(films.look(file), windows[0], self.fps)
+
+    def _unasked(self, column: str, chosen: list[EpisodeMeta], file: Path) -> list[films.Window]:
+        """The parts of a film that belong to episodes that are left out, as far as meta/ says where they are."""
+        used = {episode.index for episode in chosen}
+        windows = []
+        for episode in self.episodes:
+            if episode.index not in used:
+                with contextlib.suppress(ForeignFileError):
+                    part = self.part(episode, column)
+                    windows += [part.window] if part.file == file else []
+        return windows
 
     def _examine_pictures(self, column: str, episode: EpisodeMeta) -> None:
         size, rows = self._size(column), self.index.of(episode.index)
@@ -261,16 +273,26 @@ class LeRobotSource:
         """f64 [T]; None where the data set has no timestamps."""
         return self.index.of(episode.index).times_s
 
-    def images(self, episode: EpisodeMeta, column: str) -> np.ndarray:
-        """u8 [T, H, W, 3]. Raises ValueError where a frame is missing or cannot be decoded."""
-        if self.features[column].dtype == "video":
-            part = self.part(episode, column)
-            offset_s = 0.0 if self.info.is_v3 else films.offset_s(films.look(part.file))
-            return video.read_frames(part.file, self.fps, part.window.start_s + offset_s, episode.length)
+    def cells(self, episode: EpisodeMeta, column: str) -> pa.ChunkedArray:
+        """A column of an episode as it is kept, in the order of its frames."""
+        return self._cells(self.index.of(episode.index), column)
+
+    def frames(self, episode: EpisodeMeta, column: str) -> Iterator[np.ndarray]:
+        """u8 [H, W, 3] of each frame, one at a time. Raises ValueError where one is missing or cannot be decoded."""
         rows = self.index.of(episode.index)
-        return np.stack(
-            [self._decoded(rows, episode, column, *one) for one in enumerate(self._cells(rows, column))]
-        )  # fmt: skip
+        if self.features[column].dtype != "video":
+            for one in enumerate(self._cells(rows, column)):
+                yield self._decoded(rows, episode, column, *one)
+            return
+        part = self.part(episode, column)
+        start_s = part.window.start_s + (0.0 if self.info.is_v3 else films.offset_s(films.look(part.file)))
+        with video.FilmReader(part.file, self.fps) as film:
+            for frame in range(episode.length):
+                yield film.at(start_s + frame / self.fps, f"{frame} of {episode.length}")
+
+    def images(self, episode: EpisodeMeta, column: str) -> np.ndarray:
+        """u8 [T, H, W, 3], as `frames`."""
+        return np.stack(list(self.frames(episode, column)))
 
     def encoded(self, episode: EpisodeMeta, column: str) -> Iterator[bytes]:
         """The pictures of an image column as they are kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -108,8 +109,11 @@ def require_alone(film: Film, window: Window, fps: float) -> None:
     _require_times(film, film.times_s - offset_s(film), window, fps)
 
 
-def require_joined(film: Film, windows: list[Window], fps: float) -> None:
-    """A film of several episodes, each in its window. Raises ForeignFileError for windows that meet, frames too few, too many."""
+def require_joined(film: Film, windows: list[Window], fps: float, unasked: Sequence[Window] = ()) -> None:
+    """A film of several episodes, each in its window; `unasked`: those of episodes that are left out.
+
+    Raises ForeignFileError for windows that meet, frames too few, too many.
+    """
     ordered = sorted(windows, key=lambda window: window.start_s)
     half, claimed = 0.5 / fps, 0
     for window, after in zip(ordered, [*ordered[1:], None], strict=True):
@@ -129,7 +133,7 @@ def require_joined(film: Film, windows: list[Window], fps: float) -> None:
         _require_count(film, len(inside), window)
         _require_times(film, inside - window.start_s, window, fps)
         claimed += len(inside)
-    last_s = ordered[-1].start_s + ordered[-1].length / fps
+    last_s = max(window.start_s + window.length / fps for window in [*ordered, *unasked])
     behind = int((film.times_s >= last_s - half).sum())
     if behind:
         raise refused(
