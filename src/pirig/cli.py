@@ -81,7 +81,8 @@ LOST_WORKER = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status 0 on success, 1 on a user's error (one message, no traceback), 2 on a wrong call."""
+    """Exit status 0 on success, 1 on a user's error (one message, no traceback), 2 on a wrong call, 3 where all is done but
+    without some bad episodes of a recording."""
     stop_on_sigterm()
     arguments = list(sys.argv[1:] if argv is None else argv)
     trouble.write_any_letter()

@@ -104,6 +104,17 @@ class Contract:
     def prompt(self) -> str:
         return self.scene.prompt
 
+    @property
+    def described(self) -> str:
+        """In a line, for people."""
+        envs = ", ".join(dict.fromkeys(scene.env_id for scene in self.scenes if scene.env_id)) or "no simulator"
+        cameras = ", ".join(f"{camera.role} {camera.width_px}x{camera.height_px}" for camera in self.cameras)
+        prompts = ", ".join(repr(scene.prompt) for scene in self.scenes)
+        return (
+            f"{envs}, {self.robot_uid}, {self.control_mode} at {self.control_hz} Hz, cameras {cameras}, state "
+            f"{' + '.join(self.state)}, {prompts}"
+        )
+
     def of_task(self, task: str) -> Contract:
         """The contract of one task of a mix, as that task alone would have it."""
         of_this_task = [scene for scene in self.scenes if scene.task == task]

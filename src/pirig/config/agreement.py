@@ -40,7 +40,10 @@ def contract_of(config: Config) -> Contract:
 
 
 def _scenes(config: Config) -> tuple[TaskScene, ...]:
-    """One nameless scene, or of a mix one for each task."""
+    """One nameless scene, or one for each task of a mix and for each sentence of a recording that has several."""
+    task = config.task
+    if config.mix is None and task.prompts and not task.prompt.strip():
+        return tuple(TaskScene(task.env_id, sentence, sentence) for sentence in task.prompts)
     return tuple(
         TaskScene(task_config.task.env_id, task_config.task.prompt, name)
         for name, task_config in configs_of(config).items()

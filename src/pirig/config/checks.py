@@ -143,7 +143,7 @@ def recorded_data_is_named(config: Config) -> str | None:
         return None
     return (
         f"demos.path={config.demos.path} with robot={config.robot.name}: nothing can be planned or downloaded without a "
-        "simulator; give demos.path=FOLDER, a LeRobot data set recorded on the arm."
+        "simulator; give demos.path=FOLDER, a LeRobot data set or npz episodes recorded on the arm."
     )
 
 

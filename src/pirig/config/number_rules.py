@@ -9,7 +9,12 @@ from pirig.config.schema import Config
 
 def rates_divide(config: Config) -> str | None:
     control_hz, sim_hz = config.control.control_hz, config.control.sim_hz
-    if sim_hz % control_hz == 0:
+    if not control_hz and config.robot.simulated:
+        return (
+            f"control.control_hz=0: that is the rate of recorded data, and robot={config.robot.name} is simulated; choose "
+            "control.control_hz=20."
+        )
+    if not control_hz or sim_hz % control_hz == 0:
         return None
     return (
         f"control.control_hz={control_hz} with control.sim_hz={sim_hz}: the simulator makes a whole number of steps for each "

@@ -62,6 +62,7 @@ class TaskConfig:
     name: str = MISSING
     env_id: str = MISSING
     prompt: str = MISSING  # "": the recorded data set's own (a robot that is not simulated)
+    prompts: list[str] = field(default_factory=list)  # where its episodes have several; `prompt` wins
     goal_visible: bool = MISSING  # a camera can see the goal
     simulator: str = (
         "maniskill"  # a line of IMPLEMENTATIONS in pirig/sim/door.py; nothing to a robot that is not simulated
@@ -127,7 +128,7 @@ class ControlConfig:
     relative_to_state: list[Signed] = field(
         default_factory=list
     )  # [7, -1]: seven numbers of an action are learned minus the state at the chunk's start, the next one as it is
-    control_hz: Count = 20
+    control_hz: CountOrNone = 20  # 0: as recorded
     sim_hz: CountOrNone = 100  # 0: nothing is simulated
     backend: str = "physx_cpu"
     shader: str = "default"
@@ -227,7 +228,7 @@ class WeightsConfig:
 @dataclass
 class DemosConfig:
     path: str | None = (
-        None  # a trajectory .h5, "download" for ManiSkill's own, a recorded LeRobot folder; None: plan them
+        None  # a trajectory .h5, "download" for ManiSkill's own, a recorded LeRobot folder or npz episodes; None: plan them
     )
     count: Count = 64  # successful episodes wanted
     first_seed: Seed = 0

@@ -9,9 +9,9 @@ import numpy as np
 from pirig.config.state_entries import state_entry
 from pirig.contract import Camera, Contract, require_equal
 from pirig.datasets.lerobot_write import USUAL, Form, LeRobotWriter
-from pirig.datasets.npz import Header, headers, require_numbers
 from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_files
 from pirig.files.progress import Progress
+from pirig.foreign.npz import Header, headers, require_numbers
 from pirig.transforms.state import build_state
 
 DELTA_LIMIT = 1.0 + 1e-4

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +19,10 @@ from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_fil
 from pirig.files import identity
 from pirig.files.digests import Digests
 from pirig.files.identity import Extends, Identity, Same
+from pirig.foreign.recording import is_recording
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_source import LeRobotSource
-    from pirig.foreign.lerobot import EpisodeMeta as Episode
+    from pirig.datasets.recording import Recording
 
 KIND = "data set"
 CODE = 1  # changes where the same episodes would become another data set
@@ -47,12 +46,13 @@ def _asked_of(config: Config, places: Places) -> Identity | None:
             return None
         chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
         return of_demos(places.demos, places.contract, **chosen)
-    folder = Path(config.demos.path or "")
-    if not (folder / "meta/info.json").is_file():
+    path = Path(config.demos.path or "")
+    if not is_recording(path):
         return None
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets.recording import open_recording
 
-    return of_recording(LeRobotSource(folder), places.contract, config.demos, Digests(places.data))
+    recording = open_recording(path, config.demos.leave_out)
+    return of_recording(recording, places.contract, config.demos, Digests(places.data))
 
 
 def of_demos(folder: Path, contract: Contract, *, labels: bool, leave_out_wandering: bool = False) -> Identity | None:
@@ -90,14 +90,19 @@ def _digest_of_npz(file: Path, arrays: Iterable[str], prefixes: tuple[str, ...])
     return identity.digest_of(used)
 
 
-def of_recording(source: LeRobotSource, contract: Contract, settings: DemosConfig, digests: Digests) -> Identity:
-    """Of the episodes that are used, their columns and pictures; the recording's other files and columns do not count."""
+def of_recording(source: Recording, contract: Contract, settings: DemosConfig, digests: Digests) -> Identity:
+    """Of the episodes that are used, their columns and pictures, and where there are several their tasks; the recording's other
+    files and columns do not count."""
     episodes = [episode for episode in source.episodes if episode.index not in set(settings.leave_out)]
     columns = [*settings.state_columns, *settings.action_columns]
     cameras = [camera.sensor for camera in contract.cameras]
     place = source.folder.resolve()
     name = " ".join([str(place), *columns, *cameras, *map(str, sorted(settings.leave_out))])
-    parts = digests.of(name, _files(source, episodes, cameras), lambda: _digests(source, episodes, columns, cameras))
+    files = source.files_of(episodes, cameras)
+    parts = digests.of(name, files, lambda: source.digests_of(episodes, columns, cameras))
+    if len(contract.scenes) > 1:
+        told_of = {episode.index: source.task_of(episode) for episode in episodes}
+        parts = [f"{part}:{identity.digest_of(told_of[int(part.partition(':')[0])])}" for part in parts]
     told = {
         "contract": contract.hash,
         "made by": "a recording",
@@ -107,48 +112,6 @@ def of_recording(source: LeRobotSource, contract: Contract, settings: DemosConfi
         "gripper_max": settings.gripper_max,
     }
     return Identity(KIND, settings=told, parts=tuple(parts), code=CODE, places={"source": str(place)})
-
-
-def _files(source: LeRobotSource, episodes: Sequence[Episode], cameras: list[str]) -> list[Path]:
-    """Those that the episodes are read from. Raises ValueError where one is missing."""
-    told = {file for file in (source.folder / "meta").rglob("*") if file.suffix in (".json", ".jsonl", ".parquet")}
-    read = {file for episode in episodes for file in source.index.of(episode.index).used}
-    read |= {source.part(episode, camera).file for episode in episodes for camera in _films(source, cameras)}
-    return sorted(file for file in told | read if file.is_file())
-
-
-def _digests(source: LeRobotSource, episodes: Sequence[Episode], columns: list[str], cameras: list[str]) -> list[str]:
-    films: dict[Path, str] = {}
-    return [f"{episode.index}:{_digest_of_episode(source, episode, columns, cameras, films)}" for episode in episodes]
-
-
-def _digest_of_episode(
-    source: LeRobotSource, episode: Episode, columns: list[str], cameras: list[str], films: dict[Path, str]
-) -> str:
-    digest = hashlib.sha256(f"{episode.length}".encode())
-    for column in columns:
-        digest.update(source.numbers(episode, [column]).tobytes())
-    times_s = source.times_s(episode)
-    digest.update(b"" if times_s is None else times_s.tobytes())
-    for camera in cameras:
-        if camera in _films(source, cameras):
-            part = source.part(episode, camera)
-            digest.update(f"{_digest_of_film(part.file, films)} {part.window.start_s}".encode())
-            continue
-        for picture in source.encoded(episode, camera):
-            digest.update(picture)
-    return digest.hexdigest()[:16]
-
-
-def _films(source: LeRobotSource, cameras: list[str]) -> list[str]:
-    return [camera for camera in cameras if source.features[camera].dtype == "video"]
-
-
-def _digest_of_film(file: Path, films: dict[Path, str]) -> str:
-    if file not in films:
-        with open(file, "rb") as opened:
-            films[file] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return films[file]
 
 
 def relation_to(asked: Identity, places: Places, settings: DemosConfig) -> Same | Extends | None:
@@ -210,8 +173,9 @@ def _numbers_of_demos(places: Places, settings: DemosConfig) -> Any:
 
 
 def _numbers_of_recording(places: Places, settings: DemosConfig) -> Any:
-    from pirig.datasets import from_lerobot
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets import from_recording
+    from pirig.datasets.recording import open_recording
 
-    recorded = from_lerobot.check(LeRobotSource(Path(settings.path or "")), places.contract, settings)
+    recording = open_recording(Path(settings.path or ""), settings.leave_out)
+    recorded = from_recording.check(recording, places.contract, settings)
     return lambda episode: (recorded[episode].state, recorded[episode].actions)

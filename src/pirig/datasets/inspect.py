@@ -1,4 +1,4 @@
-"""Says what an h5, an npz, a demos folder or a LeRobot folder holds, and apart from it what it lacks to be trained on."""
+"""Says what an h5, an npz, a folder of either or a LeRobot folder holds, and apart from it what it lacks to be trained on."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pirig.config.arguments import meant_run
 from pirig.contract import FILE_NAME, Contract, ContractError
-from pirig.datasets.npz import headers, require_numbers
 from pirig.demos.manifest import DemosManifest, episode_file
-
-if TYPE_CHECKING:
-    from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.foreign.kinds import Kind, kind_of
+from pirig.foreign.npz import headers, require_numbers
 
 EPISODES_SHOWN = 2
-READ = ("observation.state", "action")  # columns of a recording, unless demos.* name others
 RANGE_LIMIT = 2_000_000  # numbers; the range of larger arrays is not computed
 
 
@@ -34,8 +30,6 @@ class Content:
 
 def look(path: Path) -> Content:
     """Raises ValueError where there is nothing at `path` or its kind is unknown; of a damaged file both parts say so."""
-    if not path.exists():
-        raise ValueError(f"{path}: there is nothing; expected an .h5, an .npz, a demos folder or a LeRobot folder")
     return _describer(path)(path)
 
 
@@ -44,22 +38,13 @@ def _damaged(reason: str) -> Content:
 
 
 def _describer(path: Path) -> Callable[[Path], Content]:
-    if path.is_file():
-        if path.suffix in (".h5", ".hdf5"):
-            return _h5
-        if path.suffix == ".npz":
-            return _npz
-    elif (path / "meta/info.json").is_file():
-        return _lerobot
-    elif any(path.glob("episode_*.npz")) or (path / "manifest.json").is_file():
-        return _demos
-    raise ValueError(
-        f"{path}: neither a run, a checkpoint, an .h5 or .npz file nor a folder of demos or of a LeRobot data set"
-        + meant_run(path)
-    )
+    if not path.is_dir() and path.suffix == ".npz" and kind_of(path) == Kind.demos:
+        return _npz
+    by_kind = {Kind.trajectory: _h5, Kind.hdf5: _h5, Kind.demos: _demos, Kind.lerobot: _lerobot, Kind.npz: _recording}
+    return by_kind[kind_of(path)]
 
 
-def _tree(entries: Mapping[str, tuple[tuple[int, ...], np.dtype, str]]) -> list[str]:
+def tree(entries: Mapping[str, tuple[tuple[int, ...], np.dtype, str]]) -> list[str]:
     width = max((len(name) for name in entries), default=0)
     return [
         f"  {name:<{width}}  {dtype!s:<8} {list(shape)!s:<20} {span}".rstrip()
@@ -100,7 +85,7 @@ def _npz(path: Path) -> Content:
     if "qpos" not in heads:
         missing.append("no qpos: the state recipes need the joints")
     missing += [f"{name}: {span}" for name, (_, _, span) in entries.items() if "NOT FINITE" in span]
-    return Content(_tree(entries), missing)
+    return Content(tree(entries), missing)
 
 
 def _demos(path: Path) -> Content:
@@ -155,12 +140,7 @@ def _contract_lines(folder: Path, lines: list[str], missing: list[str]) -> Contr
     except ContractError as error:
         missing.append(str(error))
         return None
-    env = contract.env_id or "no simulator"
-    cameras = ", ".join(f"{c.role} {c.width_px}x{c.height_px}" for c in contract.cameras)
-    lines.append(
-        f"  {FILE_NAME} ({contract.hash}): {env}, {contract.robot_uid}, {contract.control_mode} at "
-        f"{contract.control_hz} Hz, cameras {cameras}, state {' + '.join(contract.state)}, {contract.prompt!r}"
-    )
+    lines.append(f"  {FILE_NAME} ({contract.hash}): {contract.described}")
     return contract
 
 
@@ -176,7 +156,7 @@ def _h5(path: Path) -> Content:
             shown = episodes[:EPISODES_SHOWN] or list(file)
             lines = []
             for key in shown:
-                lines += [f"  {key}", *("  " + line for line in _tree(_h5_entries(file[key])))]
+                lines += [f"  {key}", *("  " + line for line in tree(_h5_entries(file[key])))]
             if len(episodes) > len(shown):
                 lines.append(f"  ... and {len(episodes) - len(shown)} more episodes")
             return Content(lines, _h5_missing(path, file, episodes))
@@ -227,51 +207,9 @@ def _lerobot(path: Path) -> Content:
 
 
 def _recording(path: Path) -> Content:
-    """Somebody else's: what the door says of it is what `pirig convert` would say."""
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets.inspect_recording import look_at
 
-    lines: list[str] = []
-    try:
-        source = LeRobotSource(path)
-        info = source.info
-        lengths = [episode.length for episode in source.episodes]
-        lines.append(
-            f"  LeRobot {info.codebase_version}: {len(lengths)} episodes of {min(lengths)} to {max(lengths)} frames, "
-            f"{sum(lengths)} in all at {info.fps:g} Hz, robot {info.robot_type}"
-        )
-        lines += [f"  task {index}: {sentence!r}" for index, sentence in source.meta.tasks.items()]
-        lines += _tree(
-            {
-                key: (tuple(feature.shape), feature.dtype, "")  # type: ignore[misc]
-                for key, feature in info.features.items()
-            }
-        )
-        for column in source.meta.image_columns():
-            source.meta.image_size(column)
-        lines += [f"  note: {note}" for note in source.examine()]
-        lines += _spans(source)
-    except ValueError as error:
-        return Content([*lines, f"  damaged: {error}"], [f"damaged: {error}"])
-    missing = [
-        "it has no contract: if an arm recorded it, `pirig convert task=kinova demos.path=FOLDER` (docs/kinova.md)"
-    ]
-    if not source.meta.image_columns():
-        missing.append("no images: a policy of pirig looks; record a camera")
-    return Content(lines, missing)
-
-
-def _spans(source: LeRobotSource) -> list[str]:
-    """The range of each column of numbers over all episodes. Raises ForeignFileError for one that is usually read."""
-    lines = []
-    for name in source.number_columns():
-        try:
-            parts = [source.numbers(episode, [name]) for episode in source.episodes]
-            lines.append(f"  {name}: {value_range(np.concatenate(parts))}")
-        except ValueError as error:
-            if name in READ:
-                raise
-            lines.append(f"  {name}: {error}")
-    return lines
+    return look_at(path)
 
 
 def _own_data_set(path: Path) -> Content:
@@ -292,7 +230,7 @@ def _own_data_set(path: Path) -> Content:
         key: (tuple(feature.shape), feature.dtype, _stats_span(stats.get(key)))
         for key, feature in info.features.items()
     }
-    lines += _tree(entries)  # type: ignore[arg-type]
+    lines += tree(entries)  # type: ignore[arg-type]
     missing: list[str] = []
     _contract_lines(path / "meta/pirig", lines, missing)
     if not any(feature.dtype in ("image", "video") for feature in info.features.values()):

@@ -15,7 +15,8 @@ from pirig.datasets import lerobot_v30, png
 from pirig.datasets.film_pictures import FilmPictures
 from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
 from pirig.datasets.lerobot_write import LAYOUTS, PROVENANCE, STARTS, prompts
-from pirig.foreign.lerobot import INFO, Info, read_info
+from pirig.foreign.kinds import INFO
+from pirig.foreign.lerobot import Info, read_info
 from pirig.foreign.ours import read_provenance
 from pirig.foreign.text import read_json
 from pirig.sim.door import State

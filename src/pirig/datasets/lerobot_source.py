@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pirig.datasets import png, video
+from pirig.datasets import lerobot_digests, png, video
+from pirig.datasets.recording import split_column
 from pirig.foreign import films, pictures, tables, times
 from pirig.foreign.faults import ForeignFileError, leave_out, refused
 from pirig.foreign.lerobot import OWN_COLUMNS, PICTURES, EpisodeMeta, Feature, read_meta, require_frames, unread_stats
@@ -44,6 +44,7 @@ class LeRobotSource:
     def __init__(self, folder: Path) -> None:
         self.meta = read_meta(folder)
         self.folder, self.info, self.episodes = self.meta.folder, self.meta.info, self.meta.episodes
+        self.faults: Mapping[int, ForeignFileError] = {}  # one bad episode refuses the recording
         self.features: dict[str, Feature] = self.info.features
         self.fps = self.info.fps
         self._table = lru_cache(maxsize=4)(tables.read)
@@ -51,6 +52,18 @@ class LeRobotSource:
     @cached_property
     def index(self) -> RowIndex:
         return RowIndex(self.meta)
+
+    @property
+    def known(self) -> set[int]:
+        return {episode.index for episode in self.episodes} | set(self.index.episodes)
+
+    @property
+    def robot_type(self) -> Any:
+        return self.info.robot_type
+
+    @property
+    def kind(self) -> str:
+        return f"LeRobot {self.info.codebase_version}"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -269,6 +282,22 @@ class LeRobotSource:
         shown = [f"{key} {list(self.features[key].shape)}" for key in self.number_columns()]
         return ", ".join(shown) or "no columns of numbers"
 
+    def listed(self) -> list[str]:
+        return []
+
+    def task_of(self, episode: EpisodeMeta) -> str:
+        """Of its line in meta/, else of its rows."""
+        if episode.tasks:
+            return episode.tasks[0]
+        numbers = self.index.of(episode.index).task_index
+        return "" if numbers is None else self.meta.tasks.get(int(numbers[0]), "")
+
+    def files_of(self, episodes: Sequence[EpisodeMeta], cameras: Sequence[str]) -> list[Path]:
+        return lerobot_digests.files_of(self, episodes, cameras)
+
+    def digests_of(self, episodes: Sequence[EpisodeMeta], columns: Sequence[str], cameras: Sequence[str]) -> list[str]:
+        return lerobot_digests.digests_of(self, episodes, columns, cameras)
+
     def times_s(self, episode: EpisodeMeta) -> np.ndarray | None:
         """f64 [T]; None where the data set has no timestamps."""
         return self.index.of(episode.index).times_s
@@ -318,12 +347,3 @@ def _number(value: Any) -> float | None:
     """None where it is none, or not finite (an empty cell of a table)."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
     return float(value) if is_number else None
-
-
-def split_column(column: str) -> tuple[str, slice]:
-    """``"observation.state[0:8]"`` -> its name and the slice of its numbers; all of them without brackets."""
-    match = re.fullmatch(r"(.+)\[(\d*):(\d*)\]", column)
-    if not match:
-        return column, slice(None)
-    name, start, stop = match.groups()
-    return name, slice(int(start) if start else None, int(stop) if stop else None)

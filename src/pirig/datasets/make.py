@@ -127,18 +127,17 @@ def wandering(manifest: DemosManifest, margin: float) -> str | None:
 
 def _recorded(config: Config, places: Places) -> Path:
     """The recorded data set, after every check that needs no picture; where it has been taken in, no more."""
-    from pirig.datasets import from_lerobot
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets import from_recording
+    from pirig.datasets.recording import open_recording
 
     contract, folder = places.contract, Path(config.demos.path or "")
     if has_data_set(places) and not isinstance(_relation(config, places), Extends):
         print(f"demos: {folder}, converted already")
         return folder
-    recorded = from_lerobot.check(LeRobotSource(folder), contract, config.demos)
-    lengths = [recording.episode.length for recording in recorded]
-    print(
-        f"demos: {len(lengths)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {contract.prompt!r}"
-    )
+    source = open_recording(folder, config.demos.leave_out)
+    lengths = [recording.episode.length for recording in from_recording.check(source, contract, config.demos)]
+    told = ", ".join(repr(scene.prompt) for scene in contract.scenes)
+    print(f"demos: {len(lengths)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {told}")
     return folder
 
 
@@ -241,9 +240,9 @@ def _make_data_set(config: Config, places: Places) -> Path:
 
 
 def _convert(config: Config, places: Places) -> None:
-    from pirig.datasets import from_demos, from_lerobot, identity
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets import from_demos, from_recording, identity
     from pirig.datasets.lerobot_write import Form
+    from pirig.datasets.recording import open_recording
 
     clear_leftovers(places.data)
     form = Form(config.dataset.format, config.dataset.films)
@@ -251,8 +250,8 @@ def _convert(config: Config, places: Places) -> None:
         chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
         from_demos.convert(places.demos, places.data_set, places.contract, form=form, **chosen)
     else:
-        recording = LeRobotSource(Path(config.demos.path or ""))
-        from_lerobot.convert(recording, places.data_set, places.contract, config.demos, form)
+        recording = open_recording(Path(config.demos.path or ""), config.demos.leave_out)
+        from_recording.convert(recording, places.data_set, places.contract, config.demos, form)
     asked = identity.asked_of(config, places)
     assert asked is not None  # or there had been nothing to convert
     asked.save(identity.record_of(places.data_set))

@@ -9,7 +9,7 @@ import re
 
 from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
-from pirig.datasets.lerobot_source import LeRobotSource, split_column
+from pirig.datasets.recording import Recording, split_column
 from pirig.foreign.faults import refused
 
 JOINTS = 7
@@ -19,9 +19,9 @@ GRIPPERS, DEGREES = ("grip", "finger"), ("deg", "degree", "degrees")
 CHANGES = {"delta", "deltas", "vel", "velocity", "velocities", "diff"}
 
 
-def require_robot(source: LeRobotSource, contract: Contract) -> None:
+def require_robot(source: Recording, contract: Contract) -> None:
     """Raises ForeignFileError where info.json names another arm than the contract's."""
-    told = source.info.robot_type
+    told = source.robot_type
     words = _words(str(told or ""))
     if not words or words <= NOBODY or words & _words(contract.robot_uid):
         return
@@ -34,7 +34,7 @@ def require_robot(source: LeRobotSource, contract: Contract) -> None:
     )
 
 
-def require_columns(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> None:
+def require_columns(source: Recording, contract: Contract, settings: DemosConfig) -> None:
     """Raises ForeignFileError where the names of the numbers say another order, unit or kind than they are read as."""
     for key, columns in (("state_columns", settings.state_columns), ("action_columns", settings.action_columns)):
         names, places = _named(source, list(columns))
@@ -44,7 +44,7 @@ def require_columns(source: LeRobotSource, contract: Contract, settings: DemosCo
         _require_order(source, key, names, places)
 
 
-def _named(source: LeRobotSource, columns: list[str]) -> tuple[list[str], list[str]]:
+def _named(source: Recording, columns: list[str]) -> tuple[list[str], list[str]]:
     """The names of the numbers side by side, and how each is written as a column of its own."""
     names, places = [], []
     for column in columns:
@@ -58,7 +58,7 @@ def _named(source: LeRobotSource, columns: list[str]) -> tuple[list[str], list[s
     return names, places
 
 
-def _require_kind(source: LeRobotSource, key: str, names: list[str], contract: Contract, settings: DemosConfig) -> None:
+def _require_kind(source: Recording, key: str, names: list[str], contract: Contract, settings: DemosConfig) -> None:
     words = [_words(name) for name in names[:JOINTS]]
     if all(word & POSES for word in words[:3]):
         raise refused(
@@ -79,7 +79,7 @@ def _require_kind(source: LeRobotSource, key: str, names: list[str], contract: C
         )  # fmt: skip
 
 
-def _require_order(source: LeRobotSource, key: str, names: list[str], places: list[str]) -> None:
+def _require_order(source: Recording, key: str, names: list[str], places: list[str]) -> None:
     grips = [number for number, name in enumerate(names) if any(word in name.lower() for word in GRIPPERS)]
     counts = [re.findall(r"\d+", name) for name in names]
     joints = [number for number in range(len(names)) if number not in grips]

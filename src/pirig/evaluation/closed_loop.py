@@ -56,13 +56,13 @@ class ClosedLoop:
     """Episodes that lie in `target` are not run again. `before` is asked with the pool, ahead of the first episode. `task`:
     which of a mix's the checkpoint is asked for.
 
-    `given`: a checkpoint that was not trained here, in place of `checkpoint`; then nothing stands beside it but the demos,
-    where there are any.
+    `given`: a checkpoint that was not trained here, in place of `checkpoint`; neither of both: a server's policy. Then nothing
+    stands beside it but the demos, where there are any.
     """
 
     config: Config
     places: Places
-    checkpoint: Path
+    checkpoint: Path | None
     demo_seeds: list[int]
     demo_lengths: list[int]
     target: Target
@@ -91,7 +91,8 @@ class ClosedLoop:
         settings = self.config.eval
         count = max(settings.episodes, settings.untrained_episodes)
         held_out = held_out_scenes(settings.first_seed, count, self.demo_seeds)
-        before = {} if self.given else {started_from(self.config): held_out[: settings.untrained_episodes]}
+        alone = self.given or self.checkpoint is None
+        before = {} if alone else {started_from(self.config): held_out[: settings.untrained_episodes]}
         return {
             "oracle": Row(
                 self._oracle,
@@ -143,12 +144,17 @@ class ClosedLoop:
         if settings.server:
             return self._driver(served_at(settings.server, self.places.contract, settings.layout, settings.batch_size))
         sizes = {"flow_steps": settings.flow_steps, "batch_size": settings.batch_size}
-        policy = self.given.policy(**sizes) if self.given else load_policy(self.checkpoint, **sizes).of_task(self.task)
+        policy = self.given.policy(**sizes) if self.given else load_policy(self._own, **sizes).of_task(self.task)
         return self._driver(policy)
+
+    @property
+    def _own(self) -> Path:
+        assert self.checkpoint is not None
+        return self.checkpoint
 
     def _start(self) -> Driver:
         """The parameters that training started from: the given weights, or the random ones of the seed."""
-        pipeline, settings = load_pipeline(self.checkpoint).of_task(self.task), self.config.eval
+        pipeline, settings = load_pipeline(self._own).of_task(self.task), self.config.eval
         params = start_of(self.config, pipeline.model_config)
         policy = Policy(params, pipeline, flow_steps=settings.flow_steps, batch_size=settings.batch_size)
         return self._driver(policy)
@@ -162,10 +168,10 @@ class ClosedLoop:
         return Dataset(self.places.data_set).start_of_scene if self.places.data_set.is_dir() else {}
 
     def _oracle(self) -> Driver:
-        """The data set's actions, normalised and back as a policy's are, in the scenes that they were recorded in."""
-        dataset = Dataset(self.places.data_set)
-        pipeline = self.given.pipeline if self.given else load_pipeline(self.checkpoint).of_task(self.task)
-        if not self.given:
+        """The data set's actions, normalised and back as a policy's are where one is here, in the scenes of its demos."""
+        dataset, pipeline = Dataset(self.places.data_set), self.given.pipeline if self.given else None
+        if not self.given and self.checkpoint is not None:
+            pipeline = load_pipeline(self.checkpoint).of_task(self.task)
             require_trained_on(self.checkpoint, dataset)
         return DemoDriver(
             {scene: demo_actions(dataset, pipeline, episode) for episode, scene in enumerate(dataset.seeds)}

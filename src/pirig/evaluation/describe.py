@@ -67,9 +67,4 @@ def _contract(folder: Path) -> list[str]:
         contract = Contract.load(folder)
     except ValueError as error:
         return [f"  contract: {error}"]
-    cameras = ", ".join(f"{camera.role} {camera.width_px}x{camera.height_px}" for camera in contract.cameras)
-    env, state = contract.env_id or "no simulator", " + ".join(contract.state)
-    return [
-        f"  contract {contract.hash}: {env}, {contract.robot_uid}, {contract.control_mode} at {contract.control_hz} Hz, "
-        f"cameras {cameras}, state {state}, {contract.prompt!r}"
-    ]
+    return [f"  contract {contract.hash}: {contract.described}"]

@@ -60,16 +60,21 @@ def as_run(config: Config, places: Places, given: Given) -> tuple[Config, Places
 
 def target_of_given(config: Config, places: Places, given: Given) -> Target:
     """Raises ValueError where neither demos nor `eval.max_steps` say how long an episode may take."""
+    limit = limit_alone(config, places)
+    settings = result_settings(config, given.folder, limit) | {"given": given.identity}
+    folder = results_folder(places.evaluations, Path("-given"), settings)
+    return Target(folder, settings, limit)
+
+
+def limit_alone(config: Config, places: Places) -> int:
+    """Steps of an episode where no checkpoint's card says what its demos took. Raises ValueError where nothing says it."""
     lengths = demos_of(places)[1]
     if not lengths and not config.eval.max_steps:
         raise ValueError(
             f"{places.data_set}: no data set of this task there, so nothing says how long an episode may take; give "
             "eval.max_steps=200, or make the demos first (pirig demos, pirig convert)."
         )
-    limit = step_limit(config.eval.max_steps, config.eval.step_margin, lengths) if lengths else config.eval.max_steps
-    settings = result_settings(config, given.folder, limit) | {"given": given.identity}
-    folder = results_folder(places.evaluations, Path("-given"), settings)
-    return Target(folder, settings, limit)
+    return step_limit(config.eval.max_steps, config.eval.step_margin, lengths) if lengths else config.eval.max_steps
 
 
 def demos_of(places: Places) -> tuple[list[int], list[int]]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pirig.datasets.joined import prompts_of
 from pirig.datasets.lerobot_read import Dataset
 from pirig.files.progress import Progress
 from pirig.policies.policy import Policy
 from pirig.transforms.relative import absolute, mask_of, relative
 
 Images = Mapping[str, np.ndarray]
-Predict = Callable[[dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]  # policies.policy.Policy.predict
+Predict = Callable[..., np.ndarray]  # policies.policy.Policy.predict
 TINY = 1e-6
 MIN_SCALE = 1e-3  # an action number whose standard deviation is below it never varies
 SEED = 20261  # of the policy's noise and of the frames that are swapped in
@@ -65,7 +66,7 @@ class OpenLoop:
     ):
         self.predict, self.dataset, self.images = predict, dataset, images
         self.noise_shape, self.batch_size = noise_shape, batch_size
-        self.relative_mask = mask_of(relative_to_state)
+        self.relative_mask, self.prompts = mask_of(relative_to_state), prompts_of(dataset)
         self.last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)
 
     def errors(self, episodes: Sequence[int], trained: np.ndarray, count: int, *, inputs: bool, label: str) -> Errors:
@@ -113,7 +114,8 @@ class OpenLoop:
             images = {role: frames[(others if role == swapped else rows)[part]] for role, frames in self.images.items()}
             state = self.dataset.state[(others if swapped == "state" else rows)[part]]
             noise = np.stack([self._noise(int(row)) for row in rows[part]])
-            learned = relative(self.predict(images, state, noise), state, self.relative_mask)
+            told = () if self.prompts is None else (list(self.prompts[rows[part]]),)
+            learned = relative(self.predict(images, state, noise, *told), state, self.relative_mask)
             chunks.append(absolute(learned, self.dataset.state[rows[part]], self.relative_mask))
             progress.advance(len(state))
         return np.concatenate(chunks)

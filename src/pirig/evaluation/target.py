@@ -130,19 +130,14 @@ def of_task(target: Target, task: str, config: Config, demos: PolicyCard) -> Tar
     return Target(target.folder / task, {**target.settings, "limit": limit}, limit)
 
 
-def result_settings(config: Config, checkpoint: Path, limit: int) -> dict[str, Any]:
-    """What every episode's outcome depends on. On the CPU nothing is said of a GPU."""
+def result_settings(config: Config, checkpoint: Path | None, limit: int) -> dict[str, Any]:
+    """What every episode's outcome depends on; `checkpoint` None: a server's policy. On the CPU nothing is said of a GPU."""
     left_out = COUNT_KEYS + (OF_THE_GPU if config.eval.sim_backend == SimBackend.cpu else ())
     left_out += () if config.eval.ensemble else ("ensemble",)  # younger than results that lie there
     left_out += () if config.eval.server else ("server", "layout")
     settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in left_out}
-    told = {
-        "checkpoint": str(checkpoint),
-        DIGEST: digest_of(checkpoint),
-        "limit": limit,
-        "train_seed": config.train.seed,
-    }
-    return told | settings
+    told = {"checkpoint": str(checkpoint), DIGEST: digest_of(checkpoint)} if checkpoint else {}
+    return {**told, "limit": limit, "train_seed": config.train.seed, **settings}
 
 
 def results_folder(evaluations: Path, checkpoint: Path, settings: dict[str, Any]) -> Path:

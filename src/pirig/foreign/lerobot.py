@@ -15,13 +15,14 @@ from pydantic import AfterValidator, Field
 
 from pirig.foreign import tables
 from pirig.foreign.faults import refused, shown
+from pirig.foreign.kinds import INFO
 from pirig.foreign.schema import Foreign, Number, Whole, validated
 from pirig.foreign.text import read_json, read_json_lines
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 V3 = "v3.0"
 CORRECT = "correct it there, or copy the data set again"
-INFO, EPISODES_V2, EPISODES_V3 = "meta/info.json", "meta/episodes.jsonl", "meta/episodes"
+EPISODES_V2, EPISODES_V3 = "meta/episodes.jsonl", "meta/episodes"
 TASKS_V2, TASKS_V3 = "meta/tasks.jsonl", "meta/tasks.parquet"
 OWN_COLUMNS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 PICTURES = ("image", "video")
@@ -137,6 +138,10 @@ class Meta:
     @property
     def info_file(self) -> Path:
         return self.folder / INFO
+
+    @property
+    def fps(self) -> float:
+        return self.info.fps
 
     @property
     def episodes_file(self) -> Path:

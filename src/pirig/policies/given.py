@@ -72,7 +72,7 @@ class Given:
             f"given       {self.folder}: {kind} weights that were not trained in this run",
             f"norm stats  {self.stats_file}",
             f"contract    {contract.hash}, from the config: chunks of {model.action_horizon}, {self.pipeline.normalization}, "
-            f"{contract.prompt!r}",
+            f"{', '.join(repr(scene.prompt) for scene in contract.scenes)}",
         ]
         if self.black_cameras:
             lines.append(f"habit       {', '.join(self.black_cameras)}: black and taken for valid")

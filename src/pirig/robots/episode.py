@@ -1,7 +1,7 @@
 """Episodes of an arm as npz files: `<name>_libero_<time>.npz` in a folder `libero_format`, each written whole or not at all.
 
-Keys: agent_images and wrist_images u8 [T, H, W, 3], states and actions f32 [T, 8] (seven joints in rad and the gripper, 0 open
-to 1 closed), task, collection_frequency in Hz.
+The keys are those that `foreign.npz_episodes` reads; here states and actions are f32 [T, 8]: seven joints in rad and the
+gripper, 0 open to 1 closed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from pirig.files.atomic import clear_leftovers, write_bytes
+from pirig.foreign.kinds import EPISODES_FOLDER
+from pirig.foreign.npz_episodes import LEAST_FRAMES
 
-LEAST_FRAMES = 5
 CAMERAS = {"agent_images": "base_0_rgb", "wrist_images": "left_wrist_0_rgb"}
-FOLDER = "libero_format"
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Episode:
             task=np.array(self.task),
             collection_frequency=np.array(self.frequency_hz),
         )
-        path = data / FOLDER / f"{name}_libero_{stamp}.npz"
+        path = data / EPISODES_FOLDER / f"{name}_libero_{stamp}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, target.getvalue())
         return path
@@ -64,7 +64,7 @@ class Episode:
 
 def require_place(data: Path) -> None:
     """Raises ValueError where episodes cannot be written, before somebody records one."""
-    folder = data / FOLDER
+    folder = data / EPISODES_FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(folder)

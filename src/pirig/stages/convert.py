@@ -6,11 +6,13 @@ from pathlib import Path
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
+from pirig.stages.demos import left_out_status
 
 
 def run(config: Config) -> int:
-    print(f"data set: {make(config, places_of(config))}")
-    return 0
+    places = places_of(config)
+    print(f"data set: {make(config, places)}")
+    return left_out_status(config, places)
 
 
 def make(config: Config, places: Places) -> Path:

@@ -3,6 +3,8 @@
 `pirig eval weights.path=FOLDER task=...` measures a checkpoint of openpi's that was never trained here, by its own norm stats
 (or `weights.norm_stats=...`) and the config's contract.
 
+`pirig eval eval.server=ws://HOST:PORT task=...` measures whatever policy a server of openpi's protocol serves, without a run.
+
 For an arm that is not simulated: the open-loop action error on recorded episodes, since success is measured on the arm.
 """
 
@@ -21,6 +23,7 @@ from pirig.config.places import ASSETS, Places, places_of
 from pirig.config.scenes import CHOICE, RANGES
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
+from pirig.evaluation import on_served
 from pirig.evaluation.on_given import (
     as_run,
     demos_of,
@@ -53,6 +56,8 @@ def run(config: Config) -> int:
         return 0
     if source := given_weights(config, places):
         return _run_given(config, places, source)
+    if on_served.is_alone(config, places):
+        return _run_served(config, places)
     chosen_checkpoint(config, places.run)  # or there is nothing to hold
     with held(places.run):
         measured = make(config, places)
@@ -104,6 +109,23 @@ def _run_given(config: Config, places: Places, source: Path) -> int:
     with held(places.run):
         open_run(config, places)
         measured = _measure_given(config, places, given, target)
+    print("\n".join(measured.lines()))
+    return 0
+
+
+def _run_served(config: Config, places: Places) -> int:
+    on_served.require_measurable(config, places)
+    require_simulator(config, places)
+    config, places = on_served.as_run(config, places)
+    target = on_served.target_of_server(config, places)
+    print(f"served      {config.eval.server}: contract {places.contract.hash}, from the config", flush=True)
+    with held(places.run):
+        open_run(config, places)
+        set_status(places.run, "eval", "running", server=config.eval.server)
+        target.enter(config.run.mode)
+        measured = on_served.measure(config, places, target)
+        measured.save(target.folder)
+        set_status(places.run, "eval", "done", server=config.eval.server)
     print("\n".join(measured.lines()))
     return 0
 

@@ -58,7 +58,7 @@ def _run(config: Config, places: Places) -> int:
     measured = eval.make(config, places)
     trained = {"steps": result.steps, "seconds": round(result.seconds, 1), "loss": result.loss}
     _close(config, places, trained, measured, time.monotonic() - started_s)
-    return 0
+    return demos.left_out_status(config, places)
 
 
 def _close(config: Config, places: Places, trained: dict[str, Any], measured: Measured, seconds: float) -> None:
@@ -84,6 +84,9 @@ def _data(config: Config, places: Places) -> None:
 def _summary(
     config: Config, places: Places, trained: dict[str, Any], measured: Measured, seconds: float
 ) -> dict[str, Any]:
+    from pirig.datasets.from_recording import left_out
+
+    bad = left_out(config, places)
     return {
         "task": config.task.name,
         "experiment": config.run.experiment,
@@ -92,6 +95,7 @@ def _summary(
         "train": trained,
         "eval": measured.plain(),
         "goal_observable": goal_is_seen(config),
+        **({"left_out": bad} if bad else {}),
         "seconds": round(seconds, 1),
     }
 

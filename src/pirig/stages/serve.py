@@ -1,7 +1,9 @@
-"""`pirig serve RUN | CHECKPOINT`: the policy behind a websocket, in openpi's protocol.
+"""`pirig serve RUN | CHECKPOINT | weights.path=FOLDER ...`: the policy behind a websocket, in openpi's protocol.
 
   pirig serve RUN                      the newest checkpoint of a run
   pirig serve RUN/checkpoints/1900     a chosen one, or one that was copied elsewhere
+  pirig serve weights.path=FOLDER task=push_cube model=pi05 size=full     a checkpoint of openpi's: the config's contract,
+                                       its own norm stats or those of weights.norm_stats=..., as `pirig eval` measures it
   pirig serve RUN serve.port=9000 eval.flow_steps=5
   PIRIG_API_KEY=SECRET pirig serve RUN serve.host=0.0.0.0
 
@@ -22,6 +24,7 @@ from pirig.config.schema import Config
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pirig.config.places import Places
     from pirig.policies.policy import Policy
     from pirig.serving.batches import Predict
 
@@ -32,9 +35,12 @@ def run(config: Config) -> int:
     """Of a run's config, or of one given whole."""
     from pirig.config.places import ASSETS, places_of
     from pirig.contract import Contract, require_equal
+    from pirig.evaluation.on_given import given_weights
     from pirig.runs.progress import chosen_checkpoint
 
     places = places_of(config)
+    if source := given_weights(config, places):
+        return _serve_given(config, places, source)
     checkpoint = chosen_checkpoint(config, places.run)
     trained = Contract.load(checkpoint / ASSETS)
     require_equal(places.contract, trained, our_name="this config", their_name=f"checkpoint {checkpoint}")
@@ -48,6 +54,31 @@ def alone(checkpoint: Path, overrides: list[str]) -> int:
     return _serve(compose(overrides), checkpoint, with_run=False)
 
 
+def _serve_given(config: Config, places: Places, source: Path) -> int:
+    """Weights that no run of this config trained. Raises ValueError where they, their statistics and the config do not fit."""
+    from pirig.evaluation.on_given import open_given
+    from pirig.gates.finding import require_good, run_gates
+    from pirig.gates.policy import state_reaches_model
+    from pirig.serving.server import require_cameras
+
+    _require_guarded(config)
+    require_cameras(config.serve.cameras, [camera.role for camera in places.contract.cameras])
+    given = open_given(config, places, source)
+    print("\n".join(given.lines()), flush=True)
+    asked = {"state_reaches_model": lambda: state_reaches_model(given.pipeline)}
+    require_good(run_gates(asked, config.gates.skip), "serving")
+    policy = given.policy(flow_steps=config.eval.flow_steps, batch_size=config.serve.max_batch)
+    return _until_stopped(config, policy, given.folder)
+
+
+def _require_guarded(config: Config) -> None:
+    """Before minutes of loading."""
+    from pirig.serving.server import require_guarded, require_port
+
+    require_guarded(config.serve.host, os.environ.get(API_KEY, ""))
+    require_port(config.serve.host, config.serve.port)
+
+
 def _serve(config: Config, checkpoint: Path, *, with_run: bool) -> int:
     """Until SIGTERM or Ctrl-C. Raises GateError where the policy would not act as it was trained."""
     from pirig.config.places import ASSETS
@@ -56,15 +87,18 @@ def _serve(config: Config, checkpoint: Path, *, with_run: bool) -> int:
     from pirig.gates.policy import gates
     from pirig.policies.card import PolicyCard
     from pirig.policies.policy import load_pipeline, load_policy
-    from pirig.serving.server import require_cameras, require_guarded, require_port
+    from pirig.serving.server import require_cameras
 
-    require_guarded(config.serve.host, os.environ.get(API_KEY, ""))  # before minutes of loading
-    require_port(config.serve.host, config.serve.port)
+    _require_guarded(config)
     card, contract = PolicyCard.load(checkpoint), Contract.load(checkpoint / ASSETS)
     require_cameras(config.serve.cameras, [camera.role for camera in contract.cameras])
     asked = gates(load_pipeline(checkpoint), card, config if with_run else None)
     require_good(run_gates(asked, config.gates.skip), "serving")
     policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.serve.max_batch)
+    return _until_stopped(config, policy, checkpoint)
+
+
+def _until_stopped(config: Config, policy: Policy, checkpoint: Path) -> int:
     _listen(config, policy, checkpoint)
     print("stopped     every request that had come in is answered", flush=True)
     return 0

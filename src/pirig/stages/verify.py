@@ -58,13 +58,14 @@ def show(run: Path, data_set: Path | None = None) -> None:
 
 
 def _task_of(trained: Contract, dataset: Dataset) -> str:
-    """Which of a mix's tasks the data set is of; "" of a policy of one. Raises ContractError where it is another policy's."""
+    """Which of a mix's tasks the data set is of, of a recording of several sentences the first; "" of a policy of one. Raises
+    ContractError where it is another policy's."""
     from pirig.contract import require_equal
 
     alike = [scene for scene in trained.scenes if scene.task and trained.of_task(scene.task) == dataset.contract]
     if not alike:
         require_equal(trained, dataset.contract, our_name="checkpoint", their_name=f"the data set {dataset.folder}")
-    return alike[0].task if alike else ""
+    return (alike or trained.scenes)[0].task
 
 
 def show_given(words: list[str]) -> None:
@@ -84,7 +85,7 @@ def show_given(words: list[str]) -> None:
     places = places_of(config)
     given = open_given(config, places, source)
     print("\n".join(given.lines()), flush=True)
-    policy = given.policy(flow_steps=config.eval.flow_steps, batch_size=1)
+    policy = given.policy(flow_steps=config.eval.flow_steps, batch_size=1).of_task(places.contract.scenes[0].task)
     lines = report(policy, open_data_set(config, places)) if has_data_set(places) else report_alone(policy)
     for line in lines:
         print(line, flush=True)

@@ -11,8 +11,10 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets import video
+from pirig.datasets.joined import prompts_of
 from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource, split_column
+from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.recording import split_column
 from pirig.files import space
 from pirig.stages import convert, demos
 from tests.datasets.kinova_recordings import (
@@ -126,6 +128,13 @@ def test_the_configs_prompt_wins(tmp_path):
     assert dataset.contract.prompt == "Lift the mug." and dataset.provenance["tasks"] == ["a", "b", "c"]
 
 
+def test_each_episode_keeps_its_prompt_and_the_rate_is_the_recordings(tmp_path):
+    dataset = converted(tmp_path, task=["a", "b", "a"], fps=30)
+    assert [scene.prompt for scene in dataset.contract.scenes] == ["a", "b"] and dataset.tasks == ["a", "b", "a"]
+    assert dataset.contract.fps == dataset.contract.control_hz == 30
+    assert list(dict.fromkeys(prompts_of(dataset)[[0, 30, 60]])) == ["a", "b"]
+
+
 def bent(key=STATE, row=0, number=0, value=np.nan):
     episodes = [make_recording(seed) for seed in range(3)]
     episodes[1][key][row, number] = value
@@ -139,9 +148,9 @@ def bent(key=STATE, row=0, number=0, value=np.nan):
         ({}, ["demos.action_columns=['action[0:7]']"], r"holds 7 numbers, expected 8 .*observation\.state \[8\]"),
         ({}, ["camera.entries.base.sensor=cam0"], r"no image column 'cam0' for base_0_rgb \(it has observation\.images"),
         ({}, ["camera.entries.base.width_px=640"], r"of \(640, 32\) px, found \(48, 32\)"),
-        ({"fps": 30}, [], r"recorded at 30 frames a second, control\.control_hz=10; give control\.control_hz=30"),
+        ({"fps": 30}, ["control.control_hz=10"], r"recorded at 30 frames a second, control\.control_hz=10; give control\.control_hz=30"),
         ({"task": ""}, [], r"no task, so there is no prompt; give task\.prompt="),
-        ({"task": ["a", "b", "a"]}, [], r"2 tasks \(a; b\), and a policy has one prompt"),
+        ({"fps": 12.5}, [], r"recorded at 12\.5 frames a second; a policy is asked a whole number of times"),
         ({"episodes": bent()}, [], r"episode 1, frame 0: number 0 of observation\.state is nan;.*give demos\.leave_out=\[1\]"),
         ({"episodes": bent(ACTION, 3, 7, np.inf)}, [], r"episode 1, frame 3: number 7 of action is inf"),
         ({"episodes": [make_recording(0), make_recording(1, steps=1)]}, [], r"1 episodes .* demos\.leave_out=\[1\]"),

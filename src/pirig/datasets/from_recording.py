@@ -1,4 +1,5 @@
-"""A LeRobot data set recorded on a real arm into ours. Everything is checked before anything is written.
+"""What was recorded on a real arm (a LeRobot data set, npz episodes) into our data set. Everything is checked before anything is
+written.
 
 Column names, units and the episodes to leave out come from `demos.*`, image columns from the contract's cameras.
 """
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.places import META, Places
 from pirig.config.recorded import used_tasks
-from pirig.config.schema import DemosConfig
+from pirig.config.schema import Config, DemosConfig
 from pirig.contract import Contract
-from pirig.datasets.lerobot_source import LeRobotSource, split_column
-from pirig.datasets.lerobot_write import USUAL, Form, LeRobotWriter
+from pirig.datasets.lerobot_write import PROVENANCE, USUAL, Form, LeRobotWriter
+from pirig.datasets.recording import Recording, open_recording, split_column
 from pirig.datasets.said_of_columns import require_columns, require_robot
 from pirig.files.progress import Progress
 from pirig.foreign.lerobot import EpisodeMeta as Episode
@@ -26,19 +28,22 @@ from pirig.transforms.state import build_state, within_turn
 ANGLES = 7
 MODES = ("joint_position", "joint_delta")
 IGNORE = "ignore"  # demos.times
+FAULTS = "faults"  # of the provenance: episodes that were left out since something is wrong with them
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """One episode that fits the contract: state f32 [T, S], actions f32 [T, A]."""
+    """One episode that fits the contract: state f32 [T, S], actions f32 [T, A]; `task`: which of its scenes it is of, where
+    there are several."""
 
     episode: Episode
     state: np.ndarray
     actions: np.ndarray
+    task: str = ""
 
 
 def convert(
-    source: LeRobotSource, dataset_folder: Path, contract: Contract, settings: DemosConfig, form: Form = USUAL
+    source: Recording, dataset_folder: Path, contract: Contract, settings: DemosConfig, form: Form = USUAL
 ) -> None:
     """Writes the data set, going on where a killed run stopped. Raises ValueError before anything is written where the
     recording does not fit (see `check`) or the disk is too small."""
@@ -46,19 +51,16 @@ def convert(
     with LeRobotWriter(dataset_folder, contract, form=form) as writer, Progress("convert", len(recorded)) as progress:
         writer.require_space(sum(len(recording.actions) for recording in recorded))
         for recording in recorded:
-            if not writer.reuse_episode(recording.state, recording.actions, seed=recording.episode.index):
-                writer.add_episode(
-                    _images(source, contract, recording.episode),
-                    recording.state,
-                    recording.actions,
-                    seed=recording.episode.index,
-                )
+            named: dict[str, Any] = {"seed": recording.episode.index, "task": recording.task}
+            if not writer.reuse_episode(recording.state, recording.actions, **named):
+                pictures = _images(source, contract, recording.episode)
+                writer.add_episode(pictures, recording.state, recording.actions, **named)
             progress.advance()
         writer.finish(_provenance(source, settings, len(recorded)))
 
 
-def check(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> list[Recorded]:
-    """The episodes' numbers in the contract's units; no image is decoded.
+def check(source: Recording, contract: Contract, settings: DemosConfig) -> list[Recorded]:
+    """The episodes' numbers in the contract's units; no image is decoded. What is left out (`source.faults`) is said.
 
     Raises ValueError naming what was found, what is expected and what to do: a column, camera or file is missing, widths,
     image sizes or the rate are not the contract's, numbers are not finite, an episode has a single frame, frames were dropped.
@@ -75,14 +77,17 @@ def check(source: LeRobotSource, contract: Contract, settings: DemosConfig) -> l
         )
     columns = [camera.sensor for camera in contract.cameras]
     notes = source.examine(settings.leave_out, columns, ask_times=settings.times != IGNORE)
+    chosen = [episode for episode in chosen if episode.index not in source.faults]
     _require_widths(source, chosen[0], contract, settings)
     recorded = [_recorded(source, episode, contract, settings) for episode in chosen]
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    for number, fault in source.faults.items():
+        print(f"left out: episode {number}: {fault}", file=sys.stderr)
     return recorded
 
 
-def _other_rate(source: LeRobotSource, contract: Contract) -> str:
+def _other_rate(source: Recording, contract: Contract) -> str:
     if source.fps == int(source.fps):
         return (
             f"control.control_hz={contract.fps}; give control.control_hz={source.fps:g} if the arm is to be driven at that rate, "
@@ -94,7 +99,7 @@ def _other_rate(source: LeRobotSource, contract: Contract) -> str:
     )
 
 
-def _require_cameras(source: LeRobotSource, contract: Contract) -> None:
+def _require_cameras(source: Recording, contract: Contract) -> None:
     for camera in contract.cameras:
         size_px, wanted = source.meta.image_size(camera.sensor), (camera.width_px, camera.height_px)
         if size_px != wanted:
@@ -105,14 +110,15 @@ def _require_cameras(source: LeRobotSource, contract: Contract) -> None:
             )
 
 
-def _require_widths(source: LeRobotSource, first: Episode, contract: Contract, settings: DemosConfig) -> None:
+def _require_widths(source: Recording, first: Episode, contract: Contract, settings: DemosConfig) -> None:
     for key, columns, wanted in (
         ("state_columns", settings.state_columns, contract.state_dim),
         ("action_columns", settings.action_columns, contract.action_dim),
     ):
-        width = source.numbers(first, list(columns)).shape[1]
+        numbers = source.numbers(first, list(columns))
+        width = numbers.shape[1]
         if width != wanted:
-            names = _names(source, columns)
+            names = _padded(numbers, wanted) or _names(source, columns)
             raise ValueError(
                 f"{source.folder}: demos.{key}={list(columns)} holds {width} numbers{names}, expected {wanted} (7 angles and the "
                 f"gripper); choose columns, or parts of them such as '{split_column(columns[0])[0]}[0:{wanted}]' "
@@ -120,7 +126,15 @@ def _require_widths(source: LeRobotSource, first: Episode, contract: Contract, s
             )
 
 
-def _names(source: LeRobotSource, columns: list[str]) -> str:
+def _padded(numbers: np.ndarray, wanted: int) -> str:
+    """Of numbers [T, D] that somebody made wider: openpi pads to 32, but after it has normalised."""
+    behind = numbers[:, wanted:]
+    if not behind.size or behind.any():
+        return ""
+    return f", the last {behind.shape[1]} always 0: it was padded, which comes after normalising"
+
+
+def _names(source: Recording, columns: list[str]) -> str:
     """What the data set calls them, where it does."""
     names_there: list[str] = []
     for column in columns:
@@ -129,8 +143,8 @@ def _names(source: LeRobotSource, columns: list[str]) -> str:
     return f" ({' '.join(names_there)})" if names_there else ""
 
 
-def _chosen(source: LeRobotSource, leave_out: list[int]) -> list[Episode]:
-    known = {episode.index for episode in source.episodes} | set(source.index.episodes)
+def _chosen(source: Recording, leave_out: list[int]) -> list[Episode]:
+    known = source.known
     unknown = sorted(set(leave_out) - known)
     if unknown:
         raise ValueError(
@@ -142,7 +156,7 @@ def _chosen(source: LeRobotSource, leave_out: list[int]) -> list[Episode]:
     return chosen
 
 
-def _recorded(source: LeRobotSource, episode: Episode, contract: Contract, settings: DemosConfig) -> Recorded:
+def _recorded(source: Recording, episode: Episode, contract: Contract, settings: DemosConfig) -> Recorded:
     raw_state = source.numbers(episode, list(settings.state_columns))
     raw_actions = source.numbers(episode, list(settings.action_columns))
     joints, gripper = in_units(raw_state, settings)
@@ -152,7 +166,25 @@ def _recorded(source: LeRobotSource, episode: Episode, contract: Contract, setti
     targets, gripper_target = in_units(raw_actions, settings)
     if contract.control_mode == "joint_position":
         targets = within_turn(targets, contract.angle_center_rad)
-    return Recorded(episode, state, np.concatenate([targets, gripper_target], axis=1).astype(np.float32))
+    actions = np.concatenate([targets, gripper_target], axis=1).astype(np.float32)
+    return Recorded(episode, state, actions, task_of(source, episode, contract))
+
+
+def task_of(source: Recording, episode: Episode, contract: Contract) -> str:
+    """Which of the contract's scenes an episode is of: "" where there is one, which needs no name.
+
+    Raises ValueError where the contract has not the episode's sentence.
+    """
+    if len(contract.scenes) == 1:
+        return ""
+    told = source.task_of(episode)
+    named = {scene.prompt: scene.task for scene in contract.scenes}
+    if told not in named:
+        raise ValueError(
+            f"{source.folder}: episode {episode.index} has the task {told!r}; expected one of {', '.join(named)}; give "
+            f"demos.leave_out=[{episode.index}], or task.prompt='...' for all episodes."
+        )
+    return named[told]
 
 
 def in_units(numbers: np.ndarray, settings: DemosConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +193,7 @@ def in_units(numbers: np.ndarray, settings: DemosConfig) -> tuple[np.ndarray, np
     return (np.deg2rad(joints) if settings.angle_unit == "deg" else joints), gripper / settings.gripper_max
 
 
-def _images(source: LeRobotSource, contract: Contract, episode: Episode) -> dict[str, np.ndarray]:
+def _images(source: Recording, contract: Contract, episode: Episode) -> dict[str, np.ndarray]:
     images = {camera.role: source.images(episode, camera.sensor) for camera in contract.cameras}
     for role, frames in images.items():
         camera = next(candidate for candidate in contract.cameras if candidate.role == role)
@@ -173,15 +205,30 @@ def _images(source: LeRobotSource, contract: Contract, episode: Episode) -> dict
     return images
 
 
-def _provenance(source: LeRobotSource, settings: DemosConfig, kept: int) -> dict[str, Any]:
+def _provenance(source: Recording, settings: DemosConfig, kept: int) -> dict[str, Any]:
     used = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")
-    total = len(source.episodes)
+    total = len(source.known)
+    faults = {str(number): str(fault) for number, fault in source.faults.items()}
     return {
         "kept": kept,
         "tried": total,
         "left_out": total - kept,
-        "source": f"LeRobot {source.info.codebase_version}, {source.info.robot_type}: {source.folder}",
+        "source": f"{source.kind}, {source.robot_type or 'robot not said'}: {source.folder}",
         "fingerprint": source.fingerprint,
         "tasks": used_tasks(source.meta, settings.leave_out),
+        **({FAULTS: faults} if faults else {}),
         "demos": json.loads(json.dumps({name: getattr(settings, name) for name in used}, default=list)),
     }
+
+
+def left_out(config: Config, places: Places) -> dict[str, str]:
+    """What is wrong with the episodes of a recording that were left out as a whole, by their number; {} where none was, and for
+    what is simulated. Of a data set that is there it is what was found when it was made."""
+    if config.robot.simulated:
+        return {}
+    note = places.data_set / META / PROVENANCE
+    if note.is_file():
+        return json.loads(note.read_text()).get(FAULTS, {})
+    source = open_recording(Path(config.demos.path or ""), config.demos.leave_out)
+    source.examine(config.demos.leave_out, [camera.sensor for camera in places.contract.cameras], ask_times=False)
+    return {str(number): str(fault) for number, fault in source.faults.items()}

@@ -1,0 +1,67 @@
+"""Says what an arm recorded: a LeRobot data set of somebody else's, or npz episodes.
+
+What the door says of it is what `pirig convert` would say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pirig.config.recorded import used_tasks
+from pirig.datasets.inspect import Content, tree, value_range
+from pirig.datasets.recording import Recording, open_recording
+
+READ = ("observation.state", "action")  # columns of a recording, unless demos.* name others
+EPISODES_SHOWN = 40
+
+
+def look_at(path: Path) -> Content:
+    lines: list[str] = []
+    try:
+        source = open_recording(path)
+        lines += _described(source)
+        for column in source.meta.image_columns():
+            source.meta.image_size(column)
+        lines += [f"  note: {note}" for note in source.examine()]
+        lines += _spans(source)
+    except ValueError as error:
+        return Content([*lines, f"  damaged: {error}"], [f"damaged: {error}"])
+    bad = [f"episode {number}: {fault}" for number, fault in source.faults.items()]
+    lines += [f"  left out: {one}" for one in bad]
+    missing = [
+        "it has no contract: if an arm recorded it, `pirig convert task=kinova demos.path=FOLDER` (docs/kinova.md)"
+    ]
+    if not source.meta.image_columns():
+        missing.append("no images: a policy of pirig looks; record a camera")
+    return Content(lines, [*bad, *missing])
+
+
+def _described(source: Recording) -> list[str]:
+    lengths = [episode.length for episode in source.episodes]
+    lines = [
+        f"  {source.kind}: {len(lengths)} episodes of {min(lengths)} to {max(lengths)} frames, {sum(lengths)} in all at "
+        f"{source.fps:g} Hz, robot {source.robot_type}"
+    ]
+    listed = source.listed()
+    lines += [f"  {one}" for one in listed[:EPISODES_SHOWN]]
+    if len(listed) > EPISODES_SHOWN:
+        lines.append(f"  ... and {len(listed) - EPISODES_SHOWN} more episodes")
+    lines += [f"  task {number}: {sentence!r}" for number, sentence in enumerate(used_tasks(source.meta))]
+    columns = source.features.items()
+    return lines + tree({key: (tuple(one.shape), one.dtype, "") for key, one in columns})  # type: ignore[misc]
+
+
+def _spans(source: Recording) -> list[str]:
+    """The range of each column of numbers over all episodes. Raises ForeignFileError for one that is usually read."""
+    lines = []
+    for name in source.number_columns():
+        try:
+            parts = [source.numbers(episode, [name]) for episode in source.episodes]
+            lines.append(f"  {name}: {value_range(np.concatenate(parts))}")
+        except ValueError as error:
+            if name in READ:
+                raise
+            lines.append(f"  {name}: {error}")
+    return lines
