@@ -148,7 +148,7 @@ def bent(key=STATE, row=0, number=0, value=np.nan):
         ({}, ["demos.action_columns=['action[0:7]']"], r"holds 7 numbers, expected 8 .*observation\.state \[8\]"),
         ({}, ["camera.entries.base.sensor=cam0"], r"no image column 'cam0' for base_0_rgb \(it has observation\.images"),
         ({}, ["camera.entries.base.width_px=640"], r"of \(640, 32\) px, found \(48, 32\)"),
-        ({"fps": 30}, ["control.control_hz=10"], r"recorded at 30 frames a second, control\.control_hz=10; give control\.control_hz=30"),
+        ({"fps": 30}, ["control.control_hz=10"], r"at 30 frames a second, control\.control_hz=10; give control\.control_hz=30"),
         ({"task": ""}, [], r"no task, so there is no prompt; give task\.prompt="),
         ({"fps": 12.5}, [], r"recorded at 12\.5 frames a second; a policy is asked a whole number of times"),
         ({"episodes": bent()}, [], r"episode 1, frame 0: number 0 of observation\.state is nan;.*give demos\.leave_out=\[1\]"),

@@ -8,12 +8,15 @@ import jax
 import numpy as np
 import pytest
 import yaml
+from openpi_client.websocket_client_policy import WebsocketClientPolicy
 
 from pirig.cli import main
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.config.plain import as_plain
+from pirig.contract import ContractError
+from pirig.evaluation import on_served
 from pirig.evaluation.closed_loop import start_of
 from pirig.evaluation.inference import learned, made_up_looks
 from pirig.evaluation.on_given import given_weights, open_given, require_own_start
@@ -23,6 +26,8 @@ from pirig.policies.given import given_of
 from pirig.policies.tokenizers import load_tokenizer
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
 from pirig.weights.save import save_params
+from tests.datasets.npz_episodes import write_episodes
+from tests.served import served
 
 WORDS = ["task=push_cube", "camera=nowrist", "camera.resolution_px=32", "horizon=16"]
 
@@ -194,3 +199,33 @@ def test_eval_measures_it_in_a_folder_of_its_own(openpi, tmp_path):
     noted = json.loads((rates.parent / "given.json").read_text())
     assert noted["black_cameras"] == [] and any("from the config" in line for line in noted["said"])
     assert "given" in json.loads((rates.parent / "settings.json").read_text())
+
+
+def test_it_is_served_without_a_run_and_the_server_is_evaluated_without_one(openpi, tmp_path):
+    """openpi's own client gets what the weights give; the simulator drives the server, whose rate is kept by what it serves."""
+    asked = [f"weights.path={openpi[0]}", *WORDS, f"run.root={tmp_path}"]
+    policy = given(openpi).policy(flow_steps=1, batch_size=1)
+    *_, (images, state) = made_up_looks(policy.pipeline).values()
+    noise = np.random.default_rng(1).standard_normal(policy.noise_shape).astype(np.float32)
+    words = [*WORDS, f"run.root={tmp_path}", "run.name=one", "eval.episodes=1", "eval.max_steps=2", "eval.videos=0"]
+    with served(*asked, "serve.max_batch=1", "eval.flow_steps=1") as (port, said):
+        client = WebsocketClientPolicy("127.0.0.1", port)
+        shown = {role: image[0] for role, image in images.items()}
+        there = client.infer({"images": shown, "state": state[0], "noise": noise})["actions"]
+        np.testing.assert_array_equal(there, policy.predict(images, state, noise[None])[0])
+        words = [*words, "eval.workers=1", f"eval.server=ws://127.0.0.1:{port}"]
+        assert [main(["eval", *words]) for _ in range(2)] == [0, 0]
+        with pytest.raises(ContractError, match="server ws://127"):
+            on_served.target_of_server(*_config_and_places([*words, "control.control_hz=10"]))
+    assert "weights that were not trained in this run" in said
+    (rates,) = tmp_path.rglob("rates.json")  # the second evaluation found the first one's episode
+    assert set(json.loads(rates.read_text())) == {"policy"} and "one-served-127-0-0-1" in str(rates)
+    kinova = ["task=kinova", f"demos.path={write_episodes(tmp_path)}"]
+    for wrong, says in ((["mix=push_pull"], "give one task"), (kinova, "no simulator has this arm")):
+        with pytest.raises(ValueError, match=says):
+            on_served.require_measurable(*_config_and_places([*wrong, "eval.server=ws://127.0.0.1:1"]))
+
+
+def _config_and_places(words):
+    config = compose(words)
+    return config, places_of(config)

@@ -12,7 +12,7 @@ Records episodes on an arm: Enter begins and keeps one, d throws it away, r begi
   pirig collect /tmp/try --task "Try the keys"                      with a simulated arm
 
 Each episode is one file, data/mugs/libero_format/*_libero_*.npz, written whole or not at all; shorter than 5 frames is no
-episode. pirig does not train on these files yet: turn them into a LeRobot data set first (docs/kinova.md)"""
+episode. They train as they are: `pirig pipeline experiment=kinova_full demos.path=data/mugs` (docs/kinova.md)."""
 
 
 def main(arguments: list[str]) -> int:
