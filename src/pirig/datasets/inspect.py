@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.arguments import meant_run
 from pirig.contract import FILE_NAME, Contract, ContractError
 from pirig.demos.manifest import DemosManifest, episode_file
+from pirig.foreign.faults import ForeignFileError
 from pirig.foreign.kinds import Kind, kind_of
 from pirig.foreign.npz import headers, require_numbers
 
@@ -30,7 +32,13 @@ class Content:
 
 def look(path: Path) -> Content:
     """Raises ValueError where there is nothing at `path` or its kind is unknown; of a damaged file both parts say so."""
-    return _describer(path)(path)
+    try:
+        describe = _describer(path)
+    except ForeignFileError as error:
+        if hint := meant_run(path):
+            raise ForeignFileError(str(error).rstrip(".") + hint) from error
+        raise
+    return describe(path)
 
 
 def _damaged(reason: str) -> Content:

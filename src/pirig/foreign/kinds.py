@@ -35,7 +35,10 @@ def kind_of(path: Path) -> Kind:
         raise refused(path, "there is nothing", "is the path right?", expected=EXPECTED)
     there = f"no {INFO} and no {EPISODES} there" if path.is_dir() else "it is none of these"
     raise refused(
-        path, f"neither data set nor demos: {there}", "give another path (demos.path=FOLDER)", expected=EXPECTED
+        path,
+        f"neither a run or a checkpoint, nor a data set or demos: {there}",
+        "give another path (demos.path=FOLDER)",
+        expected=EXPECTED,
     )
 
 
