@@ -20,10 +20,10 @@ def test_the_first_time_below_the_height_counts():
 
 def test_it_is_kept_and_older_lines_are_read():
     result = EpisodeResult(7, False, False, -1, 40, 1.0, {}, 0.031)
-    assert EpisodeResult.from_line(result.to_line()) == result
+    assert EpisodeResult.from_plain(json.loads(result.to_line())) == result
     older = json.loads(result.to_line())
     del older["came_down_m"]
-    never = EpisodeResult.from_line(json.dumps(older))
+    never = EpisodeResult.from_plain(older)
     assert never.came_down_m is None and came_down_mm([never]) is None
     near = EpisodeResult(8, True, True, 30, 40, 1.0, {}, 0.004)
     assert came_down_mm([result, never, near]) == 17.5

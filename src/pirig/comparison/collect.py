@@ -22,12 +22,13 @@ from pirig.comparison.success import SuccessRow
 from pirig.config.aliases import current
 from pirig.config.keeping import DatasetConfig
 from pirig.config.places import EVALUATIONS, META, data_folder, data_set_name, is_data_set_name
-from pirig.config.plain import as_plain, flat
+from pirig.config.plain import as_plain, flat, require_sections
 from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig
 from pirig.config.state_entries import holds_goal
 from pirig.contract import Contract, ContractError
 from pirig.files.atomic import process_runs
 from pirig.files.progress import Progress
+from pirig.files.records import REMEDY, read_lines
 from pirig.runs.lock import owner_of
 
 OF_THE_PLACE = ("name", "solver", "hold_steps")  # of a task's config
@@ -155,7 +156,7 @@ def is_run(files: Iterable[str]) -> bool:
 
 def read_run(folder: Path) -> Run:
     """Raises ValueError naming the file that cannot be read."""
-    plain = current(_yaml(folder / "config.yaml"))
+    plain = current(require_sections(_yaml(folder / "config.yaml"), folder / "config.yaml"))
     contract = _json(folder / "contract.json")
     gates = _json(folder / "gates.json")
     config = flat(plain)
@@ -167,12 +168,19 @@ def read_run(folder: Path) -> Run:
         contract_hash=contract_hash,
         environment=_json(folder / "environment.json"),
         status=_status(folder),
-        training=read_training(folder),
+        training=_training(folder),
         evaluations=_evaluations(folder, plain),
         data_set=data_set,
         marks=_marks(gates) + ([] if _goal_is_seen(config) else ["the goal is not observable"]),
         written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
     )
+
+
+def _training(folder: Path) -> Training:
+    try:
+        return read_training(folder)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{folder / 'metrics.jsonl'}: cannot be read ({error}); {REMEDY}.") from error
 
 
 def _status(folder: Path) -> dict[str, Any]:
@@ -234,7 +242,7 @@ def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
 def _partial(folder: Path, wanted: int | None) -> SuccessRow | None:
     """The episodes of an evaluation that has not ended, counted so far."""
     path = folder / "episodes.jsonl"
-    done = [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines()] if path.is_file() else []
+    done = list(read_lines(path, "seed", "success", "success_at_end", "steps"))
     if not done:
         return None
     k, n = sum(episode["success"] for episode in done), len(done)
@@ -313,8 +321,10 @@ def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         parsed = parse(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); repair or move that file.") from error
-    return parsed if isinstance(parsed, dict) else {}
+        raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {REMEDY}.") from error
+    if parse is json.loads and not isinstance(parsed, dict):  # what a config holds is asked by its reader
+        raise ValueError(f"{path}: cannot be read (a {type(parsed).__name__}, expected a map); {REMEDY}.")
+    return parsed
 
 
 def _written_s(path: Path) -> float:

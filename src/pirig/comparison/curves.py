@@ -100,13 +100,13 @@ def read_columns(data: bytes) -> Columns:
 
 
 def _read_slowly(whole: bytes, names: Sequence[str]) -> Columns:
-    """Python's own reader knows NaN, which Arrow's refuses; a line that is no JSON ends the file."""
+    """Python's own reader knows NaN, which Arrow's refuses. Raises ValueError with the number of a line that is no row."""
     rows = []
-    for line in whole.splitlines():
+    for number, line in enumerate(whole.splitlines(), start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"line {number}: {error}") from error
     return {name: np.array([row.get(name, np.nan) for row in rows], np.float64) for name in names}
 
 

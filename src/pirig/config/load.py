@@ -16,6 +16,7 @@ from pirig.config.aliases import OPENED, current, move_words, refuse_retired, re
 from pirig.config.arguments import meant_run, nearest_folder
 from pirig.config.checks import ConfigError, check
 from pirig.config.places import places_of, run_folder
+from pirig.config.plain import require_sections
 from pirig.config.recorded import completed
 from pirig.config.schema import Config
 from pirig.files import identity
@@ -72,6 +73,24 @@ def _task_named(name: str) -> dict[str, Any]:
         return _task_named(name)
 
 
+def saved_config(path: Path) -> DictConfig:
+    """A run's config.yaml. Raises ConfigError, naming the file, where it is torn or none of a run."""
+    try:
+        saved = texts.load(path)
+        require_sections(OmegaConf.to_container(saved), path)
+        return loaded(saved)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{path}: {mistakes.sentence(error)}") from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def plain_of_run(folder: Path) -> dict[str, Any]:
+    """Its settings as they stand in its config.yaml."""
+    path = folder / "config.yaml"
+    return require_sections(OmegaConf.to_container(texts.load(path)), path)
+
+
 def loaded(saved: Any) -> DictConfig:
     """A config that was saved, by this version or an older one: keys that are younger than it have their defaults."""
     plain = OmegaConf.to_container(saved) if OmegaConf.is_config(saved) else saved
@@ -117,7 +136,7 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
         raise ConfigError(f"{folder}: {what}" + (f"; did you mean {nearest}?" if nearest else meant_run(folder)))
     refuse_retired(overrides)
     overrides = move_words(overrides)
-    saved = loaded(texts.load(path))
+    saved = saved_config(path)
     groups = [word for word in overrides if "." not in word.split("=")[0] and "=" in word and _is_group(saved, word)]
     if groups:
         raise ConfigError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from pirig.config.schema import Config
+from pirig.files.records import REMEDY
 
 
 def as_plain(config: Config) -> dict[str, Any]:
@@ -27,3 +30,14 @@ def flat(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[prefix + key] = value
     return leaves
+
+
+def require_sections(plain: Any, path: Path) -> dict[str, Any]:
+    """What a run's config.yaml holds, plain. Raises ValueError where it is none: empty, or a value where keys belong."""
+    if not isinstance(plain, dict) or not plain:
+        raise ValueError(f"{path}: no settings in it; expected those of a run; {REMEDY}.")
+    for field in dataclasses.fields(Config):
+        value = plain.get(field.name)
+        if dataclasses.is_dataclass(field.default_factory) and field.name in plain and not isinstance(value, dict):
+            raise ValueError(f"{path}: {field.name} is {value!r}; expected keys below it; {REMEDY}.")
+    return plain

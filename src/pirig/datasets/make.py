@@ -5,7 +5,6 @@ What was recorded on a real arm has its pictures already: as demos it is only ch
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from pirig.contract import FILE_NAME, Contract, require_equal
 from pirig.demos.manifest import FILE_NAME as MANIFEST
 from pirig.files.atomic import clear_leftovers, move_aside
 from pirig.files.identity import Extends, IdentityError, Same, load, move_away
+from pirig.files.records import read_record
 from pirig.runs.lock import held_in_turn
 from pirig.runs.progress import has_data_set
 from pirig.transforms.images import resize_named
@@ -316,7 +316,7 @@ def contents_of(places: Places) -> dict[str, str]:
     from pirig.datasets.lerobot_write import PROVENANCE
 
     notes = {name: folder / META / PROVENANCE for name, folder in folders_of(places).items()}
-    return {name: json.loads(note.read_text())["content_sha256"][:16] for name, note in notes.items()}
+    return {name: read_record(note, "content_sha256")["content_sha256"][:16] for name, note in notes.items()}
 
 
 def own_norm_stats(

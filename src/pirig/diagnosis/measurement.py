@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ from pirig.evaluation.open_loop import Errors, OpenLoop, loop_of
 from pirig.evaluation.seeds import step_limit
 from pirig.evaluation.target import SETTINGS
 from pirig.evaluation.workers import WorkerPool
+from pirig.files.records import read_record
 from pirig.gates import policy
 from pirig.gates.data import check
 from pirig.gates.finding import Report, run_gates
@@ -101,7 +101,7 @@ class Measurement:
         settings = self.config.eval
         if evaluation is not None:
             of_this_task = {"limit": self.outcome.limit} if self.outcome else {}
-            return json.loads((evaluation / SETTINGS).read_text()) | of_this_task
+            return read_record(evaluation / SETTINGS) | of_this_task
         self.notes.append("no evaluation of this checkpoint: `pirig eval RUN` measures the success rate and the funnel")
         limit = step_limit(settings.max_steps, settings.step_margin, self.card.demo_lengths)
         return {**dataclasses.asdict(settings), "limit": limit}

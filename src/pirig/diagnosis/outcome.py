@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pirig.diagnosis.evidence import History, Outcome
 from pirig.evaluation.measured import RATES, UNTRAINED, ZERO_SHOT, load
 from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.target import SETTINGS
+from pirig.files.records import read_lines, read_record
 
 
 def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
@@ -28,7 +28,7 @@ def read(folder: Path, task: str = "") -> Outcome:
     assert measured is not None  # newest_evaluation has seen its file
     rates = measured.tasks[task] if task else measured.rates
     row = rates["policy"]
-    settings = json.loads((folder / SETTINGS).read_text())
+    settings = read_record(folder / SETTINGS, "limit", "execute")
     assert row.first_seed is not None
     seeds = range(row.first_seed, row.first_seed + row.n)
     results = ResultsFile(folder / task / "policy").results(list(seeds))
@@ -63,8 +63,7 @@ def _counts(rates: Mapping[str, SuccessRow], name: str) -> tuple[int, int]:
 def label_errors(run: Path, losses: Sequence[str], steps: int) -> dict[str, float]:
     """What auxiliary losses measured last on held-out frames, by its name with the unit: {"cubeA_position_mm": 31.0}."""
     path, last = run / "metrics.jsonl", dict[str, float]()
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        row = json.loads(line)
+    for row in read_lines(path, "step"):
         if row["step"] > steps:
             break
         for loss in losses:
@@ -87,11 +86,8 @@ def history(run: Path, steps: int, batch_size: float, frames: int) -> History:
 
 
 def _losses(path: Path, steps: int) -> list[float]:
-    if not path.is_file():
-        return []
     rows: dict[int, Any] = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_lines(path, "step"):
         if "loss" in row and row["step"] <= steps:
             rows[row["step"]] = row["loss"]
     return [rows[step] for step in sorted(rows)]

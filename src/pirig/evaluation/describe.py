@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
+from pirig.config.load import plain_of_run
 from pirig.config.places import ASSETS, CHECKPOINTS, EVALUATIONS
 from pirig.contract import Contract
 from pirig.evaluation.measured import load
+from pirig.files.records import read_record
 from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.progress import read_status, steps_saved
 
@@ -22,9 +23,7 @@ def describer(path: Path) -> Callable[[Path], list[str]] | None:
 
 def run(folder: Path) -> list[str]:
     """Its settings in a few words, how far it came, and every evaluation that is finished."""
-    import yaml
-
-    config, status = yaml.safe_load((folder / "config.yaml").read_text()), read_status(folder)
+    config, status = plain_of_run(folder), read_status(folder)
     groups = ("task", "robot", "camera", "state", "model", "size", "finetune", "weights")
     lines = ["  " + " ".join(f"{name}={config[name]['name']}" for name in groups if "name" in config.get(name, {}))]
     lines += _contract(folder)
@@ -57,7 +56,7 @@ def checkpoint(folder: Path) -> list[str]:
     if lengths:
         lines.append(f"  trained on {len(lengths)} demos of {min(lengths)} to {max(lengths)} steps")
     if (folder / "resume.json").is_file():
-        made = json.loads((folder / "resume.json").read_text())
+        made = read_record(folder / "resume.json", "seconds")
         lines.append(f"  trained for {made['seconds'] / 60:.1f} min")
     return lines
 

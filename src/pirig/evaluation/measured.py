@@ -13,6 +13,7 @@ from pirig.comparison.statistics import wilson
 from pirig.comparison.success import SuccessRow
 from pirig.config.schema import Config
 from pirig.files.atomic import write_text
+from pirig.files.records import read_record
 
 ZERO_SHOT, UNTRAINED = "zero_shot", "untrained"  # what training started from: given weights, random parameters
 RATES, ACTION_ERROR = "rates.json", "action_error.json"
@@ -127,11 +128,11 @@ def _has(row: SuccessRow | None, count: int) -> bool:
 def load(folder: Path) -> Measured | None:
     """The finished result in an evaluation's folder, None where there is none; keys of other versions are passed over."""
     if (folder / RATES).is_file():
-        plain = json.loads((folder / RATES).read_text())
+        plain = read_record(folder / RATES)
         tasks = {task: _success(rows) for task, rows in plain.pop("tasks", {}).items()}
         return Measured(_success(plain), tasks)
     if (folder / ACTION_ERROR).is_file():
-        plain = json.loads((folder / ACTION_ERROR).read_text())
+        plain = read_record(folder / ACTION_ERROR)
         return Measured({name: ErrorRow.from_plain(values) for name, values in plain.items()})
     return None
 

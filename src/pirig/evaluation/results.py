@@ -6,11 +6,16 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pirig.comparison.statistics import Rate, rate
+from pirig.files.atomic import write_bytes
+from pirig.files.records import read_lines
 from pirig.sim.sub_goals import ordered
+
+NEEDED = ("seed", "success", "success_at_end", "first_success", "steps", "seconds")  # older results have no more
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,9 @@ class EpisodeResult:
         return json.dumps({"seed" if key == "scene" else key: value for key, value in dataclasses.asdict(self).items()})
 
     @staticmethod
-    def from_line(line: str) -> EpisodeResult:
-        values = json.loads(line)
-        return EpisodeResult(scene=values.pop("seed"), **values)
+    def from_plain(line: dict[str, Any]) -> EpisodeResult:
+        names = {field.name for field in dataclasses.fields(EpisodeResult)}
+        return EpisodeResult(scene=line["seed"], **{name: value for name, value in line.items() if name in names})
 
 
 class ResultsFile:
@@ -50,10 +55,11 @@ class ResultsFile:
         """A torn last line (a kill) is left out and cut off."""
         if not self.path.is_file():
             return []
-        whole, _, torn = self.path.read_text().rpartition("\n")
+        lines = list(read_lines(self.path, *NEEDED, remedy="remove that line: its episode is measured again"))
+        whole, _, torn = self.path.read_bytes().rpartition(b"\n")
         if torn:
-            self.path.write_text(whole + "\n" if whole else "")
-        return [EpisodeResult.from_line(line) for line in whole.splitlines()]
+            write_bytes(self.path, whole + b"\n" if whole else b"")
+        return [EpisodeResult.from_plain(line) for line in lines]
 
     def add(self, result: EpisodeResult, actions: np.ndarray) -> None:
         np.save(self.folder / "actions" / f"{result.scene}.npy", actions)

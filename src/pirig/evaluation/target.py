@@ -21,6 +21,7 @@ from pirig.evaluation.seeds import step_limit
 from pirig.files import identity
 from pirig.files.atomic import move_aside, write_text
 from pirig.files.identity import Identity
+from pirig.files.records import read_record
 from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.progress import is_trained, newest_checkpoint
 
@@ -106,7 +107,7 @@ def _older(folder: Path, checkpoint: Path, settings: dict[str, Any]) -> Path | N
 def _made_of(folder: Path, checkpoint: Path, settings: dict[str, Any]) -> bool:
     """Whether results are of this checkpoint and these settings, as far as an older version wrote them down."""
     try:
-        there = json.loads((folder / SETTINGS).read_text())
+        there = read_record(folder / SETTINGS)
     except FileNotFoundError:
         return True  # the name says it
     if DIGEST not in there and not _was(Path(str(there.get("checkpoint", ""))), checkpoint):

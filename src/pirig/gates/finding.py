@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pirig.files.atomic import write_text
+from pirig.files.records import read_record
 
 FILE_NAME = "gates.json"
 
@@ -63,4 +64,7 @@ def save(report: Report, folder: Path) -> None:
 def load(folder: Path) -> Report | None:
     """The report saved there; None where there is none."""
     path = folder / FILE_NAME
-    return Report(**json.loads(path.read_text())) if path.is_file() else None
+    if not path.is_file():
+        return None
+    told = read_record(path, "found", "skipped")
+    return Report(told["found"], told["skipped"])

@@ -51,6 +51,10 @@ class Owner:
         return (f"job {self.job} " if self.job else "") + f"process {self.pid} on {self.host} since {self.since}"
 
 
+UNREADABLE = Owner("a host that its lock does not say", 0, "", "a time that it does not say", "unreadable")
+# of a torn or foreign lock: only its heartbeat can tell whether somebody lives
+
+
 def this_process(environment: Mapping[str, str] | None = None) -> Owner:
     environment = os.environ if environment is None else environment
     since, restarts = time.strftime("%Y-%m-%dT%H:%M:%S%z"), int(environment.get("SLURM_RESTART_COUNT") or 0)
@@ -186,10 +190,12 @@ def _guard(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> Owner | None:
     try:
-        told = json.loads(path.read_text())
+        told = json.loads(path.read_bytes())
         return Owner(**{name: value for name, value in told.items() if name in Owner.__dataclass_fields__})
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError, AttributeError):
+        return UNREADABLE
 
 
 def _alive(owner: Owner, path: Path, stale_s: float) -> bool:

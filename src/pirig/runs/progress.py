@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pirig.config.places import CHECKPOINTS, Places
 from pirig.config.schema import Config
+from pirig.files.records import read_record
 
 
 def steps_saved(run: Path) -> list[int]:
@@ -64,6 +64,8 @@ def has_stats(places: Places) -> bool:
 def read_status(folder: Path) -> dict[str, Any]:
     """status.json, {} where there is none."""
     try:
-        return json.loads((folder / "status.json").read_text())
+        return read_record(
+            folder / "status.json", "stage", "state", remedy="remove that file: the run goes on without it"
+        )
     except FileNotFoundError:
         return {}

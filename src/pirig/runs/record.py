@@ -142,11 +142,11 @@ def _saved_config(path: Path) -> dict[str, Any]:
     """The config that a run was made with; keys that are younger than the run have their defaults."""
     from omegaconf import OmegaConf
 
-    from pirig.config import texts
     from pirig.config.aliases import current
+    from pirig.config.load import plain_of_run
 
     defaults = OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(Config)))
-    saved = current(OmegaConf.to_container(texts.load(path)))  # type: ignore[arg-type]
+    saved = current(plain_of_run(path.parent))
     return OmegaConf.to_container(OmegaConf.merge(defaults, saved))  # type: ignore[return-value]
 
 

@@ -10,6 +10,7 @@ from pirig.config.checks import goal_is_seen
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
 from pirig.files.atomic import write_text
+from pirig.files.records import read_record
 from pirig.runs.lock import held
 from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import open_run, recorded, set_status
@@ -41,7 +42,7 @@ def finish(config: Config, places: Places) -> None:
     started_s, checkpoint = time.monotonic(), newest_checkpoint(places.run)
     measured = eval.make(config, places)
     assert checkpoint is not None  # or the evaluation had refused
-    made = json.loads((checkpoint / "resume.json").read_text())
+    made = read_record(checkpoint / "resume.json", "step", "seconds")
     losses = [row["loss"] for row in read_rows(places.run / "metrics.jsonl")[-LOSS_WINDOW:]]
     trained = {"steps": made["step"], "seconds": round(made["seconds"], 1), "loss": sum(losses) / max(len(losses), 1)}
     _close(config, places, trained, measured, made["seconds"] + time.monotonic() - started_s)

@@ -10,6 +10,7 @@ from typing import Any
 from pirig.config.plain import as_plain
 from pirig.config.schema import Config
 from pirig.files.atomic import write_text
+from pirig.files.records import read_record
 from pirig.sweeps.plan import Task
 
 FILE_NAME = "jobs.json"
@@ -18,7 +19,7 @@ FILE_NAME = "jobs.json"
 def read(folder: Path) -> dict[str, Any]:
     """{} where nothing was launched."""
     try:
-        return json.loads((folder / FILE_NAME).read_text())
+        return read_record(folder / FILE_NAME)
     except FileNotFoundError:
         return {}
 

@@ -27,6 +27,7 @@ import numpy as np
 from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.files.atomic import staging_folder
 from pirig.files.orbax import reading, saved_tree
+from pirig.files.records import read_record
 from pirig.files.space import require_space
 from pirig.runs.progress import steps_saved
 from pirig.training.optimizer import Tree, merge, select
@@ -174,7 +175,9 @@ def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tu
         heads=rest["heads"] if like.heads else {},
         heads_ema=rest["heads_ema"] if like.heads_ema else {},
     )
-    return state, json.loads((folder / "resume.json").read_text())
+    return state, read_record(
+        folder / "resume.json", "step", "seconds", remedy=f"take an older step: move {folder} away"
+    )
 
 
 def _save_tree(folder: Path, tree: Any) -> None:

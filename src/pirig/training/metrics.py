@@ -13,6 +13,7 @@ import numpy as np
 
 from pirig.files import atomic
 from pirig.files.progress import clock
+from pirig.files.records import read_lines
 
 FILE_NAME = "metrics.jsonl"
 HEADER_EVERY = 20
@@ -20,13 +21,7 @@ HEADER_EVERY = 20
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics file; a last line that a kill cut off is left out."""
-    rows = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    return list(read_lines(path, "step", remedy="remove that line: its numbers are lost, no other is"))
 
 
 class MetricsFile:
