@@ -105,13 +105,17 @@ class Contract:
         return self.scene.prompt
 
     @property
+    def envs(self) -> str:
+        """The simulator's names of all its tasks, for people."""
+        return ", ".join(dict.fromkeys(scene.env_id for scene in self.scenes if scene.env_id)) or "no simulator"
+
+    @property
     def described(self) -> str:
         """In a line, for people."""
-        envs = ", ".join(dict.fromkeys(scene.env_id for scene in self.scenes if scene.env_id)) or "no simulator"
         cameras = ", ".join(f"{camera.role} {camera.width_px}x{camera.height_px}" for camera in self.cameras)
         prompts = ", ".join(repr(scene.prompt) for scene in self.scenes)
         return (
-            f"{envs}, {self.robot_uid}, {self.control_mode} at {self.control_hz} Hz, cameras {cameras}, state "
+            f"{self.envs}, {self.robot_uid}, {self.control_mode} at {self.control_hz} Hz, cameras {cameras}, state "
             f"{' + '.join(self.state)}, {prompts}"
         )
 

@@ -12,6 +12,7 @@ from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
 from pirig.foreign.kinds import Kind, episode_files, kind_of
 from pirig.foreign.npz_episodes import NO_TASK
+from pirig.foreign.trajectory import read_trajectory
 from pirig.robots.clock import JumpingClock
 from pirig.robots.collect import Recorder
 from pirig.robots.episode import Episode
@@ -66,6 +67,11 @@ def test_what_a_path_is_follows_from_what_lies_there(tmp_path, demos):
             ValueError, match=re.escape(f"{path}: it is {kind_of(path)}; expected what an arm recorded")
         ):
             config_of(path, tmp_path)
+    for path in (data, demos, tmp_path / "mugs"):
+        with pytest.raises(
+            ValueError, match=re.escape(f"{path}: it is {kind_of(path)}; expected a ManiSkill trajectory")
+        ):
+            read_trajectory(path)
     (tmp_path / "empty").mkdir()
     for path, says in (
         (tmp_path / "empty", r"no meta/info\.json and no \*_libero_\*\.npz there"),

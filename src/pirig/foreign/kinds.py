@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pirig.foreign import npz
-from pirig.foreign.faults import refused
+from pirig.foreign.faults import ForeignFileError, refused
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 EPISODES = "*_libero_*.npz"  # an arm's episodes,
@@ -40,6 +40,14 @@ def kind_of(path: Path) -> Kind:
         "give another path (demos.path=FOLDER)",
         expected=EXPECTED,
     )
+
+
+def known_kind(path: Path) -> Kind | None:
+    """None where `kind_of` would refuse."""
+    try:
+        return kind_of(path)
+    except ForeignFileError:
+        return None
 
 
 def _of_file(path: Path) -> Kind | None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pirig.foreign.faults import ForeignFileError, refused
-from pirig.foreign.kinds import Kind, kind_of
+from pirig.foreign.faults import refused
+from pirig.foreign.kinds import Kind, kind_of, known_kind
 
 if TYPE_CHECKING:
     from pirig.foreign.lerobot import EpisodeMeta
 
+OF_AN_ARM = (Kind.lerobot, Kind.npz)
 REMEDY = "give demos.path=FOLDER of a LeRobot data set, or of npz episodes"
 
 
@@ -45,17 +46,14 @@ class RecordingMeta(Protocol):
 def kind_of_recording(path: Path) -> Kind:
     """Raises ForeignFileError where an arm recorded nothing there."""
     kind = kind_of(path)
-    if kind not in (Kind.lerobot, Kind.npz):
+    if kind not in OF_AN_ARM:
         raise refused(path, f"it is {kind}", REMEDY, expected="what an arm recorded")
     return kind
 
 
 def is_recording(path: Path) -> bool:
     """Whether an arm's recording is there, good or bad."""
-    try:
-        return bool(kind_of_recording(path))
-    except ForeignFileError:
-        return False
+    return known_kind(path) in OF_AN_ARM
 
 
 def read_recording_meta(path: Path, left_out: Sequence[int] = ()) -> RecordingMeta:

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from pirig.foreign.faults import ForeignFileError, refused, shown
+from pirig.foreign.kinds import Kind, known_kind
 from pirig.foreign.schema import Flag, Foreign, Whole, validated
 from pirig.foreign.text import read_json
 
@@ -103,6 +104,11 @@ def read_trajectory(path: Path) -> TrajectoryFile:
     """Raises ForeignFileError where either file is missing, damaged, or contradicts the other."""
     path = Path(path)
     sidecar = path.with_suffix(".json")
+    if (kind := known_kind(path)) in (Kind.lerobot, Kind.npz, Kind.demos):
+        raise refused(
+            f"demos.path: {path}", f"it is {kind}", "give an .h5, or the arm that recorded it: task=kinova",
+            expected="a ManiSkill trajectory, which a simulated robot replays",
+        )  # fmt: skip
     for file in (path, sidecar):
         if not file.is_file():
             raise refused(

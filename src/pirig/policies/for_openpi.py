@@ -169,7 +169,7 @@ def _readme(exported: Exported, name: str) -> str:
     return _README.format(
         name=name,
         kind="pi0.5" if exported.config.pi05 else "pi0",
-        env=contract.env_id,
+        env=contract.envs,
         mode=contract.control_mode,
         hz=contract.control_hz,
         state=", ".join(contract.state),
