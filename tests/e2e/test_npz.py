@@ -62,6 +62,8 @@ def test_openpis_client_gets_its_actions_and_the_simulated_arm_moves(trained, tm
         assert all(chunk.shape == (HORIZON, 8) and np.isfinite(chunk).all() for chunk in chunks)
         assert main(["client", f"ws://127.0.0.1:{port}", "--from", str(places.data_set), "--count", "4"]) == 0
         assert "% of the mean action's" in capsys.readouterr().out
+        assert main(["robot", f"ws://127.0.0.1:{port}", "--dry-run"]) == 1
+        assert "knows 2 tasks; give --task with one of: Lift the bowl.; Put" in capsys.readouterr().err
         words = ["--dry-run", "--seconds", "1", "--log", str(tmp_path / "log"), "--task", "Lift the bowl."]
         assert main(["robot", f"ws://127.0.0.1:{port}", *words]) in (
             0,

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--speed", type=SPEED, default=0.5, help="share of the joints' own fastest (default: %(default)s)"
     )
-    parser.add_argument("--task", default="", help="what the policy is told; default: its contract's sentence")
+    parser.add_argument("--task", default="", help="what the policy is told; default: its contract's one sentence")
     parser.add_argument("--log", type=Path, help="folder for the episode that was driven")
     try:
         options = parser.read(arguments)
@@ -68,6 +68,9 @@ def _drive(options: argparse.Namespace) -> int:
     if "contract" not in told.metadata:
         raise ValueError(f"{options.uri}: this server does not say its contract (pirig serve does); nothing is moved")
     contract = Contract.from_json(told.metadata["contract"], options.uri)
+    if len(contract.scenes) > 1 and not options.task:
+        known = "; ".join(scene.prompt for scene in contract.scenes)
+        raise ValueError(f"this policy knows {len(contract.scenes)} tasks; give --task with one of: {known}")
     policy = RemotePolicy(options.uri, contract, api_key=key, connections=1)
     robot = _robot(options, policy)
     try:
