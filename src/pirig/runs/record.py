@@ -36,15 +36,16 @@ VERSIONED = (
     "hydra-core",
 )
 SNAPSHOT_FILE = "snapshot.json"  # at the root of a copy of the code (pirig.sweeps.snapshot)
+OF_A_TASK = ("turns", "unseen")  # what a training takes from them stands under its losses and its tower
 RESULT_FREE = (
     "run",
+    "serve",
     "eval",
     "gates",
     "sweep",
     "demos.workers",
     "scenes.workers",
-    "task.turns",  # what a training takes from them stands under its losses and its tower
-    "task.unseen",
+    *(f"task.{name}" for name in OF_A_TASK),
     "weights.url",
     "train.wandb",
     "train.project",
@@ -157,6 +158,9 @@ def _training_part(plain: dict[str, Any]) -> dict[str, Any]:
         for parent in parents:
             node = node.get(parent, {})
         node.pop(last, None)
+    for source in ((plain.get("mix") or {}).get("sources") or {}).values():
+        for name in OF_A_TASK:
+            source.get("task", {}).pop(name, None)
     return plain
 
 

@@ -68,7 +68,7 @@ def identity_of(contract: Contract, drawn: Drawn) -> Identity:
 
 def _told(contract: Contract, drawn: Drawn) -> dict[str, Any]:
     seen = {name: value for name, value in dataclasses.asdict(contract).items() if name not in NOT_SEEN}
-    seen["scenes"] = contract.env_id
+    seen |= {"scenes": contract.env_id, "angle_center_rad": ()}  # of the state: no picture shows it
     return {
         "version": VERSION,
         "contract": seen,
