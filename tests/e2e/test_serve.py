@@ -19,7 +19,7 @@ from pirig.runs.progress import newest_checkpoint
 
 @pytest.fixture(scope="module")
 def served(smoke_run):
-    command = [sys.executable, "-m", "pirig", "serve", str(smoke_run.folder), "serve.port=0"]
+    command = [sys.executable, "-m", "pirig", "serve", str(smoke_run.folder), "serve.port=0", "serve.rtc=true"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = []
     for line in process.stdout:
@@ -54,7 +54,8 @@ def test_pirig_client_sends_recorded_frames(smoke_run, served, capsys):
     assert "% of the mean action's" in capsys.readouterr().out
 
 
-def test_an_evaluation_through_the_server_gives_the_local_rate_step_by_step(smoke_run, served, tmp_path):
+@pytest.mark.parametrize("late", [[], ["eval.delay=4", "eval.rtc=true"]], ids=["in time", "late"])
+def test_an_evaluation_through_the_server_gives_the_local_rate_step_by_step(smoke_run, served, tmp_path, late):
     """The simulator drives the server; noise goes along, so every episode is the one of the local policy."""
     import json
     import shutil
@@ -68,11 +69,15 @@ def test_an_evaluation_through_the_server_gives_the_local_rate_step_by_step(smok
         "eval.oracle_episodes=0",
         "eval.untrained_episodes=0",
         "eval.videos=0",
+        *late,
     ]
     assert main(common) == 0
     assert main([*common, f"eval.server=ws://127.0.0.1:{served[1]}"]) == 0
     found = []
     for path in run.glob("eval/*/policy/episodes.jsonl"):
+        settings = json.loads((path.parents[1] / "settings.json").read_text())
+        if settings.get("delay", "0") != ("4" if late else "0"):
+            continue  # the evaluation that the run was made with
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         found.append([(row["seed"], row["success"], row["steps"], row["flags"]) for row in rows][:2])
     assert len(found) == 2 and sorted(found[0]) == sorted(found[1])

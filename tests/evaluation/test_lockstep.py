@@ -38,13 +38,14 @@ def rows(results):
     return [(one.scene, one.success, one.first_success, one.steps, one.flags) for one in results.results(SEEDS)]
 
 
-def test_a_policys_episodes_are_those_of_single_simulators(pools, pipeline, params, tmp_path):
+@pytest.mark.parametrize("late", [{}, {"delay": 2, "rtc": True}], ids=["in time", "late"])
+def test_a_policys_episodes_are_those_of_single_simulators(pools, pipeline, params, tmp_path, late):
     """Five seeds in two scenes: two full rounds, and one in which a scene has nothing to do."""
     found = []
     for number, pool in enumerate(pools):
         policy = Policy(params, pipeline, flow_steps=2, batch_size=2)
         results = ResultsFile(tmp_path / str(number))
-        driver = PolicyDriver(policy, execute=4, noise_seed=0)
+        driver = PolicyDriver(policy, execute=4, noise_seed=0, **late)
         roll_out(pool, driver, SEEDS, max_steps=10, results=results, label="test")
         found.append(results)
     together, apart = found

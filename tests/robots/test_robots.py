@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from pirig.policies.underway import Underway
 from pirig.robots.collect import Recorder
 from pirig.robots.door import Reading, open_robot
 from pirig.robots.episode import Episode
@@ -22,10 +23,12 @@ class Late:
     def __init__(self, clock, delay_s=0.0, drift_rad=0.01, steps=16, joint=0):
         self.clock, self.delay_s, self.drift_rad, self.steps, self.joint = clock, delay_s, drift_rad, steps, joint
         self.asked: list[float] = []
+        self.underway: list[Underway | None] = []
         self._chunk = None
 
-    def ask(self, reading: Reading) -> None:
+    def ask(self, reading: Reading, underway=None) -> None:
         self.asked.append(reading.time_s)
+        self.underway.append(underway)
         self._chunk = np.repeat(reading.state[None], self.steps, axis=0)
         self._chunk[:, self.joint] += self.drift_rad * np.arange(1, self.steps + 1)
         self._ready_s = reading.time_s + self.delay_s
@@ -147,6 +150,21 @@ def test_a_chunk_that_comes_late_goes_on_where_the_arm_is(robot, clock, contract
     assert not report.stopped and np.abs(np.diff(targets)).max() < 0.05
 
 
+def test_with_rtc_the_policy_is_told_what_is_underway_when_its_chunk_will_be_there(robot, clock, contract):
+    """Thinking takes four steps: each question brings the last chunk's actions from that step on, four of them frozen."""
+    thinker = Late(clock, delay_s=0.35)
+    report = loop(robot, thinker, contract, clock, rtc=True).run(4.0)
+    assert thinker.underway[0] is None and set(report.late) == {4}
+    assert "chunks came 4 steps late (median), at most 4" in report.lines()[0]
+    targets = np.stack(report.frames.actions)
+    for number, underway in enumerate(thinker.underway[1:], 1):
+        assert underway.delay == 4 and len(underway.actions) == 8
+        step = 8 * number
+        if step + 4 <= len(targets):
+            np.testing.assert_allclose(underway.actions[:4], targets[step : step + 4], atol=1e-6)
+    assert loop(robot, plain := Late(clock, delay_s=0.35), contract, clock).run(2.0) and not any(plain.underway)
+
+
 def test_a_policy_that_is_too_slow_stops_the_arm(robot, clock, contract):
     report = loop(robot, Late(clock, delay_s=3.0), contract, clock).run(8.0)
     assert "answers an observation of" in report.stopped and report.waited > 0 and robot.stopped
@@ -154,7 +172,7 @@ def test_a_policy_that_is_too_slow_stops_the_arm(robot, clock, contract):
 
 def test_changes_per_step_add_up_to_targets(robot, clock, contract):
     class Constant(Late):
-        def ask(self, reading):
+        def ask(self, reading, underway=None):
             super().ask(reading)
             self._chunk = np.tile([0.01, 0, 0, 0, 0, 0, 0, 1.0], (16, 1)).astype(np.float32)
 
@@ -216,7 +234,7 @@ def test_a_drivers_rate_is_a_multiple_of_the_policys(robot, clock, contract):
 
 
 def test_a_policy_that_raises_is_not_lost(robot):
-    def broken(reading):
+    def broken(reading, underway):
         raise ValueError("the policy failed")
 
     thinker = PolicyThinker(broken)

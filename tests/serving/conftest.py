@@ -23,17 +23,18 @@ def policy(pipeline, params):  # noqa: F811
 
 @contextlib.contextmanager
 def serving(
-    policy: Policy, tmp_path, predict=None, started=None, port=0, **settings
+    policy: Policy, tmp_path, predict=None, started=None, port=0, rtc=False, **settings
 ) -> Iterator[tuple[PolicyServer, int]]:
     """A server and its port; leaving the context drains it. `started` is told the port before the server has compiled."""
     predict = predict or predictor(policy)
-    served = Served(policy.pipeline.contract, policy.noise_shape, metadata(policy, tmp_path / "7"))
+    about = metadata(policy, tmp_path / "7", rtc=rtc)
+    served = Served(policy.pipeline.contract, policy.noise_shape, about, rtc=rtc)
     listens, ready, ports = threading.Event(), threading.Event(), []
 
     async def run(server: PolicyServer) -> None:
         loop = asyncio.get_running_loop()
         server.ends = lambda: None if loop.is_closed() else loop.call_soon_threadsafe(server.stop.set)  # type: ignore[attr-defined]
-        say, compile_ = (lambda at: (ports.append(at), listens.set())), lambda: warm(predict, policy)
+        say, compile_ = (lambda at: (ports.append(at), listens.set())), lambda: warm(predict, policy, rtc=rtc)
         await server.run("127.0.0.1", port, started=say, warm=lambda: (compile_(), ready.set()))
 
     with Batches(predict, max_batch=8, max_wait_s=0.002) as batches:

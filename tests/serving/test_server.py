@@ -14,6 +14,8 @@ from openpi_client.websocket_client_policy import WebsocketClientPolicy
 from websockets.sync.client import connect
 
 from pirig.policies.layouts import named
+from pirig.policies.remote import RemotePolicy
+from pirig.policies.underway import Underway
 from pirig.policies.wire import pack
 from pirig.serving.batches import predictor
 from pirig.serving.server import Limits, require_guarded
@@ -106,6 +108,33 @@ def test_text_and_rubbish_are_answered_with_a_sentence(server):
         assert "no msgpack message" in raw.recv()
         raw.send(pack({"state": 1}))
         assert "layout is known by its keys" in raw.recv()
+
+
+def test_a_chunk_that_is_underway_is_gone_on_from_where_the_server_takes_one(policy, client, tmp_path):
+    look, sent = request(policy)
+    underway = Underway(np.full((5, policy.pipeline.contract.action_dim), 0.1, np.float32), 2)
+    more = {"underway": underway.actions, "delay": 2}
+    with pytest.raises(RuntimeError, match=r"start it with serve\.rtc=true"):
+        client.infer(sent | more)
+    with serving(policy, tmp_path, rtc=True) as (_, port):
+        blends = WebsocketClientPolicy("127.0.0.1", port)
+        images = {role: image[None] for role, image in look.images.items()}
+        here = policy.predict(images, look.state[None], look.noise[None], [look.prompt], underway=[underway])
+        np.testing.assert_array_equal(blends.infer(sent | more)["actions"], here[0])
+        np.testing.assert_array_equal(blends.infer(sent)["actions"], alone(policy, look))
+        for wrong, said in (
+            ({"delay": 6}, "a delay of 6 steps: 5 actions are underway"),
+            ({"delay": 0.5}, "delay is a float"),
+            ({"underway": np.zeros((9, 7), np.float32)}, r"\[9, 7\], expected \[1 to 8 steps, 7\]"),
+            ({"underway": np.full((5, 7), np.nan, np.float32)}, "NaN"),
+        ):
+            with pytest.raises(RuntimeError, match=said):
+                blends.infer(sent | more | wrong)
+        remote = RemotePolicy(f"ws://127.0.0.1:{port}", policy.pipeline.contract, connections=1)
+        there = remote.predict(images, look.state[None], look.noise[None], [look.prompt], underway=[underway])
+        assert remote.blends
+        np.testing.assert_array_equal(there, here)
+        remote.close()
 
 
 def test_a_key_is_asked_for(policy, tmp_path):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, repeat
 from typing import Any
 
 from pirig.comparison.collect import Evaluation, Run
+from pirig.comparison.delays import UNSAID, beside_no_delay
 from pirig.comparison.statistics import Verdict, compare_counts, holm
 from pirig.comparison.success import SuccessRow
 from pirig.runs.record import RESULT_FREE
 
 HIDDEN = tuple(f"{key}." for key in RESULT_FREE) + RESULT_FREE  # of the config; an evaluation has settings of its own
 NOT_SETTINGS = ("checkpoint", "checkpoint_digest", "train_seed")  # of an evaluation's settings.json: said elsewhere
-OF_A_CPU = {"sim_backend": "cpu"}  # of an evaluation's settings too, but only a GPU's file says it
 SEED = "train.seed"
 ALL_PAIRS = 6  # results up to which every pair is listed; above, each is compared with the best of its task
 
@@ -50,7 +51,7 @@ class Row:
     def settings(self) -> dict[str, Any]:
         """Flat; what changes results. Of eval.* what this evaluation was made with, not what the run was."""
         kept = {key: value for key, value in self.run.config.items() if not key.startswith(HIDDEN)}
-        own = OF_A_CPU | self.evaluation.settings if self.evaluation else {}
+        own = UNSAID | self.evaluation.settings if self.evaluation else {}
         return kept | {f"eval.{key}": value for key, value in own.items() if key not in NOT_SETTINGS}
 
 
@@ -150,7 +151,7 @@ def _rows(runs: list[Run]) -> list[Row]:
     for run, name in zip(runs, names, strict=True):
         several = len(run.evaluations) > 1
         steps = Counter(evaluation.step for evaluation in run.evaluations)
-        for evaluation in run.evaluations:
+        for evaluation in map(_with_fall, run.evaluations, repeat(run.evaluations)):
             tail = (
                 f"@{evaluation.step}"
                 if steps[evaluation.step] == 1
@@ -160,6 +161,15 @@ def _rows(runs: list[Run]) -> list[Row]:
         if not run.evaluations:
             rows.append(Row(name, run, None))
     return rows
+
+
+def _with_fall(evaluation: Evaluation, others: Sequence[Evaluation]) -> Evaluation:
+    """Its policy row beside that of the same evaluation without delay."""
+    if "policy" not in evaluation.rows:
+        return evaluation
+    beside = ((other.settings, other.rows["policy"]) for other in others if other.finished)
+    policy = beside_no_delay(evaluation.rows["policy"], evaluation.settings, beside)
+    return replace(evaluation, rows={**evaluation.rows, "policy": policy})
 
 
 def _run_names(runs: list[Run]) -> list[str]:

@@ -77,7 +77,7 @@ def training_plain(row: Row) -> dict[str, Any]:
 
 def count_plain(count: SuccessRow) -> dict[str, Any]:
     plain = {name: value for name, value in dataclasses.asdict(count).items() if name not in FILES}
-    return {**plain, "finished": count.of is None}
+    return {**plain, "fall": count.fall, "finished": count.of is None}
 
 
 def pair_plain(pair: Pair) -> dict[str, Any]:
@@ -102,6 +102,8 @@ def _record(row: Row, keys: list[str]) -> dict[str, Any]:
         record |= {f"{name}_{key}": plain[name][key] for key in COUNT_KEYS if name in plain}
     if "policy" in plain:
         record["policy_finished"] = plain["policy"]["finished"]
+        if row.policy and row.policy.late:
+            record |= {f"policy_{key}": plain["policy"][key] for key in ("delay", "rtc", "stale", "jerk", "fall")}
     return record | {"marks": "; ".join(row.marks), "contract_hash": plain["contract_hash"]}
 
 

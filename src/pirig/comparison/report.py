@@ -155,6 +155,8 @@ def _result(row: Row) -> list[str]:
 def _footnotes(comparison: Comparison) -> Iterable[str]:
     if any(row.policy and row.policy.of for row in comparison.rows):
         yield "An evaluation that has not ended is given as k/n (of N); episodes that end early come first, so k/n leans high."
+    if late := [row for row in comparison.rows if row.policy and row.policy.late]:
+        yield "Chunks that come late (docs/delay.md):\n\n" + "\n".join(map(_late, late))
     funnels = [row for row in comparison.rows if row.policy and row.policy.sub_goals]
     if funnels:
         lines = [
@@ -162,6 +164,11 @@ def _footnotes(comparison: Comparison) -> Iterable[str]:
             for row in funnels
         ]
         yield "Episodes that reached each sub-goal:\n\n" + "\n".join(lines)
+
+
+def _late(row: Row) -> str:
+    assert row.policy
+    return f"- {row.label}: {row.policy.late_text()}"
 
 
 def _came_down(row: Row) -> str:

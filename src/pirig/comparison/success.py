@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+WHERE_LATE = ("of", "delay", "rtc", "latency_ms", "stale", "without_delay")  # keys of few results
+
 
 @dataclass(frozen=True)
 class SuccessRow:
     """`k` of `n` episodes succeeded at some step, `k_at_end` at their last, within `max_steps`; Wilson 95 % bounds.
 
     `sub_goals`: how many episodes reached each; `came_down_mm`: how far across from the object the hand first came down, the
-    median. `episodes` and `videos` are files. `of`: how many episodes are wanted, where some are missing yet.
+    median. `episodes` and `videos` are files. `of`: how many episodes are wanted, where some are missing yet. `jerk`: of the
+    commanded motion (evaluation/motion.py). With chunks that come late: `delay` in control steps, `latency_ms` where it was
+    measured, `rtc`, `stale` (share of the executed actions that answered an older look than the newest), `without_delay` (k, n of
+    the same policy without it, where that is known).
     """
 
     k: int
@@ -30,18 +35,50 @@ class SuccessRow:
     videos: list[str] = field(default_factory=list)
     of: int | None = None
     came_down_mm: float | None = None
+    jerk: float | None = None
+    delay: int = 0
+    rtc: bool = False
+    latency_ms: float | None = None
+    stale: float = 0.0
+    without_delay: list[int] | None = None
 
     @property
     def share(self) -> float:
         return self.k / self.n
 
+    @property
+    def late(self) -> bool:
+        """Whether chunks came late, or were sampled for that."""
+        return self.delay > 0 or self.rtc
+
+    @property
+    def fall(self) -> float | None:
+        """Of the success rate, from no delay to this one."""
+        return self.without_delay[0] / self.without_delay[1] - self.share if self.without_delay else None
+
     def lines(self, name: str) -> list[str]:
         down = "" if self.came_down_mm is None else f", hand comes down {self.came_down_mm:.0f} mm off (median)"
-        return [f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %){down}"]
+        text = [f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %){down}"]
+        return text if not self.late else [*text, f"{'':10} {self.late_text()}"]
+
+    def late_text(self) -> str:
+        """How late chunks came, and what that did."""
+        parts = [f"chunks come {self.delay} steps late" + (f" ({self.latency_ms:.0f} ms)" if self.latency_ms else "")]
+        parts[0] += ", real-time chunking" if self.rtc else ""
+        parts.append(f"{self.stale:.0%} of the actions stale")
+        if self.jerk is not None:
+            parts.append(f"jerk {self.jerk:.3g}")
+        if self.without_delay and self.fall is not None:
+            k, n = self.without_delay
+            parts.append(f"without delay {k}/{n}, a fall of {100 * self.fall:.0f} points")
+        return "; ".join(parts)
 
     def plain(self) -> dict[str, Any]:
-        """As rates.json holds it: of a finished evaluation, so without `of`."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "of" or value is not None}
+        """As rates.json holds it; what a finished evaluation without delay does not have is left out."""
+        usual = {entry.name: entry.default for entry in dataclasses.fields(self) if entry.name in WHERE_LATE}
+        return {
+            name: value for name, value in dataclasses.asdict(self).items() if name not in usual or value != usual[name]
+        }
 
     @staticmethod
     def from_plain(values: Mapping[str, Any]) -> SuccessRow:

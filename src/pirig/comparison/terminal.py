@@ -39,6 +39,9 @@ def show(comparison: Comparison, console: Console, others: Sequence[Beside] = ()
     tables.show(console, results, "Results", HINT)
     if len(rows) > 1 and not comparison.columns:
         _say(console, "no setting that changes results differs")
+    for row in rows:
+        if row.policy and row.policy.late:
+            _say(console, escape(f"{row.label}: {row.policy.late_text()}"))
     for mark, marked in _marks(rows).items():
         _say(console, f"[yellow]![/] {escape(mark)}: {escape(_some(marked))}")
     _print_pairs(comparison, console)

@@ -326,6 +326,7 @@ RULES = (
     number_rules.batch_divides,
     horizon_fits,
     executed_fits,
+    number_rules.delay_is_possible,
     weights_match_model,
     weights_match_size,
     weights_match_tower,

@@ -88,6 +88,19 @@ class Long:
         return f"{self.count} numbers"
 
 
+@dataclass(frozen=True, eq=False)
+class WholeOr:
+    """A whole number from 0 on, as text, or a word."""
+
+    word: str
+
+    def holds(self, value: Any) -> bool:
+        return value == self.word or (str(value).isdecimal() and value == str(min(int(value), LARGEST_COUNT)))
+
+    def expected(self) -> str:
+        return f"a whole number of at least 0, or {self.word}"
+
+
 def _whole(least: int, most: int = LARGEST_COUNT, zero: bool = True) -> Between:
     return Between(least=least, most=most, whole=True, zero=zero)
 
@@ -114,6 +127,7 @@ Normalization = Annotated[str, OneOf(("zscore", "quantile"))]
 FloatType = Annotated[str, OneOf(("float32", "bfloat16"))]
 Remat = Annotated[str, OneOf(("size", "always", "never"))]
 WandbMode = Annotated[str, OneOf(("disabled", "offline", "online"))]
+Delay = Annotated[str, WholeOr("measured")]
 Port = Annotated[int, _whole(0, 65535)]  # 0: a free one
 LayoutName = Annotated[str, OneOf(("ours", "libero", "droid", "aloha"), "src/pirig/policies/layouts")]
 WireProtocol = Annotated[str, OneOf(("openpi", "vla_eval"))]

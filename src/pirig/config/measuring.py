@@ -8,6 +8,7 @@ from enum import StrEnum
 from pirig.config.domains import (
     Count,
     CountOrNone,
+    Delay,
     FrameStep,
     LayoutName,
     NotNegative,
@@ -17,6 +18,8 @@ from pirig.config.domains import (
     Share,
     WireProtocol,
 )
+
+MEASURED = "measured"  # eval.delay
 
 
 class SimBackend(StrEnum):
@@ -32,6 +35,8 @@ class EvalConfig:
     ensemble: Share = (
         0.0  # a step is the mean of all chunks that foresaw it, an older one weighs so much of the next; 0: newest
     )
+    delay: Delay = "0"  # control steps that a chunk comes late; measured: what this policy takes on this machine
+    rtc: bool = False  # real-time chunking: a chunk is sampled so that it goes on from the one that is underway
     flow_steps: Count = 10  # Euler steps
     workers: Count = 2  # simulator processes
     sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device
@@ -61,5 +66,8 @@ class ServeConfig:
     message_mib: Positive = 64.0  # of one request
     clients: Count = 256  # connections at once
     seed: Seed = 0  # of the noise of requests that bring none
+    rtc: bool = (
+        False  # requests may bring the chunk that is underway (real-time chunking); compiled before it is healthy
+    )
     protocol: WireProtocol = "openpi"  # or vla_eval: allenai's harness, which executes eval.execute steps of a chunk
     cameras: dict[str, str] = field(default_factory=dict)  # vla_eval: a benchmark's name of a camera -> the role

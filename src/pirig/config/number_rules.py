@@ -4,6 +4,7 @@ and remedy."""
 from __future__ import annotations
 
 from pirig.config import scenes
+from pirig.config.measuring import MEASURED
 from pirig.config.schema import Config
 
 
@@ -106,3 +107,46 @@ def scenes_are_apart(config: Config) -> str | None:
                     f"{reserved.stop - 1}, which are reserved ({use}); choose {key}={scenes.RANGES[usual].start}, or fewer."
                 )
     return "\n".join(wrong) or None
+
+
+def delay_is_possible(config: Config) -> str | None:
+    """The arm goes on with one chunk until the next is there, and one is computed at a time."""
+    asked, horizon = config.eval, config.horizon.steps
+    late, left = asked.delay != "0", horizon - asked.execute
+    setting = f"eval.delay={asked.delay}" if late else "eval.rtc=true"
+    if not late and not asked.rtc:
+        return None
+    if not config.robot.simulated:
+        return (
+            f"{setting} with robot={config.robot.name}: recorded frames are answered one by one, so nothing comes late; leave it "
+            "out. `pirig robot` says how late chunks come on the arm."
+        )
+    if asked.ensemble:
+        return f"{setting} with eval.ensemble={asked.ensemble:g}: both say what is executed where chunks overlap; leave one out."
+    if asked.rtc and left < 1:
+        return (
+            f"eval.rtc=true with eval.execute={asked.execute}: chunks of {horizon} steps do not overlap then; choose "
+            f"eval.execute={max(horizon // 2, 1)}."
+        )
+    if asked.rtc and asked.server and asked.layout != "ours":
+        return (
+            f"eval.rtc=true with eval.layout={asked.layout}: such a request has no place for the chunk that is underway; choose "
+            "eval.layout=ours and a server of `pirig serve` with serve.rtc=true, or leave eval.rtc out."
+        )
+    return None if asked.delay == MEASURED else too_late(int(asked.delay), asked.execute, horizon)
+
+
+def too_late(delay: int, execute: int, horizon: int) -> str | None:
+    """Why an arm cannot go on with a chunk until the next one is there; all in control steps."""
+    left, most = horizon - execute, horizon // 2
+    if delay <= min(execute, left):
+        return None
+    remedy = (
+        f"choose eval.execute={delay}" + (f" to eval.execute={horizon - delay}" if horizon > 2 * delay else "")
+        if delay <= most
+        else f"at most eval.execute={most} eval.delay={most} is possible"
+    )
+    return (
+        f"eval.delay={delay} with eval.execute={execute}: a chunk of {horizon} lasts {left} steps beyond the next look, and "
+        f"one chunk is computed at a time; {remedy}."
+    )

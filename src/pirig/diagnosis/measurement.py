@@ -18,6 +18,7 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.diagnosis import new_demos, outcome, parity, teacher_forced
 from pirig.diagnosis.evidence import Evidence, History, Outcome
 from pirig.evaluation.drivers import PolicyDriver, demo_actions
+from pirig.evaluation.lateness import steps_of
 from pirig.evaluation.open_loop import Errors, OpenLoop, loop_of
 from pirig.evaluation.seeds import step_limit
 from pirig.evaluation.target import SETTINGS
@@ -97,14 +98,15 @@ class Measurement:
             return None
 
     def _settings(self, evaluation: Path | None) -> dict[str, Any]:
-        """What the evaluation used: execute, flow_steps, batch_size, seed, limit; the config's own without one."""
+        """What the evaluation used: execute, flow_steps, batch_size, seed, limit, steps_late; the config's own without one."""
         settings = self.config.eval
         if evaluation is not None:
             of_this_task = {"limit": self.outcome.limit} if self.outcome else {}
-            return read_record(evaluation / SETTINGS) | of_this_task
+            told = read_record(evaluation / SETTINGS)
+            return told | of_this_task | {"steps_late": steps_of(told.get("delay", "0"), evaluation)}
         self.notes.append("no evaluation of this checkpoint: `pirig eval RUN` measures the success rate and the funnel")
         limit = step_limit(settings.max_steps, settings.step_margin, self.card.demo_lengths)
-        return {**dataclasses.asdict(settings), "limit": limit}
+        return {**dataclasses.asdict(settings), "limit": limit, "steps_late": 0}
 
     def _contract_differences(self) -> list[str]:
         others: dict[str, Contract] = {"run": self.asked, "data set": self.dataset.contract}
@@ -162,6 +164,8 @@ class Measurement:
             execute=self.settings["execute"],
             noise_seed=self.settings["seed"],
             ensemble=self.settings.get("ensemble", 0.0),
+            delay=self.settings["steps_late"],
+            rtc=self.settings.get("rtc", False),
         )
         count, limit = self.config.gates.replay_episodes, self.settings["limit"]
         chosen = self.trained[:: max(1, len(self.trained) // count)][:count]

@@ -42,6 +42,7 @@ class SharedDriver:
         return request.chunk * self.policy.execute < switch
 
     def _demo(self, request: Request) -> np.ndarray:
+        self.policy.forget(request.scene)
         demo, switch = self.demos[request.scene], self.switch[request.scene]
         if self.first == "demo":
             return demo[:switch]

@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from pirig.contract import Contract
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation import lockstep
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
+from pirig.evaluation.lateness import Lateness, lateness
 from pirig.evaluation.measured import UNTRAINED, ZERO_SHOT, Measured, SuccessRow, started_from
+from pirig.evaluation.motion import jerk, stale_share
 from pirig.evaluation.results import ResultsFile, came_down_mm, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
 from pirig.evaluation.seeds import held_out_scenes
@@ -127,6 +130,7 @@ class ClosedLoop:
             starts=starts,
         )
         episodes = results.results(row.scenes)
+        late = {} if name == "oracle" else self._late_numbers([episode.steps for episode in episodes])
         return SuccessRow(
             **dataclasses.asdict(results.rate(row.scenes)),
             sub_goals=sub_goals(episodes),
@@ -137,15 +141,31 @@ class ClosedLoop:
             episodes=str(results.path),
             videos=[str(path) for path in videos],
             came_down_mm=came_down_mm(episodes),
+            jerk=jerk(results.all_actions(row.scenes), self.places.contract),
+            **late,
         )
 
+    def _late_numbers(self, steps: list[int]) -> dict[str, Any]:
+        settings, late = self.config.eval, self._lateness
+        stale = stale_share(steps, settings.execute, late.steps)
+        return {"delay": late.steps, "latency_ms": late.latency_ms, "rtc": settings.rtc, "stale": stale}
+
+    @cached_property
+    def _lateness(self) -> Lateness:
+        """Of a mix one for all its tasks."""
+        folder = self.target.folder.parent if self.task else self.target.folder
+        return lateness(self.config.eval, lambda: self._acts, self.places.contract, folder)
+
     def _policy(self) -> Driver:
+        return self._driver(self._acts)
+
+    @cached_property
+    def _acts(self) -> Policy | RemotePolicy:
         settings = self.config.eval
         if settings.server:
-            return self._driver(served_at(settings.server, self.places.contract, settings.layout, settings.batch_size))
+            return served_at(settings.server, self.places.contract, settings.layout, settings.batch_size)
         sizes = {"flow_steps": settings.flow_steps, "batch_size": settings.batch_size}
-        policy = self.given.policy(**sizes) if self.given else load_policy(self._own, **sizes).of_task(self.task)
-        return self._driver(policy)
+        return self.given.policy(**sizes) if self.given else load_policy(self._own, **sizes).of_task(self.task)
 
     @property
     def _own(self) -> Path:
@@ -161,7 +181,14 @@ class ClosedLoop:
 
     def _driver(self, policy: Policy | RemotePolicy) -> Driver:
         settings = self.config.eval
-        return PolicyDriver(policy, execute=settings.execute, noise_seed=settings.seed, ensemble=settings.ensemble)
+        return PolicyDriver(
+            policy,
+            execute=settings.execute,
+            noise_seed=settings.seed,
+            ensemble=settings.ensemble,
+            delay=self._lateness.steps,
+            rtc=settings.rtc,
+        )
 
     def _starts(self) -> dict[int, State]:
         """{} where the data set is gone: then its demos can be filmed no more, but what was measured stays."""

@@ -7,8 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from pirig.config.number_rules import too_late
 from pirig.datasets.lerobot_read import Dataset
 from pirig.evaluation.rollouts import Request
+from pirig.policies.underway import Underway
 from pirig.sim.door import Observation
 from pirig.transforms.pipeline import Pipeline
 
@@ -19,9 +21,15 @@ class Acts(Protocol):
     horizon: int
     noise_shape: tuple[int, int]
     batch_size: int
+    blends: bool  # whether it takes a chunk that is underway
 
     def infer(
-        self, observations: Sequence[Observation], noise: np.ndarray, prompts: Sequence[str] | None = None
+        self,
+        observations: Sequence[Observation],
+        noise: np.ndarray,
+        prompts: Sequence[str] | None = None,
+        *,
+        underway: Sequence[Underway | None] | None = None,
     ) -> np.ndarray: ...
 
 
@@ -30,36 +38,76 @@ class PolicyDriver:
 
     With `ensemble` above 0 a step is the mean of all chunks that foresaw it, each older one with that much of the next newer
     one's weight (temporal ensembling: Zhao et al. 2023, arXiv:2304.13705, whose weights hardly fall).
+    With `delay` above 0 a chunk is there so many steps after its look, as on an arm that does not wait: until then the last chunk
+    goes on, and the new one's first `delay` actions are passed over. The first chunk is waited for: nothing moves yet. With `rtc`
+    the policy is told what is underway and goes on from it (real-time chunking).
     Each request is answered with its scene's sentence. The noise of a chunk depends on (noise_seed, scene, number of the
     chunk) and on nothing else.
     """
 
     looks = True
 
-    def __init__(self, policy: Acts, *, execute: int, noise_seed: int, ensemble: float = 0.0):
+    def __init__(
+        self,
+        policy: Acts,
+        *,
+        execute: int,
+        noise_seed: int,
+        ensemble: float = 0.0,
+        delay: int = 0,
+        rtc: bool = False,
+    ):
         if not 1 <= execute <= policy.horizon:
             raise ValueError(
                 f"eval.execute={execute}: the policy predicts {policy.horizon} steps; choose 1 to {policy.horizon}."
             )
+        if wrong := too_late(delay, execute, policy.horizon):
+            raise ValueError(wrong)
+        if rtc and not policy.blends:
+            raise ValueError(
+                "eval.rtc=true: this server takes no chunk that is underway; serve it with serve.rtc=true, or leave eval.rtc out."
+            )
         self.policy, self.execute, self.noise_seed, self.ensemble = policy, execute, noise_seed, ensemble
+        self.delay, self.rtc = delay, rtc
         self.foreseen: dict[
             int, list[np.ndarray]
         ] = {}  # by scene: of each earlier chunk what is not executed yet, newest first
+        self.underway: dict[int, Underway] = {}  # by scene: what goes on while its next chunk is computed
         self.max_requests = policy.batch_size
 
+    def forget(self, scene: int) -> None:
+        """What its earlier chunks foresaw: an episode begins, or somebody else has acted."""
+        self.foreseen.pop(scene, None)
+        self.underway.pop(scene, None)
+
     def act(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        for request in requests:
+            if request.chunk == 0:
+                self.forget(request.scene)
         noise = np.stack([self._noise(request) for request in requests])
         observations = [request.observation for request in requests if request.observation is not None]
         prompts = [request.prompt for request in requests]
         told = prompts if all(prompts) else None  # a simulator without sentences: the contract's
-        chunks = self.policy.infer(observations, noise, told)
-        if not self.ensemble:
-            return list(chunks[:, : self.execute])
-        return [self._together(request, chunk) for request, chunk in zip(requests, chunks, strict=True)]
+        underway = [self.underway.get(request.scene) for request in requests]
+        more = {"underway": underway} if self.rtc else {}
+        chunks = self.policy.infer(observations, noise, told, **more)
+        if self.ensemble:
+            return [self._together(request, chunk) for request, chunk in zip(requests, chunks, strict=True)]
+        return [
+            self._in_time(request, chunk, earlier)
+            for request, chunk, earlier in zip(requests, chunks, underway, strict=True)
+        ]
+
+    def _in_time(self, request: Request, chunk: np.ndarray, earlier: Underway | None) -> np.ndarray:
+        """What is executed until the next look."""
+        if left := len(chunk) - self.execute:
+            self.underway[request.scene] = Underway(chunk[self.execute :], min(self.delay, left))
+        if earlier is None or not self.delay:
+            return chunk[: self.execute]
+        return np.concatenate([earlier.actions[: self.delay], chunk[self.delay : self.execute]])
 
     def _together(self, request: Request, chunk: np.ndarray) -> np.ndarray:
-        earlier = self.foreseen.get(request.scene, []) if request.chunk else []
-        chunks = [chunk, *earlier]
+        chunks = [chunk, *self.foreseen.get(request.scene, [])]
         total, weights = np.zeros((self.execute, chunk.shape[1])), np.zeros((self.execute, 1))
         for age, foreseen in enumerate(chunks):
             count = min(len(foreseen), self.execute)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pirig.comparison.delays import beside_no_delay
 from pirig.comparison.statistics import wilson
 from pirig.comparison.success import SuccessRow
 from pirig.config.schema import Config
@@ -17,6 +18,7 @@ from pirig.files.records import read_record
 
 ZERO_SHOT, UNTRAINED = "zero_shot", "untrained"  # what training started from: given weights, random parameters
 RATES, ACTION_ERROR = "rates.json", "action_error.json"
+BESIDE = "step*/settings.json"  # of the evaluations of a run
 NOT_SUCCESS = (
     "This is not a success rate: open loop, the policy sees recorded frames and never the results of its own actions. Success is "
     "measured on the arm."
@@ -141,6 +143,16 @@ def _success(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, SuccessRow]:
     return {name: SuccessRow.from_plain(values) for name, values in rows.items()}
 
 
+def with_fall(measured: Measured, folder: Path, settings: Mapping[str, Any]) -> Measured:
+    """Its policy row beside that of the same evaluation without delay, where one lies beside `folder`."""
+    if "policy" not in measured.rates:
+        return measured
+    others = ((json.loads(file.read_text()), load(file.parent)) for file in sorted(folder.parent.glob(BESIDE)))
+    finished = ((theirs, found.rates["policy"]) for theirs, found in others if found and "policy" in found.rates)
+    policy = beside_no_delay(measured.rates["policy"], settings, finished)
+    return dataclasses.replace(measured, rows={**measured.rates, "policy": policy})
+
+
 def together(tasks: Mapping[str, Measured]) -> Measured:
     """The results of a mix from those of its tasks."""
     rates = {task: measured.rates for task, measured in tasks.items()}
@@ -162,4 +174,19 @@ def _sum(rows: Sequence[SuccessRow]) -> SuccessRow:
         max_steps=max(row.max_steps or 0 for row in rows),
         first_seed=min(row.first_seed or 0 for row in rows),
         gates_skipped=rows[0].gates_skipped,
+        jerk=_mean_jerk(rows),
+        **{name: getattr(rows[0], name) for name in ("delay", "rtc", "latency_ms")},
+        stale=sum(row.stale * _steps(row) for row in rows) / max(1.0, sum(map(_steps, rows))),
     )
+
+
+def _steps(row: SuccessRow) -> float:
+    return row.n * (row.mean_steps or 0)
+
+
+def _mean_jerk(rows: Sequence[SuccessRow]) -> float | None:
+    """Root of the mean square over all steps."""
+    if any(row.jerk is None for row in rows):
+        return None
+    squares = sum((row.jerk or 0) ** 2 * _steps(row) for row in rows)
+    return (squares / max(1.0, sum(map(_steps, rows)))) ** 0.5

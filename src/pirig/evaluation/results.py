@@ -70,6 +70,10 @@ class ResultsFile:
     def actions(self, scene: int) -> np.ndarray:
         return np.load(self.folder / "actions" / f"{scene}.npy")
 
+    def all_actions(self, scenes: list[int]) -> list[np.ndarray]:
+        """Of those of these scenes whose file is still there."""
+        return [self.actions(scene) for scene in scenes if (self.folder / "actions" / f"{scene}.npy").is_file()]
+
     def results(self, scenes: list[int]) -> list[EpisodeResult]:
         """In the order of `scenes`, whatever the order in which they finished."""
         return [self.done[scene] for scene in scenes]

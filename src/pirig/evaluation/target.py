@@ -6,11 +6,12 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pirig.comparison.delays import DELAYED, UNSAID
 from pirig.config.measuring import SimBackend
 from pirig.config.places import ASSETS, POLICY_FILE, STATS_FILE, TOKENIZER_FILE, Places
 from pirig.config.scenes import CHOICE, RANGES
@@ -112,10 +113,20 @@ def _made_of(folder: Path, checkpoint: Path, settings: dict[str, Any]) -> bool:
         return True  # the name says it
     if DIGEST not in there and not _was(Path(str(there.get("checkpoint", ""))), checkpoint):
         return False
-    usual = {**dataclasses.asdict(EvalConfig()), DIGEST: settings[DIGEST]}
-    kept = {key: there.get(key, usual.get(key)) for key in settings if key != "checkpoint"}
-    asked = Identity(KIND, settings={key: value for key, value in settings.items() if key != "checkpoint"})
-    return identity.compare(asked, Identity(KIND, settings=kept)) == identity.Same()
+    usual = {name: value for name, value in dataclasses.asdict(EvalConfig()).items() if name not in COUNT_KEYS}
+    known = (usual.keys() | settings.keys()) - {"checkpoint"}
+    then = {DIGEST: settings[DIGEST]} | {name: value for name, value in there.items() if name in known}
+    asked, kept = (
+        Identity(KIND, settings=_whole({name: said.get(name, usual.get(name)) for name in known}))
+        for said in (settings, then)
+    )
+    return identity.compare(asked, kept) == identity.Same()
+
+
+def _whole(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what changes nothing beside the others."""
+    idle = {"num_envs": said["sim_backend"] == SimBackend.cpu, "layout": not said["server"]}
+    return {name: value for name, value in said.items() if not idle.get(name)}
 
 
 def _was(path: Path, checkpoint: Path) -> bool:
@@ -134,8 +145,9 @@ def of_task(target: Target, task: str, config: Config, demos: PolicyCard) -> Tar
 def result_settings(config: Config, checkpoint: Path | None, limit: int) -> dict[str, Any]:
     """What every episode's outcome depends on; `checkpoint` None: a server's policy. On the CPU nothing is said of a GPU."""
     left_out = COUNT_KEYS + (OF_THE_GPU if config.eval.sim_backend == SimBackend.cpu else ())
-    left_out += () if config.eval.ensemble else ("ensemble",)  # younger than results that lie there
+    left_out += () if config.eval.ensemble else ("ensemble",)  # younger than results that lie there, as what follows
     left_out += () if config.eval.server else ("server", "layout")
+    left_out += tuple(name for name in DELAYED if getattr(config.eval, name) == UNSAID[name])
     settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in left_out}
     told = {"checkpoint": str(checkpoint), DIGEST: digest_of(checkpoint)} if checkpoint else {}
     return {**told, "limit": limit, "train_seed": config.train.seed, **settings}

@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Bool, Float, Int, UInt8
 
 from pirig.models.leaves import Tree
+from pirig.models.sampling import Guide
 
 
 class ModelInputs(NamedTuple):
@@ -72,8 +73,9 @@ class SampleActions(Protocol):
         *,
         noise: Float[jax.Array, "batch action_horizon action_dim"],
         steps: int,
+        guide: Guide | None = None,
     ) -> Float[jax.Array, "batch action_horizon action_dim"]:
-        """Euler steps from noise at time 1 to actions at time 0."""
+        """Euler steps from noise at time 1 to actions at time 0 (`models.sampling.integrate`)."""
         ...
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from pirig.models.flow import ModelInputs
 from pirig.models.gemma import Cache, embed_tokens, run_stack
 from pirig.models.layout import init_params, param_shapes
+from pirig.models.sampling import Guide, integrate
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import tower_named
 
@@ -78,18 +79,16 @@ def sample_actions(
     *,
     noise: Float[jax.Array, "batch action_horizon action_dim"],
     steps: int,
+    guide: Guide | None = None,
 ) -> Float[jax.Array, "batch action_horizon action_dim"]:
-    """Euler steps from noise at time 1 to actions at time 0."""
+    """Euler steps from noise at time 1 to actions at time 0, going on from a chunk that is underway where one guides them."""
     prefix = encode_prefix(params, config, inputs)
-    delta = -1.0 / steps
 
-    def step(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        x, time = carry
+    def velocity(x: jax.Array, time: jax.Array) -> jax.Array:
         times = jnp.broadcast_to(time, (x.shape[0], 1))
-        velocity = predict_velocity(params, config, inputs.state, prefix, x[:, None], times)
-        return x + delta * velocity[:, 0], time + delta
+        return predict_velocity(params, config, inputs.state, prefix, x[:, None], times)[:, 0]
 
-    return jax.lax.fori_loop(0, steps, step, (jnp.asarray(noise), jnp.ones((), jnp.float32)))[0]
+    return integrate(velocity, noise, steps, guide)
 
 
 def encode_images(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from pirig.config.places import ASSETS, STATS_FILE, stats_of_task
 from pirig.contract import Contract
 from pirig.models.flow import ModelInputs
 from pirig.models.kinds import flow_model
+from pirig.models.sampling import Guide
 from pirig.policies.card import PolicyCard
 from pirig.policies.tokenizers import saved_tokenizer
+from pirig.policies.underway import Underway, guide_of
 from pirig.sim.door import Observation
 from pirig.transforms.images import resize
 from pirig.transforms.normalize import load_norm_stats
@@ -42,6 +44,7 @@ class Policy:
     ):
         self.pipeline, self.batch_size, self.black_cameras = pipeline, batch_size, tuple(black_cameras)
         config = pipeline.model_config
+        self.blends = True  # takes a chunk that is underway
         self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
         self.token_count = pipeline.prompt_length()
         self._program_rows = 1 if jax.default_backend() == "cpu" else batch_size
@@ -49,7 +52,9 @@ class Policy:
         sample_actions = flow_model().sample_actions
         assert sample_actions is not None
         self._sample = jax.jit(
-            lambda tree, inputs, noise: sample_actions(tree, config, inputs, noise=noise, steps=flow_steps)
+            lambda tree, inputs, noise, guide: sample_actions(
+                tree, config, inputs, noise=noise, steps=flow_steps, guide=guide
+            )
         )
 
     def of_task(self, task: str) -> Policy:
@@ -64,12 +69,14 @@ class Policy:
         noise: np.ndarray,
         prompts: Sequence[str] | None = None,
         tasks: Sequence[str] | None = None,
+        *,
+        underway: Sequence[Underway | None] | None = None,
     ) -> np.ndarray:
         """What a simulator or a robot shows, noise [n, A, J] -> actions f32 [n, A, action_dim].
 
         Raises ValueError where a camera of the contract is not in the observation.
         """
-        return self.predict(*self.raw_inputs(observations), noise, prompts, tasks)
+        return self.predict(*self.raw_inputs(observations), noise, prompts, tasks, underway=underway)
 
     def predict(
         self,
@@ -78,24 +85,35 @@ class Policy:
         noise: np.ndarray,
         prompts: Sequence[str] | None = None,
         tasks: Sequence[str] | None = None,
+        *,
+        underway: Sequence[Underway | None] | None = None,
     ) -> np.ndarray:
         """Images u8 [n, H, W, 3] of any size per role, state in the contract's units [n, state_dim] -> as `infer`.
 
         `prompts`: what each row is told; None: its task's sentence, or the contract's own. `tasks`: of a policy of several,
-        the name of each row's. Raises ValueError where they are needed (`mix.norm_stats=per_source`) and not given.
+        the name of each row's. `underway`: what each row's chunk goes on from (real-time chunking); None: from nothing. Raises
+        ValueError where tasks are needed (`mix.norm_stats=per_source`) and not given, or what is underway does not fit.
         """
         told, named = self._told(prompts, tasks, len(state_raw)), None if tasks is None else np.array(tasks, object)
-        parts = [
-            self._sampled(
+        before = np.array([None] * len(state_raw) if underway is None else list(underway), object)
+        sampled = np.empty((len(state_raw), *self.noise_shape), np.float32)
+        for rows in self._calls(before):
+            sampled[rows] = self._sampled(
                 {role: pixels[rows] for role, pixels in images.items()},
                 state_raw[rows],
                 noise[rows],
                 told[rows],
                 None if named is None else named[rows],
+                None if before[rows[0]] is None else list(before[rows]),
             )
-            for rows in _slices(len(state_raw), self._program_rows)
-        ]
-        return self.pipeline.env_actions(np.concatenate(parts), state_raw, tasks)
+        return self.pipeline.env_actions(sampled, state_raw, tasks)
+
+    def _calls(self, before: np.ndarray) -> Iterator[np.ndarray]:
+        """The rows of each call of a program: those that go on from a chunk have a program of their own."""
+        for guided in (False, True):
+            rows = np.flatnonzero([(one is not None) == guided for one in before])
+            for part in _slices(len(rows), self._program_rows):
+                yield rows[part]
 
     def _told(self, prompts: Sequence[str] | None, tasks: Sequence[str] | None, count: int) -> np.ndarray:
         """A sentence per row, as an array of them."""
@@ -111,6 +129,7 @@ class Policy:
         noise: np.ndarray,
         prompts: np.ndarray,
         tasks: np.ndarray | None,
+        underway: list[Underway] | None,
     ) -> np.ndarray:
         """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
         count, missing = len(state_raw), self._program_rows - len(state_raw)
@@ -120,7 +139,12 @@ class Policy:
             list(_padded(prompts, missing)),
             None if tasks is None else list(_padded(tasks, missing)),
         )
-        return np.asarray(self._sample(self._params, inputs, _padded(noise.astype(np.float32), missing)))[:count]
+        noise = _padded(noise.astype(np.float32), missing)
+        guide = None
+        if underway is not None:
+            parts = guide_of(self.pipeline, underway, state_raw, None if tasks is None else list(tasks))
+            guide = Guide(*(jnp.asarray(_padded(part, missing)) for part in parts))
+        return np.asarray(self._sample(self._params, inputs, noise, guide))[:count]
 
     def raw_inputs(self, observations: Sequence[Observation]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """As `observed`, by the policy's own contract."""

@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from pirig.contract import Contract, require_equal
 from pirig.policies.layouts import Shown, blank, named
 from pirig.policies.policy import observed
+from pirig.policies.underway import Underway
 from pirig.policies.wire import WireError, pack, unpack
 from pirig.sim.door import Observation
 
@@ -143,13 +144,19 @@ class RemotePolicy:
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="policy-server")
         height, width = self.metadata.get("noise_shape", (1, 1))
         self.noise_shape = (int(height), int(width))
+        self.blends = layout == "ours" and bool(self.metadata.get("rtc"))
         self.horizon = len(self._asked(blank(contract)))
 
     def infer(
-        self, observations: Sequence[Observation], noise: np.ndarray, prompts: Sequence[str] | None = None
+        self,
+        observations: Sequence[Observation],
+        noise: np.ndarray,
+        prompts: Sequence[str] | None = None,
+        *,
+        underway: Sequence[Underway | None] | None = None,
     ) -> np.ndarray:
         """As `Policy.infer`; a server that is not ours draws its own noise."""
-        return self.predict(*observed(self.contract, observations), noise, prompts)
+        return self.predict(*observed(self.contract, observations), noise, prompts, underway=underway)
 
     def predict(
         self,
@@ -157,8 +164,10 @@ class RemotePolicy:
         state_raw: np.ndarray,
         noise: np.ndarray,
         prompts: Sequence[str] | None = None,
+        *,
+        underway: Sequence[Underway | None] | None = None,
     ) -> np.ndarray:
-        """As `Policy.predict`."""
+        """As `Policy.predict`. What is underway goes to a server that `blends`."""
         told = [self.contract.prompt] * len(state_raw) if prompts is None else prompts
         ours = "noise_shape" in self.metadata
         rows = [
@@ -167,6 +176,7 @@ class RemotePolicy:
                 state_raw[row],
                 told[row],
                 noise[row] if ours else None,
+                underway[row] if underway else None,
             )
             for row in range(len(state_raw))
         ]

@@ -2,11 +2,13 @@
 
 The policy's rate is the contract's; between two of its targets the driver gets a straight line at its own, higher rate. An
 action's place in its chunk is the number of steps since the observation that it answers, so a chunk that comes late goes on
-where the arm is by then, and its first actions are passed over.
+where the arm is by then, and its first actions are passed over (as `eval.delay` has it in a simulator). With `rtc` the policy is
+told what is underway, and that the next chunk will come as late as the slowest of the last ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,16 +17,18 @@ from typing import Protocol
 import numpy as np
 
 from pirig.contract import Contract
+from pirig.policies.underway import Underway
 from pirig.robots.clock import Clock, Jitter
 from pirig.robots.door import Reading, Robot
 from pirig.robots.episode import Episode
 from pirig.robots.safety import Monitor, SafetyStop
 
+REMEMBERED = 10  # chunks, of which the slowest says how late the next will be
 DELTA_MODES = ("joint_delta",)  # whose actions are changes of the joints' targets per step
 
 
 class Thinker(Protocol):
-    def ask(self, reading: Reading) -> None:
+    def ask(self, reading: Reading, underway: Underway | None = None) -> None:
         """Begins to think; one question at a time."""
         ...
 
@@ -36,13 +40,13 @@ class Thinker(Protocol):
 class PolicyThinker:
     """A policy (remote or local) in a thread of its own."""
 
-    def __init__(self, infer: Callable[[Reading], np.ndarray]):
+    def __init__(self, infer: Callable[[Reading, Underway | None], np.ndarray]):
         self._infer, self._threads = infer, ThreadPoolExecutor(1, thread_name_prefix="policy")
         self._asked: Future[np.ndarray] | None = None
 
-    def ask(self, reading: Reading) -> None:
+    def ask(self, reading: Reading, underway: Underway | None = None) -> None:
         assert self._asked is None, "one question at a time"
-        self._asked = self._threads.submit(self._infer, reading)
+        self._asked = self._threads.submit(self._infer, reading, underway)
 
     def answer(self) -> np.ndarray | None:
         if self._asked is None or not self._asked.done():
@@ -63,10 +67,16 @@ class Chunk:
         place = step - self.step
         return self.actions[place] if 0 <= place < len(self.actions) else None
 
+    def underway(self, step: int, delay: int) -> Underway | None:
+        """What it foresees from `step` on, for a chunk that will come `delay` steps later; None behind its end."""
+        left = self.actions[step - self.step :]
+        return Underway(left, min(delay, len(left))) if len(left) else None
+
 
 @dataclass
 class Report:
-    """`waited`: steps for which no action was there, so that the arm held its target."""
+    """`waited`: steps for which no action was there, so that the arm held its target. `late`: of each chunk but the first, the
+    steps from its observation to its arrival."""
 
     steps: int
     chunks: int
@@ -74,19 +84,26 @@ class Report:
     policy_ticks: Jitter
     driver_ticks: Jitter
     stopped: str = ""
+    late: list[int] = field(default_factory=list)
     frames: Episode | None = field(default=None, repr=False)
 
     def lines(self) -> list[str]:
         return [
-            f"steps       {self.steps}, {self.chunks} chunks, {self.waited} steps waited for an action",
+            f"steps       {self.steps}, {self.chunks} chunks, {self.waited} steps waited for an action{self._said_late()}",
             f"policy      {self.policy_ticks.said()}",
             f"driver      {self.driver_ticks.said()}",
             f"ended       {self.stopped or 'after the time that was asked for'}",
         ]
 
+    def _said_late(self) -> str:
+        if not self.late:
+            return ""
+        return f"; chunks came {np.median(self.late):g} steps late (median), at most {max(self.late)}"
+
 
 class ControlLoop:
-    """`execute`: steps of a chunk before the next one is asked for; `driver_hz`: a multiple of the contract's rate."""
+    """`execute`: steps of a chunk before the next one is asked for; `driver_hz`: a multiple of the contract's rate; `rtc`: the
+    policy goes on from what is underway."""
 
     def __init__(
         self,
@@ -98,12 +115,14 @@ class ControlLoop:
         *,
         execute: int,
         driver_hz: int,
+        rtc: bool = False,
     ):
         if driver_hz < contract.control_hz or driver_hz % contract.control_hz:
             raise ValueError(
                 f"a driver's rate of {driver_hz} Hz: expected a multiple of the policy's {contract.control_hz} Hz"
             )
         self.robot, self.thinker, self.contract, self.monitor, self.clock = robot, thinker, contract, monitor, clock
+        self.rtc = rtc
         self.execute, self.between = execute, driver_hz // contract.control_hz
         self.period_s, self.driver_s = 1 / contract.control_hz, 1 / driver_hz
 
@@ -135,12 +154,15 @@ class ControlLoop:
     _chunk: Chunk
     _target: np.ndarray
     _asked_at: tuple[int, float] | None
+    _first_late: int
 
     def _first_chunk(self, reading: Reading) -> Chunk:
         """The arm waits for it: nothing moves yet."""
+        asked_s = self.clock.now_s()
         self.thinker.ask(reading)
         while (actions := self.thinker.answer()) is None:
             self.clock.sleep_until(self.clock.now_s() + self.driver_s)
+        self._first_late = math.ceil((self.clock.now_s() - asked_s) / self.period_s)
         return Chunk(actions, 0, self.clock.now_s())
 
     def _step(self, step: int, planned_s: float, report: Report) -> None:
@@ -157,10 +179,12 @@ class ControlLoop:
 
     def _think(self, step: int, reading: Reading, report: Report) -> None:
         if self._asked_at and (actions := self.thinker.answer()) is not None:
+            report.late.append(step - self._asked_at[0])
             self._chunk, self._asked_at = Chunk(actions, *self._asked_at), None
             report.chunks += 1
         if self._asked_at is None and step - self._chunk.step >= self.execute:
-            self.thinker.ask(reading)
+            expected = max(report.late[-REMEMBERED:], default=self._first_late)
+            self.thinker.ask(reading, self._chunk.underway(step, expected) if self.rtc else None)
             self._asked_at = step, reading.time_s
 
     def _aim(self, action: np.ndarray) -> np.ndarray:

@@ -118,6 +118,7 @@ def predictor(policy: Policy) -> Predict:
         }
         prompts = [shown.prompt or contract.scenes[0].prompt for shown in batch]
         tasks = [named[prompt] for prompt in prompts] if policy.pipeline.stats_of else None
-        return policy.predict(images, np.stack([shown.state for shown in batch]), noise, prompts, tasks)
+        states, underway = np.stack([shown.state for shown in batch]), [shown.underway for shown in batch]
+        return policy.predict(images, states, noise, prompts, tasks, underway=underway)
 
     return predict

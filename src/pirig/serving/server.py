@@ -54,13 +54,15 @@ class Limits:
 @dataclass(frozen=True)
 class Served:
     """`noise_shape` is [A, J] of the model; a request that brings no noise gets the next of `seed`'s. `by_task`: each task's
-    numbers are normalised by its own statistics, so a request's prompt must be the sentence of one."""
+    numbers are normalised by its own statistics, so a request's prompt must be the sentence of one. `rtc`: a request may bring
+    the chunk that is underway."""
 
     contract: Contract
     noise_shape: tuple[int, int]
     metadata: dict[str, Any]
     seed: int = 0
     by_task: bool = False
+    rtc: bool = False
 
 
 class PolicyServer:
@@ -181,7 +183,15 @@ class PolicyServer:
             raise WireError("a request is a binary message (msgpack), this one is text")
         shown = layouts.read(unpack(message, self.limits.message_mib), self.served.contract)
         require_known_prompt(shown.prompt, self.served.contract, by_task=self.served.by_task)
+        self._require_underway(shown)
         return shown, self._noise(shown)
+
+    def _require_underway(self, shown: layouts.Shown) -> None:
+        if shown.underway is None:
+            return
+        if not self.served.rtc:
+            raise ValueError("this server takes no chunk that is underway; start it with serve.rtc=true")
+        shown.underway.require_fits(self.served.noise_shape[0], self.served.contract.action_dim)
 
     def _noise(self, shown: layouts.Shown) -> np.ndarray:
         if shown.noise is None:

@@ -139,10 +139,12 @@ def _measure_given(config: Config, places: Places, given: Given, target: Target 
         measured, folder = _given_open_loop(config, places, given)
     else:
         from pirig.evaluation.closed_loop import ClosedLoop
+        from pirig.evaluation.measured import with_fall
 
         target.enter(config.run.mode)
         seeds, lengths = demos_of(places)
         measured = ClosedLoop(config, places, given.folder, seeds, lengths, target, given=given).measure()
+        measured = with_fall(measured, target.folder, target.settings)
         folder = target.folder
     save(report, folder)
     note(folder, given)
@@ -181,6 +183,7 @@ def make(config: Config, places: Places) -> Measured:
     Episodes that are on disk for this checkpoint and these settings are not measured again unless run.mode=overwrite.
     Raises ContractError before anything starts where the checkpoint was trained under another contract.
     """
+    from pirig.evaluation.measured import with_fall
     from pirig.policies.card import PolicyCard
 
     checkpoint = chosen_checkpoint(config, places.run)
@@ -197,6 +200,7 @@ def make(config: Config, places: Places) -> Measured:
     measure = _closed_loops if config.robot.simulated else _open_loop
     with recorded(places.run, "eval"):
         measured = measure(config, places, checkpoint, card, target, report)
+        measured = with_fall(measured, target.folder, target.settings)
         measured.save(target.folder)
     set_status(places.run, "eval", "done", checkpoint=str(checkpoint))
     return measured

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pirig.policies.remote import RemotePolicy
+    from pirig.policies.underway import Underway
     from pirig.robots.door import Reading, Robot
     from pirig.robots.loop import Report
 
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--address", default="192.168.1.10", help="of the arm (default: %(default)s)")
     parser.add_argument("--seconds", type=DURATION_S, default=30.0, help="how long (default: %(default)s)")
     parser.add_argument("--execute", type=COUNT, default=8, help="steps of a chunk before the next is asked for")
+    parser.add_argument("--rtc", action="store_true", help="chunks go on from what is underway; needs serve.rtc=true")
     parser.add_argument("--driver-rate", type=DRIVER_HZ, default=100, help="commands a second (default: %(default)s)")
     parser.add_argument(
         "--speed", type=SPEED, default=0.5, help="share of the joints' own fastest (default: %(default)s)"
@@ -103,8 +105,14 @@ def _loop(options: argparse.Namespace, policy: RemotePolicy, robot: Robot) -> Re
 
     told = [options.task or policy.contract.scenes[0].prompt]
 
-    def infer(reading: Reading) -> np.ndarray:
-        return policy.infer([reading.observation], np.zeros((1, *policy.noise_shape), np.float32), told)[0]
+    if options.rtc and not policy.blends:
+        raise ValueError(
+            "--rtc: this server takes no chunk that is underway; start it with pirig serve RUN serve.rtc=true"
+        )
+
+    def infer(reading: Reading, underway: Underway | None) -> np.ndarray:
+        noise = np.zeros((1, *policy.noise_shape), np.float32)
+        return policy.infer([reading.observation], noise, told, underway=[underway])[0]
 
     with _stop_key() as pressed:
         monitor = Monitor(SafetyRules(velocity_share=options.speed), Kinematics(), pressed)
@@ -116,6 +124,7 @@ def _loop(options: argparse.Namespace, policy: RemotePolicy, robot: Robot) -> Re
             RealClock(),
             execute=options.execute,
             driver_hz=options.driver_rate,
+            rtc=options.rtc,
         )
         return loop.run(options.seconds, told[0])
 

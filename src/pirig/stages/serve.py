@@ -5,6 +5,7 @@
   pirig serve weights.path=FOLDER task=push_cube model=pi05 size=full     a checkpoint of openpi's: the config's contract,
                                        its own norm stats or those of weights.norm_stats=..., as `pirig eval` measures it
   pirig serve RUN serve.port=9000 eval.flow_steps=5
+  pirig serve RUN serve.rtc=true       requests may bring the chunk that is underway (real-time chunking)
   PIRIG_API_KEY=SECRET pirig serve RUN serve.host=0.0.0.0
 
 Clients: openpi-client's WebsocketClientPolicy, `pirig client`. Layouts of a request (found by their keys): ours, libero,
@@ -111,13 +112,13 @@ def _listen(config: Config, policy: Policy, checkpoint: Path) -> None:
 
     settings, predict = config.serve, predictor(policy)
     pipeline = policy.pipeline
-    about = metadata(policy, checkpoint)
-    served = Served(pipeline.contract, policy.noise_shape, about, settings.seed, by_task=bool(pipeline.stats_of))
+    about, by_task = metadata(policy, checkpoint, rtc=settings.rtc), bool(pipeline.stats_of)
+    served = Served(pipeline.contract, policy.noise_shape, about, settings.seed, by_task=by_task, rtc=settings.rtc)
     limits = Limits(message_mib=settings.message_mib, clients=settings.clients)
 
     def warmed() -> None:
         started_s = time.monotonic()
-        warm(predict, policy)
+        warm(predict, policy, rtc=settings.rtc)
         print(f"ready       after {time.monotonic() - started_s:.0f} s", flush=True)
 
     if settings.protocol == "vla_eval":

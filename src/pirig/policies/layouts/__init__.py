@@ -15,8 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from pirig.contract import Contract
+from pirig.policies.underway import Underway
 
 PROMPT, NOISE = "prompt", "noise"  # of every layout; noise is ours: f32 [A, J], so that a chunk can be had again
+UNDERWAY, DELAY = "underway", "delay"  # ours too: f32 [k, action_dim] and a whole number, for real-time chunking
 Request = Mapping[str, Any]
 
 
@@ -28,6 +30,7 @@ class Shown:
     state: np.ndarray
     prompt: str | None = None
     noise: np.ndarray | None = None
+    underway: Underway | None = None
 
 
 class Layout(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.policies.layouts import NOISE, PROMPT, Request, Shown
+from pirig.policies.layouts import DELAY, NOISE, PROMPT, UNDERWAY, Request, Shown
 from pirig.policies.layouts.parts import shown as checked
 
 KEYS = ("images.base_0_rgb", "state")
@@ -21,7 +21,9 @@ def read(request: Request, contract: Contract) -> Shown:
 
 def write(shown: Shown, contract: Contract) -> dict[str, Any]:
     request: dict[str, Any] = {"images": dict(shown.images), "state": shown.state}
-    optional = {PROMPT: shown.prompt, NOISE: shown.noise}
+    optional: dict[str, Any] = {PROMPT: shown.prompt, NOISE: shown.noise}
+    if shown.underway:
+        optional |= {UNDERWAY: shown.underway.actions, DELAY: shown.underway.delay}
     return request | {key: value for key, value in optional.items() if value is not None}
 
 

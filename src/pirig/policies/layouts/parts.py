@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Camera, Contract
-from pirig.policies.layouts import NOISE, PROMPT, Request, Shown
+from pirig.policies.layouts import DELAY, NOISE, PROMPT, UNDERWAY, Request, Shown
+from pirig.policies.underway import Underway
 
 BASE, WRIST, SECOND_WRIST = "base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb"  # openpi's roles
 MAX_PROMPT = 2000  # characters
@@ -34,7 +35,7 @@ def shown(
         key = pictures[camera.role]
         images[camera.role] = picture(value_at(request, key), camera, contract, key, channels_first=channels_first)
     parts = [numbers(value_at(request, key), key) for key in state_keys]
-    return Shown(images, state(parts, state_keys, contract), prompt(request), noise(request))
+    return Shown(images, state(parts, state_keys, contract), prompt(request), noise(request), underway(request))
 
 
 def value_at(request: Mapping[str, Any], dotted: str) -> Any:
@@ -98,6 +99,18 @@ def noise(request: Request) -> np.ndarray | None:
             f"{NOISE} is {described(value)}, expected finite float32 numbers [horizon, padded action width]"
         )
     return value.astype(np.float32)
+
+
+def underway(request: Request) -> Underway | None:
+    """Of which the shape is asked once the horizon is known (`Underway.require_fits`)."""
+    value, delay = request.get(UNDERWAY), request.get(DELAY, 0)
+    if value is None:
+        return None
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        raise ValueError(f"{UNDERWAY} is {described(value)}, expected float32 actions [steps, action width]")
+    if isinstance(delay, bool) or not isinstance(delay, int | np.integer):
+        raise ValueError(f"{DELAY} is {described(delay)}, expected a whole number of steps")
+    return Underway(value.astype(np.float32), int(delay))
 
 
 def described(value: Any) -> str:
