@@ -1,6 +1,7 @@
-"""`pirig serve` under load: many clients beside one at a time, rubbish, and memory over many requests.
+"""`pirig serve` under load: many clients beside one at a time, what it must outlive, and memory over many requests.
 
-    python -m benchmarks.serving RUN [--clients 32] [--seconds 60] [--fuzz 10000] [--requests 100000] [--device NAME]
+    python -m benchmarks.serving RUN [--clients 32] [--seconds 60] [--fuzz 10000] [--requests 100000] [--flow-steps 10]
+        [--device NAME]
 
 The server runs in a process of its own. "One request a call" is the same server with serve.max_batch=1: what a server does
 that answers each client in turn, as openpi's does. Writes benchmarks/results/serving-<device>-<date>.json.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -22,13 +24,11 @@ from typing import Any
 import numpy as np
 from websockets.sync.client import connect
 
-from benchmarks import report
+from benchmarks import report, serving_abuse
 from pirig.contract import Contract
 from pirig.policies.layouts import named, random_look
 from pirig.policies.remote import Connection
 from pirig.policies.wire import pack
-
-KINDS = 12  # of rubbish, see `malformed`
 
 
 @contextlib.contextmanager
@@ -55,6 +55,12 @@ def memory_mb(process: subprocess.Popen[str]) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
+def cpu_s(process: subprocess.Popen[str]) -> float:
+    """Of all its threads so far: what other work on the machine changes little."""
+    spent = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(spent[11]) + int(spent[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def connected(uri: str, clients: int) -> tuple[list[Connection], Contract]:
     connections = [Connection(uri).open() for _ in range(clients)]
     return connections, Contract.from_json(connections[0].metadata["contract"])
@@ -70,7 +76,7 @@ def run_together(threads: list[threading.Thread], connections: list[Connection])
         connection.close()
 
 
-def loaded(uri: str, clients: int, seconds: float) -> dict[str, float]:
+def loaded(process: subprocess.Popen[str], uri: str, clients: int, seconds: float) -> dict[str, float]:
     """So many clients, each asking again as soon as it is answered."""
     connections, contract = connected(uri, clients)
     spent_ms: list[list[float]] = [[] for _ in connections]
@@ -88,7 +94,9 @@ def loaded(uri: str, clients: int, seconds: float) -> dict[str, float]:
             errors.append(repr(error))
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    before_s = cpu_s(process)
     run_together(threads, connections)
+    spent_s = cpu_s(process) - before_s
     all_ms = np.concatenate([np.array(part) for part in spent_ms])
     p50, p95, p99 = np.percentile(all_ms, (50, 95, 99))
     return {
@@ -99,85 +107,34 @@ def loaded(uri: str, clients: int, seconds: float) -> dict[str, float]:
         "p50_ms": p50,
         "p95_ms": p95,
         "p99_ms": p99,
+        "server_cpu_ms_a_request": 1e3 * spent_s / len(all_ms),
         "errors": len(errors),
     }
 
 
-def malformed(kind: int, good: dict[str, Any], random: np.random.Generator) -> bytes:
-    """A message that is none, of one of `KINDS` kinds."""
-    message = pack(good)
-    array = {b"__ndarray__": True, b"data": b"\0" * 8, b"dtype": "<f4", b"shape": [2]}
-    made: list[Any] = [
-        lambda: random.bytes(int(random.integers(0, 4000))),
-        lambda: message[: int(random.integers(0, len(message)))],
-        lambda: _flipped(message, random),
-        lambda: pack(good | {"state": np.zeros(int(random.integers(0, 99)), np.complex64).view(np.float32)}),
-        lambda: _raw(good | {"state": array | {b"shape": [int(random.integers(1, 1 << 40))] * 3}}),
-        lambda: _raw(good | {"state": array | {b"dtype": "|O"}}),
-        lambda: pack({key: value for key, value in good.items() if key != "state"}),
-        lambda: pack(good | {"images": {"base_0_rgb": np.zeros((4, 4), np.float64)}}),
-        lambda: b"\x91" * int(random.integers(1, 50_000)) + b"\xc0",
-        lambda: b"\xdf\xff\xff\xff\xff" + random.bytes(100),
-        lambda: pack(good | {"state": np.full_like(good["state"], np.nan)}),
-        lambda: pack({"prompt": "x" * int(random.integers(1, 100_000))}),
-    ]
-    return made[kind]()
-
-
-def _flipped(message: bytes, random: np.random.Generator) -> bytes:
-    """Its first bytes (the names and shapes, not the pixels) with a few changed."""
-    changed = bytearray(message)
-    for at in random.integers(0, 200, 5):
-        changed[at] = int(random.integers(0, 256))
-    return bytes(changed)
-
-
-def _raw(value: Any) -> bytes:
-    import msgpack
-
-    return msgpack.packb(value, default=lambda array: array.tolist())
-
-
-def fuzz(uri: str, count: int) -> dict[str, int]:
-    """So many bad messages; every 100 a good client must be answered. A connection that is closed is opened anew."""
-    good = Connection(uri).open()
-    contract = Contract.from_json(good.metadata["contract"])
-    random = np.random.default_rng(0)
-    request = named("ours").write(random_look(contract, random), contract)
-    bad, refused, taken, closed = connect(uri, compression=None), 0, 0, 0
-    bad.recv()
-    for number in range(count):
-        try:
-            bad.send(malformed(number % KINDS, request, random))
-            answer = bad.recv(timeout=60)
-            refused, taken = refused + isinstance(answer, str), taken + isinstance(answer, bytes)
-        except Exception:
-            closed += 1
-            bad = connect(uri, compression=None)
-            bad.recv()
-        if number % 100 == 0:
-            assert "actions" in good.ask(request)
-    assert "actions" in good.ask(request)
-    good.close()
-    bad.close()
-    return {"messages": count, "refused_in_words": refused, "still_a_good_request": taken, "closed": closed}
-
-
-def _asks(connection: Connection, request: dict[str, Any], count: int) -> None:
-    for _ in range(count):
-        connection.ask(request)
-
-
-def steady(process: subprocess.Popen[str], uri: str, count: int) -> dict[str, Any]:
-    """Resident memory after each tenth of so many requests by eight clients."""
-    parts = []
+def steady(process: subprocess.Popen[str], uri: str, count: int, every: int = 10) -> dict[str, Any]:
+    """Resident memory after each tenth of so many requests by eight clients, of which every `every`-th reaches the model; the
+    others go through the whole wire and are refused for their state, so that 100,000 take minutes."""
+    parts, spent_s = [round(memory_mb(process), 1)], time.monotonic()
     for _ in range(10):
-        connections, contract = connected(uri, 8)
-        request = named("ours").write(random_look(contract, np.random.default_rng(0)), contract)
-        ask = [threading.Thread(target=_asks, args=(each, request, count // 80)) for each in connections]
-        run_together(ask, connections)
+        threads = [threading.Thread(target=_asks, args=(uri, count // 80, every)) for _ in range(8)]
+        run_together(threads, [])
         parts.append(round(memory_mb(process), 1))
-    return {"requests": count, "resident_mb": parts}
+    spent_s = time.monotonic() - spent_s
+    asked = count // 80 * 80
+    return {"requests": asked, "answered": -(-(count // 80) // every) * 80, "seconds": spent_s, "resident_mb": parts}
+
+
+def _asks(uri: str, count: int, every: int) -> None:
+    good, request = serving_abuse.asking(uri)
+    messages = pack(request), pack(request | {"state": np.full_like(request["state"], np.nan)})
+    good.close()
+    with connect(uri, compression=None, max_size=None, ping_interval=None) as raw:
+        raw.recv()
+        for number in range(count):
+            refused = number % every != 0
+            raw.send(messages[refused])
+            assert isinstance(raw.recv(), str) == refused
 
 
 def main() -> None:
@@ -187,21 +144,31 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--fuzz", type=int, default=10_000)
     parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--flow-steps", type=int, default=10)
     parser.add_argument("--device", default=report.MACHINE)
     options = parser.parse_args()
+
+    def started(*settings: str) -> contextlib.AbstractContextManager[tuple[subprocess.Popen[str], str]]:
+        return server(options.run, f"eval.flow_steps={options.flow_steps}", *settings)
+
     found: dict[str, Any] = {"what": "a policy server, many clients at once", "run": options.run.name}
-    with server(options.run, "serve.max_batch=1") as (_, uri):
-        found["one_client"] = loaded(uri, 1, options.seconds / 2)
-        report.show(found["one_client"])
-        found["one_request_a_call"] = loaded(uri, options.clients, options.seconds / 2)
-        report.show(found["one_request_a_call"])
-    with server(options.run, f"serve.max_batch={options.clients}") as (process, uri):
-        found["batched"] = loaded(uri, options.clients, options.seconds)
-        report.show(found["batched"])
-        found["fuzz"] = fuzz(uri, options.fuzz) if options.fuzz else None
-        report.show(found["fuzz"] or {})
-        found["memory"] = steady(process, uri, options.requests) if options.requests else None
-        report.show(found["memory"] or {})
+    found["flow_steps"] = options.flow_steps
+
+    def keep(name: str, part: dict[str, Any]) -> None:
+        found[name] = part
+        report.show({"measured": name, **part})
+
+    with started("serve.max_batch=1") as (process, uri):
+        keep("one_client", loaded(process, uri, 1, options.seconds / 2))
+        keep("one_request_a_call", loaded(process, uri, options.clients, options.seconds / 2))
+    with started(f"serve.max_batch={options.clients}") as (process, uri):
+        keep("batched", loaded(process, uri, options.clients, options.seconds))
+        keep("fuzz", serving_abuse.fuzz(uri, options.fuzz))
+        keep("killed_clients", serving_abuse.killed_clients(uri))
+        keep("stalled_clients", serving_abuse.stalled_clients(uri))
+        keep("memory", steady(process, uri, options.requests))
+    keep("wrong_keys", serving_abuse.wrong_keys(started))
+    keep("restart", serving_abuse.restart(started))
     rates = {name: found[name]["requests_per_s"] for name in ("one_client", "one_request_a_call", "batched")}
     found["times_one_client"] = rates["batched"] / rates["one_client"]
     found["times_one_request_a_call"] = rates["batched"] / rates["one_request_a_call"]
