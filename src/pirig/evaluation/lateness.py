@@ -17,6 +17,7 @@ from pirig.config.measuring import MEASURED, EvalConfig
 from pirig.config.number_rules import too_late
 from pirig.contract import Contract
 from pirig.files.atomic import write_text
+from pirig.files.records import read_record
 from pirig.policies.layouts import blank
 from pirig.policies.policy import Policy
 from pirig.policies.remote import RemotePolicy
@@ -45,7 +46,7 @@ def lateness(asked: EvalConfig, policy: Callable[[], Asked], contract: Contract,
         return Lateness(int(asked.delay))
     file = folder / FILE
     if file.is_file():
-        found = Lateness(**json.loads(file.read_text()))
+        found = Lateness(**read_record(file))
         print(
             f"eval: chunks come {said(found, contract)}, as measured for the episodes that are there", file=sys.stderr
         )
@@ -64,7 +65,7 @@ def lateness(asked: EvalConfig, policy: Callable[[], Asked], contract: Contract,
 
 def steps_of(delay: str, folder: Path) -> int:
     """Of the episodes in `folder`, which were made with this `eval.delay`."""
-    return json.loads((folder / FILE).read_text())["steps"] if delay == MEASURED else int(delay)
+    return read_record(folder / FILE)["steps"] if delay == MEASURED else int(delay)
 
 
 def said(found: Lateness, contract: Contract) -> str:

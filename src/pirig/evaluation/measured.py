@@ -147,7 +147,7 @@ def with_fall(measured: Measured, folder: Path, settings: Mapping[str, Any]) -> 
     """Its policy row beside that of the same evaluation without delay, where one lies beside `folder`."""
     if "policy" not in measured.rates:
         return measured
-    others = ((json.loads(file.read_text()), load(file.parent)) for file in sorted(folder.parent.glob(BESIDE)))
+    others = ((read_record(file), load(file.parent)) for file in sorted(folder.parent.glob(BESIDE)))
     finished = ((theirs, found.rates["policy"]) for theirs, found in others if found and "policy" in found.rates)
     policy = beside_no_delay(measured.rates["policy"], settings, finished)
     return dataclasses.replace(measured, rows={**measured.rates, "policy": policy})

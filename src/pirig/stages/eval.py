@@ -114,6 +114,8 @@ def _run_given(config: Config, places: Places, source: Path) -> int:
 
 
 def _run_served(config: Config, places: Places) -> int:
+    from pirig.evaluation.measured import with_fall
+
     on_served.require_measurable(config, places)
     require_simulator(config, places)
     config, places = on_served.as_run(config, places)
@@ -123,7 +125,7 @@ def _run_served(config: Config, places: Places) -> int:
         open_run(config, places)
         set_status(places.run, "eval", "running", server=config.eval.server)
         target.enter(config.run.mode)
-        measured = on_served.measure(config, places, target)
+        measured = with_fall(on_served.measure(config, places, target), target.folder, target.settings)
         measured.save(target.folder)
         set_status(places.run, "eval", "done", server=config.eval.server)
     print("\n".join(measured.lines()))
