@@ -24,6 +24,7 @@ from pirig.models.layout import flatten, init_params
 from pirig.policies.build import model_of
 from pirig.policies.given import given_of
 from pirig.policies.tokenizers import load_tokenizer
+from pirig.stages import serve
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
 from pirig.weights.save import save_params
 from tests.datasets.npz_episodes import write_episodes
@@ -201,6 +202,16 @@ def test_eval_measures_it_in_a_folder_of_its_own(openpi, tmp_path):
     assert "given" in json.loads((rates.parent / "settings.json").read_text())
 
 
+def test_serve_takes_it_without_a_run(openpi, tmp_path, monkeypatch, capsys):
+    heard = []
+    monkeypatch.setattr(serve, "_listen", lambda config, policy, folder: heard.append((policy, folder)))
+    assert serve.run(config_of(openpi, f"run.root={tmp_path}", "serve.port=0")) == 0
+    [(policy, folder)] = heard
+    assert folder == openpi[0] and policy.pipeline.contract == contract_of(config_of(openpi))
+    assert "weights that were not trained in this run" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow  # a server and a simulator, in processes of their own
 def test_it_is_served_without_a_run_and_the_server_is_evaluated_without_one(openpi, tmp_path):
     """openpi's own client gets what the weights give; the simulator drives the server, whose rate is kept by what it serves."""
     asked = [f"weights.path={openpi[0]}", *WORDS, f"run.root={tmp_path}"]
