@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -96,6 +97,14 @@ def loss_of(file: Path, frames: Iterable[np.ndarray]) -> Loss:
 
 def _rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(100_000)
+
+
+def through(image: np.ndarray, fps: float, codec: str) -> np.ndarray:
+    """A picture u8 [H, W, 3] as the first frame of a film shows it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "one.mp4"
+        encode(file, lambda: [image], fps, codec)
+        return next(decoded_frames(file))
 
 
 def decoded_frames(file: Path) -> Iterator[np.ndarray]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pirig.config.places import META
 from pirig.contract import Contract
-from pirig.datasets import lerobot_v30, png
+from pirig.datasets import film_write, lerobot_v30, png
 from pirig.datasets.film_pictures import FilmPictures
 from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
 from pirig.datasets.lerobot_write import LAYOUTS, PROVENANCE, STARTS, prompts
@@ -43,6 +43,7 @@ class Dataset:
     labels: dict[str, np.ndarray]
     tasks: list[str]
     starts: list[State | None]
+    _films: FilmPictures | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -162,6 +163,17 @@ class Dataset:
     def image(self, role: str, index: int) -> np.ndarray:
         """Frame `index`, decoded: u8 [H, W, 3]."""
         return png.decoded(self.picture(role, index))
+
+    @property
+    def has_films(self) -> bool:
+        return self._films is not None
+
+    def as_kept(self, role: str, image: np.ndarray) -> np.ndarray:
+        """A picture u8 [H, W, 3] as this data set would give it back: where pictures are films, with what encoding loses."""
+        if self._films is None or image.shape[0] % 2 or image.shape[1] % 2:
+            return image
+        feature = self.info["features"][image_key(role)]
+        return film_write.through(image, self.contract.fps, feature["info"]["video.codec"])
 
 
 def _row_groups(files: list[pq.ParquetFile]) -> np.ndarray:

@@ -15,9 +15,11 @@ from pirig.contract import Contract, differences
 from pirig.datasets.inspect import look
 from pirig.datasets.joined import Joined
 from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot_source import LeRobotSource
 from pirig.datasets.make import open_data_set, relation_of
+from pirig.datasets.norm_stats import compute
 from pirig.evaluation.inference import looks, made_up_looks
-from pirig.gates import policy
+from pirig.gates import lerobot_files, policy
 from pirig.gates.acts import acts
 from pirig.gates.data import check
 from pirig.gates.finding import Report, run_gates
@@ -42,8 +44,10 @@ def reports(path: Path, overrides: Sequence[str] = ()) -> Asked:
     else:
         missing = look(path).missing
         yield f"content of {path}", Report({"complete": missing}, [])
-        if (path / "meta" / "info.json").is_file() and not missing:
-            yield data_set(path / META / STATS_FILE, "quantile", GatesConfig())
+        if (path / "meta" / "info.json").is_file() and not any(said.startswith("damaged") for said in missing):
+            yield f"files of {path}", run_gates(lerobot_files.gates(LeRobotSource(path)), [])
+            if not missing:
+                yield data_set(path / META / STATS_FILE, "quantile", GatesConfig())
 
 
 def _run(folder: Path, config: Config) -> Asked:
@@ -133,6 +137,8 @@ def data_set(
 ) -> tuple[str, Report]:
     """The data set that the file `stats` lies in. Raises ValueError where that is not there."""
     folder = stats.parents[2]
+    if not stats.is_file() and "made_from" in (dataset := Dataset(folder)).provenance:
+        return f"data set {folder}", check(dataset, compute(dataset), normalization, settings, relation=relation)
     if not stats.is_file():
         raise ValueError(
             f"{stats}: no norm stats there; run `pirig stats` with the settings that made this data set first."

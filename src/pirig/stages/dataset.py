@@ -48,7 +48,10 @@ may go, or take another role; a renamed state or action, or a cropped view of a 
 
   pirig dataset edit DATASET FOLDER --rename observation.state=state --rename action=actions
   pirig dataset edit DATASET FOLDER --crop observation.images.base_0_rgb=80,0,480,480"""
-IN_REMEDY = re.compile(r"give demos\.leave_out=\[([\d, ]+)\]( to do without (?:them|it))?")
+IN_REMEDY = re.compile(
+    r"(?:give demos\.leave_out=\[([\d, ]+)\](?: to do without (?:them|it))?|leave the episode out \(demos\.leave_out=\[(\d+)\]\))"
+)
+OF_TIMES = re.compile(r"; demos\.times=ignore[^;]*?(?=\.$|;)")
 
 
 def main(arguments: list[str]) -> int:
@@ -62,12 +65,12 @@ def main(arguments: list[str]) -> int:
     try:
         return options.action(options)
     except ForeignFileError as error:
-        raise ForeignFileError(IN_REMEDY.sub(_left_out, str(error))) from error
+        raise ForeignFileError(OF_TIMES.sub("", IN_REMEDY.sub(_left_out, str(error)))) from error
 
 
 def _left_out(found: re.Match[str]) -> str:
     """The remedy of a recording, as this verb knows it."""
-    return f"leave it out: pirig dataset filter --leave-out {found[1].replace(' ', '')}"
+    return f"leave it out: pirig dataset filter --leave-out {(found[1] or found[2]).replace(' ', '')}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,7 +4,8 @@ Asks every gate of what it is given, and shows nothing else. Each line says what
 status 1 if anything is.
 
   pirig doctor                             can this machine plan, render and train?
-  pirig doctor FILE | DEMOS | DATASET      is it complete, and are its numbers, pictures and actions good to train on?
+  pirig doctor FILE | DEMOS | DATASET      is it complete, and are its numbers, pictures and actions good to train on? of any
+                                           LeRobot data set: every frame decoded, counts, indices, sentences, statistics
   pirig doctor RUN                         the same of its data set; does the config show the goal, do run, checkpoint and
                                            data set agree, is the newest checkpoint served as it was trained, does it act?
   pirig doctor RUN/checkpoints/500         that checkpoint
