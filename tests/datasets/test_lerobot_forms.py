@@ -6,7 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pirig.cli import main
+from pirig.config.checks import ConfigError
 from pirig.config.load import compose
+from pirig.config.places import places_of
+from pirig.datasets import make
 from pirig.datasets.film_write import ENCODERS
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
@@ -118,3 +122,21 @@ def test_a_config_asks_for_a_form_and_each_has_its_folder(tmp_path, capsys):
     assert "h264 has lost detail" in capsys.readouterr().out
     assert Dataset(made).info["features"][KEY]["dtype"] == "video" and data_set_of(films) == made
     assert "is there already, made from the same episodes" in capsys.readouterr().out
+
+
+def test_a_data_set_that_is_given_is_trained_on_as_it_is(tmp_path, capsys):
+    recording = write_recording(tmp_path / "mugs")
+    words = ["task=kinova", "size=tiny", f"demos.path={recording}", f"run.root={tmp_path / 'out'}"]
+    some = tmp_path / "some"
+    assert main(["dataset", "filter", str(data_set_of(compose(words))), str(some), "--episodes", "0,2"]) == 0
+    given = compose([*words, f"dataset.path={some}"])
+    places = places_of(given)
+    assert make.make_demos(given, places) == make.make_data_set(given, places) == some
+    assert "as it is: 2 episodes, 48 frames" in capsys.readouterr().out
+    assert make.open_data_set(given, places).seeds == [0, 2] and make.is_current(given, places)
+    assert make.make_norm_stats(given, places) == some / "meta/pirig/norm_stats.json"
+    with pytest.raises(ConfigError, match=r"dataset\.path=.* with a mix"):
+        compose(["mix=push_pull", f"dataset.path={some}"])
+    nothing = compose([*words, f"dataset.path={tmp_path / 'nothing'}"])
+    with pytest.raises(ValueError, match=r"dataset\.path=.*no data set of pirig's there"):
+        make.make_data_set(nothing, places_of(nothing))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pirig.cli import main
 from pirig.datasets.film_write import ENCODERS
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_write import Form
@@ -35,8 +36,31 @@ def read_by_lerobot(folder: Path, version: str, out: Path) -> dict[str, np.ndarr
 @pytest.mark.parametrize("codec", ["", *ENCODERS])
 @pytest.mark.parametrize("version", ["v3.0", "v2.1"])
 def test_every_frame_is_read(tmp_path, version, codec):
-    dataset = Dataset(write_dataset(tmp_path / "lerobot", make_contract(), range(4), form=Form(version, codec)))
-    read = read_by_lerobot(dataset.folder, version, tmp_path / "read.npz")
+    folder = write_dataset(tmp_path / "lerobot", make_contract(), range(4), form=Form(version, codec))
+    require_read_as_ours(Dataset(folder), version, tmp_path / "read.npz")
+
+
+@pytest.mark.parametrize("version", ["v3.0", "v2.1"])
+def test_what_pirig_dataset_makes_is_read(tmp_path, version):
+    """Films that were cut out of one file and joined in another, of the other version."""
+    other = {"v2.1": "v3.0", "v3.0": "v2.1"}[version]
+    write_dataset(tmp_path / "all", make_contract(), range(4), form=Form(other, "h264"))
+    words = [
+        "dataset",
+        "filter",
+        str(tmp_path / "all"),
+        str(tmp_path / "some"),
+        "--leave-out",
+        "0",
+        "--format",
+        version,
+    ]
+    assert main(words) == 0
+    require_read_as_ours(Dataset(tmp_path / "some"), version, tmp_path / "read.npz")
+
+
+def require_read_as_ours(dataset: Dataset, version: str, out: Path) -> None:
+    read = read_by_lerobot(dataset.folder, version, out)
     np.testing.assert_array_equal(read["observation.state"], dataset.state)
     np.testing.assert_array_equal(read["action"], dataset.actions)
     np.testing.assert_array_equal(read["index"].ravel(), np.arange(dataset.frame_count))

@@ -305,6 +305,15 @@ def warm_up_is_possible(config: Config) -> str | None:
     return "\n".join(wrong) or None
 
 
+def given_data_is_of_one_task(config: Config) -> str | None:
+    if config.mix is None or not config.dataset.path:
+        return None
+    return (
+        f"dataset.path={config.dataset.path} with a mix: each of its tasks has a data set of its own; leave dataset.path out, or "
+        "train on one task."
+    )
+
+
 RULES = (
     number_rules.rates_divide,
     number_rules.cameras_have_sizes,
@@ -313,6 +322,7 @@ RULES = (
     tokenizer_known,
     openpi_can_train,
     mix_is_whole,
+    given_data_is_of_one_task,
     robot_is_simulated,
     robot_is_known,
     cameras_are_distinct,

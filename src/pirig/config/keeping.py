@@ -12,6 +12,9 @@ class DatasetConfig:
     format: Version = "v3.0"  # LeRobot's; v2.1 is what openpi's pinned lerobot reads
     storage: Pictures = "images"  # images: without loss; video: smaller, with a loss that is measured and said
     codec: Codec = "h264"  # of the films, where storage=video
+    path: str = (
+        ""  # a data set of pirig's that is there, such as `pirig dataset` makes: trained on as it is, without demos
+    )
 
     @property
     def films(self) -> str:

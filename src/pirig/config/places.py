@@ -127,8 +127,8 @@ def stats_of_task(folder: Path, task: str) -> Path:
 
 
 def data_set_name(dataset: DatasetConfig) -> str:
-    """Of the folder in a data folder."""
-    return DATA_SET + dataset.name
+    """Of the folder in a data folder; of one that is given, its whole path."""
+    return str(Path(dataset.path).expanduser().absolute()) if dataset.path else DATA_SET + dataset.name
 
 
 def is_data_set_name(name: str) -> bool:

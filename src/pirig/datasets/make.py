@@ -94,7 +94,25 @@ def _each(config: Config, places: Places) -> list[tuple[Config, Places]]:
     return [(task_config, places.sources.get(task, places)) for task, task_config in configs_of(config).items()]
 
 
+def _given(config: Config, places: Places) -> Path:
+    """The data set of `dataset.path`. Raises ValueError where none is there, ContractError where it is another's."""
+    from pirig.datasets.lerobot_read import Dataset
+
+    folder = places.data_set
+    if not (folder / META / FILE_NAME).is_file():
+        raise ValueError(
+            f"dataset.path={config.dataset.path}: no data set of pirig's there ({META}/{FILE_NAME}); leave dataset.path out to "
+            "make one of demos, or give the folder of one."
+        )
+    dataset = Dataset(folder)
+    require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {folder}")
+    print(f"data set: {folder}, as it is: {dataset.episode_count} episodes, {dataset.frame_count} frames")
+    return folder
+
+
 def _make_demos(config: Config, places: Places) -> Path:
+    if config.dataset.path:
+        return _given(config, places)
     if not config.robot.simulated:
         return _recorded(config, places)
     from pirig.demos.door import maker
@@ -150,6 +168,8 @@ def _relation(config: Config, places: Places) -> Same | Extends | None:
 
     if not has_data_set(places):
         return None
+    if config.dataset.path:
+        return Same()
     asked = identity.asked_of(config, places)
     if asked is not None:
         return identity.relation_to(asked, places, config.demos)
@@ -192,7 +212,7 @@ def is_current(config: Config, places: Places) -> bool:
 def relations(config: Config, places: Places) -> dict[Path, Same | Extends]:
     """How one task's demos and data set, where they are there, stand to what is asked for."""
     known: dict[Path, Same | Extends] = {}
-    if config.robot.simulated and (relation := _demos_relation(config, places)):
+    if config.robot.simulated and not config.dataset.path and (relation := _demos_relation(config, places)):
         known[places.demos] = relation
     if are_there(places):
         their_name = f"data set {places.data_set}"
@@ -215,6 +235,8 @@ def _demos_relation(config: Config, places: Places) -> Same | Extends | None:
 def _make_data_set(config: Config, places: Places) -> Path:
     from pirig.datasets import identity
 
+    if config.dataset.path:
+        return _given(config, places)
     contract, folder = places.contract, places.data_set
     if folder.is_dir():
         require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))

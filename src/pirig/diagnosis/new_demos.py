@@ -25,7 +25,8 @@ def make(config: Config, contract: Contract, count: int, root: Path) -> tuple[Da
     if not config.task.solver:
         raise ValueError(f"task={config.task.name} has no planner; train with train.validation_share=0.05 instead")
     asked = dataclasses.replace(config.demos, path=None, count=count, first_seed=scenes.RANGES[scenes.DIAGNOSIS].start)
-    here = dataclasses.replace(config, demos=asked, run=dataclasses.replace(config.run, root=str(root)))
+    kept = dataclasses.replace(config.dataset, path="")
+    here = dataclasses.replace(config, demos=asked, dataset=kept, run=dataclasses.replace(config.run, root=str(root)))
     places = places_of(here)
     require_equal(places.contract, contract, our_name="the run's config", their_name="its checkpoint")
     make_demos(here, places)
