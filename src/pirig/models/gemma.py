@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from pirig.models.bits import numbers_of
 from pirig.models.layers import run_layers
 from pirig.models.sizes import LoraConfig, TransformerConfig
 
@@ -27,7 +28,8 @@ def embed_tokens(
 ) -> Float[jax.Array, "batch length width"]:
     """Token ids -> their rows of the table, times the root of the width."""
     table = llm["embedder"]["input_embedding"]
-    return (table[tokens] * jnp.sqrt(table.shape[-1]).astype(table.dtype)).astype(dtype)
+    rows = numbers_of(table[tokens])
+    return (rows * jnp.sqrt(table.shape[-1]).astype(rows.dtype)).astype(dtype)
 
 
 def run_stack(

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from pirig.models.bits import numbers_of
+
 UNROLL_UP_TO = 6  # deeper stacks are scanned: one compiled layer; shallower ones run faster laid out in full
 
 
@@ -16,9 +18,15 @@ def run_layers(
 ) -> tuple[jax.Array, Any]:
     """x -> layer(x, stacked[i]) for each i of `depth`; returns the last x and the layers' second results, stacked.
 
+    Of leaves that are bits (see `pirig.models.bits`) the layer gets the numbers.
+
     With `remat` the backward pass computes each layer again instead of keeping its activations.
     """
-    body = jax.checkpoint(layer, prevent_cse=depth <= UNROLL_UP_TO) if remat else layer
+
+    def own(x: jax.Array, part: Any) -> tuple[jax.Array, Any]:
+        return layer(x, jax.tree.map(numbers_of, part))
+
+    body = jax.checkpoint(own, prevent_cse=depth <= UNROLL_UP_TO) if remat else own
     if depth > UNROLL_UP_TO:
         return jax.lax.scan(body, x, stacked, length=depth)
     results = []

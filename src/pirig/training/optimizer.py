@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from pirig.models.bits import numbers_of
 from pirig.training.schedules import Schedule
 
 Tree = dict[str, Any]
@@ -79,7 +80,9 @@ def cast_frozen(params: Tree, mask: Tree | None, dtype: Any = jnp.bfloat16) -> T
     """`params` with its frozen leaves in `dtype`, as openpi keeps them in a LoRA run."""
     if mask is None:
         return params
-    frozen = jax.tree.map(lambda leaf: leaf.astype(dtype), select(params, mask, keep=False))
+    frozen = jax.tree.map(
+        lambda leaf: leaf if leaf.dtype == dtype else leaf.astype(dtype), select(params, mask, keep=False)
+    )
     return merge(select(params, mask), frozen)
 
 
@@ -92,4 +95,15 @@ def kernel_norm(params: Tree) -> jax.Array:
     """Global norm of the kernels: openpi's `param_norm` (no bias, scale or embedding, two axes or more)."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     kernels = [leaf for path, leaf in leaves if leaf.ndim > 1 and path_name(path).rsplit("/", 1)[-1] not in NOT_KERNELS]
-    return jnp.sqrt(sum((jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in kernels), jnp.float32(0.0)))
+    return jnp.sqrt(sum((_square_sum(leaf) for leaf in kernels), jnp.float32(0.0)))
+
+
+def _square_sum(leaf: jax.Array) -> jax.Array:
+    """In float32; of bits (see `pirig.models.bits`) layer by layer, for a CPU would write out the whole in float32."""
+    if leaf.dtype != jnp.uint16:
+        return jnp.sum(jnp.square(leaf.astype(jnp.float32)))
+
+    def add(total: jax.Array, row: jax.Array) -> tuple[jax.Array, None]:
+        return total + jnp.sum(jnp.square(numbers_of(row).astype(jnp.float32))), None
+
+    return jax.lax.scan(add, jnp.float32(0.0), leaf)[0]

@@ -14,12 +14,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from pirig.models.bits import STACKED
 from pirig.training.optimizer import path_name
 
 DATA, FSDP = "data", "fsdp"
 MIN_BYTES = 4 * 2**20  # openpi's threshold
 COPIED = ("heads", "heads_ema")  # small, and a gather of their own would run beside the step's other collectives
-STACKED = ("layers", "encoderblock")  # leaves under these have a leading depth axis, which a scan walks along
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,13 @@ class Placement:
         return jax.tree_util.tree_map_with_path(self._leaf, like)
 
     def _leaf(self, path: tuple, leaf: Any) -> NamedSharding:
+        return self._named(path_name(path), leaf)
+
+    def _named(self, path: str, leaf: Any) -> NamedSharding:
         is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        if is_key or set(path_name(path).split("/")) & set(COPIED):
+        if is_key or set(path.split("/")) & set(COPIED):
             return self.copied
-        axis = split_axis(path_name(path), leaf.shape, leaf.dtype.itemsize, self.mesh.shape[FSDP], self.min_bytes)
+        axis = split_axis(path, leaf.shape, leaf.dtype.itemsize, self.mesh.shape[FSDP], self.min_bytes)
         if axis is None:
             return self.copied
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, FSDP))
@@ -58,6 +61,10 @@ class Placement:
     def put(self, tree: Any) -> Any:
         """Host arrays (the same in every process) onto the devices, leaf by leaf: no device ever holds the whole."""
         return jax.tree.map(jax.device_put, tree, self.tree(tree))
+
+    def put_leaf(self, path: str, leaf: Any) -> jax.Array:
+        """As `put`, one leaf by its path."""
+        return jax.block_until_ready(jax.device_put(leaf, self._named(path, leaf)))
 
     def put_batch(self, rows: Any) -> Any:
         """This process's rows of a batch -> global arrays over all devices."""

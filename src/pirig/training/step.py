@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from pirig.config.schema import TrainConfig
+from pirig.models.bits import as_bits
 from pirig.models.flow import FlowModel, ModelInputs
 from pirig.models.kinds import flow_model
 from pirig.training.augment import augment
@@ -56,10 +57,10 @@ def init_state(
     placement: Placement | None = None,
     heads: Tree | None = None,
 ) -> TrainState:
-    """The state before the first step. The arrays are copied: the step donates its state."""
+    """The state before the first step. Arrays of JAX become the state's own (its steps donate them), others are copied."""
     heads = heads or {}
     if placement is None:
-        params, heads = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (params, heads))
+        params, heads = jax.tree.map(_own, (params, heads))
         return _first_state(params, heads, settings, jnp.copy(rng), trainable)
     kind, key = jax.random.key_impl(rng), np.asarray(jax.random.key_data(rng))
 
@@ -67,9 +68,13 @@ def init_state(
         return _first_state(params, heads, settings, jax.random.wrap_key_data(key, impl=kind), trainable)
 
     like = jax.eval_shape(build, params, heads, key)
-    return jax.jit(build, out_shardings=placement.tree(like))(
+    return jax.jit(build, out_shardings=placement.tree(like), donate_argnums=0)(
         placement.put(params), jax.device_put(heads, placement.copied), key
     )
+
+
+def _own(leaf: Any) -> jax.Array:
+    return leaf if isinstance(leaf, jax.Array) else jnp.array(leaf, copy=True)
 
 
 def _first_state(
@@ -200,6 +205,30 @@ def _in_parts(x: jax.Array, parts: int, axis: int) -> jax.Array:
     return jnp.moveaxis(split, axis + 1, 0)
 
 
+@dataclass(frozen=True)
+class TrainStep:
+    """step(state, batch) -> (state, metrics), one compiled program.
+
+    What trains is donated. Frozen leaves are only read: they are neither copied nor given back, and stay where they lie.
+    """
+
+    program: Any  # (what moves, frozen leaves, batch) -> (what moves, metrics)
+    trainable: Tree | None
+
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        moving, metrics = self.program(*self._split(state), batch)
+        frozen = select(state.params, self.trainable, keep=False)
+        return replace(moving, params=merge(moving.params, frozen)), metrics
+
+    def compiled(self, state: TrainState, batch: Batch) -> TrainStep:
+        """The same for these shapes only, before it runs; arrays or jax.ShapeDtypeStructs."""
+        return replace(self, program=self.program.lower(*self._split(state), batch).compile())
+
+    def _split(self, state: TrainState) -> tuple[TrainState, Tree]:
+        frozen = select(state.params, self.trainable, keep=False)
+        return replace(state, params=select(state.params, self.trainable)), as_bits(frozen)
+
+
 def make_train_step(
     model_config: Any,
     settings: TrainConfig,
@@ -208,8 +237,8 @@ def make_train_step(
     trainable: Tree | None = None,
     losses: Losses | None = None,
     shardings: tuple[TrainState, Any] | None = None,
-) -> Any:
-    """step(state, batch) -> (state, metrics), jitted; the state given is donated.
+) -> TrainStep:
+    """step(state, batch) -> (state, metrics), jitted; what trains of the state given is donated.
 
     An update whose loss or gradient is not finite is not applied: the state comes back as it was, step number
     included, and the caller sees it in metrics["finite"]. Metrics: loss (the flow's), total_loss and <name>_loss where
@@ -222,9 +251,8 @@ def make_train_step(
     def averaged(old: Tree, new: Tree) -> Tree:
         return jax.tree.map(lambda old, new: settings.ema * old + (1 - settings.ema) * new, old, new) if old else {}
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        trained, frozen = select(state.params, trainable), select(state.params, trainable, keep=False)
-        optimised = _with_heads(trained, state.heads)
+    def train_step(state: TrainState, frozen: Tree, batch: Batch) -> tuple[TrainState, Metrics]:
+        optimised = _with_heads(state.params, state.heads)
         key = jax.random.fold_in(state.rng, state.step)
         parts, grads = gradient(optimised, frozen, batch, key)
         grad_norm = optax.global_norm(grads)
@@ -232,22 +260,24 @@ def make_train_step(
         moved, heads = _without_heads(optax.apply_updates(optimised, updates))
         ema, heads_ema = averaged(state.ema, moved), averaged(state.heads_ema, heads)
         finite = jnp.isfinite(parts.get("total_loss", parts["loss"])) & jnp.isfinite(grad_norm)
-        after = TrainState(state.step + 1, merge(moved, frozen), ema, opt_state, state.rng, heads, heads_ema)
+        after = TrainState(state.step + 1, moved, ema, opt_state, state.rng, heads, heads_ema)
         step, params, ema, opt_state, heads, heads_ema = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old), _moving(after), _moving(state)
         )
         metrics = {
             **parts,
             "grad_norm": grad_norm,
-            "param_norm": kernel_norm(after.params),
+            "param_norm": kernel_norm(merge(moved, frozen)),
             "lr": schedule(state.step),
             "finite": finite,
         }
         return TrainState(step, params, ema, opt_state, state.rng, heads, heads_ema), metrics
 
     if shardings is None:
-        return jax.jit(train_step, donate_argnums=0)
-    return jax.jit(train_step, donate_argnums=0, out_shardings=shardings)
+        return TrainStep(jax.jit(train_step, donate_argnums=0), trainable)
+    of_state, of_metrics = shardings
+    moving = replace(of_state, params=select(of_state.params, trainable))
+    return TrainStep(jax.jit(train_step, donate_argnums=0, out_shardings=(moving, of_metrics)), trainable)
 
 
 def _moving(state: TrainState) -> tuple:

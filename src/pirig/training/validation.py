@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.schema import TrainConfig
+from pirig.models.bits import as_bits
 from pirig.training.batches import Batches
 from pirig.training.losses import Losses
 from pirig.training.optimizer import Tree
@@ -78,6 +79,7 @@ class Validation:
         action_error and action_error_<i>: mean |predicted - demonstrated| over the chunk's real steps, in the simulator's
         units (over all dims, and of dim i). Means over the frames."""
         sums: dict[str, float] = {}
+        params = as_bits(params)
         errors, steps = np.zeros(self.pipeline.contract.action_dim), 0
         size = self.batches.batch_size
         for start in range(0, len(self.frames), size):
