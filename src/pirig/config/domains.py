@@ -126,6 +126,7 @@ Codec = Annotated[str, OneOf(("h264", "av1"))]
 Normalization = Annotated[str, OneOf(("zscore", "quantile"))]
 FloatType = Annotated[str, OneOf(("float32", "bfloat16"))]
 Remat = Annotated[str, OneOf(("size", "always", "never"))]
+Allocator = Annotated[str, OneOf(("outside", "default", "platform", "bfc", "cuda_async"))]
 WandbMode = Annotated[str, OneOf(("disabled", "offline", "online"))]
 Delay = Annotated[str, WholeOr("measured")]
 Port = Annotated[int, _whole(0, 65535)]  # 0: a free one

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from omegaconf import MISSING
 
 from pirig.config.domains import (
+    Allocator,
     Angle,
     AngleUnit,
     Count,
@@ -275,9 +276,10 @@ class TrainConfig:
     validation_share: SharePart = 0.0  # of the episodes, held out of training and of the norm stats; 0: none
     validate_every: Count = 500
     validation_frames: Count = 256  # spread over the held-out episodes
-    memory_limit_gb: NotNegative = 0.0  # per device; 0: what the device reports (a CPU reports nothing)
+    memory_limit_gb: NotNegative = 0.0  # per device; 0: what the GPU, or the machine and its cgroup, have free
     memory_fraction: Share = 0.0  # of the device that XLA may take (XLA_PYTHON_CLIENT_MEM_FRACTION); 0: as set outside
     preallocate: bool = True  # false: take the device's memory as needed (XLA_PYTHON_CLIENT_PREALLOCATE)
+    allocator: Allocator = "outside"  # XLA_PYTHON_CLIENT_ALLOCATOR; outside: as set there, else default
     wandb: WandbMode = "disabled"
     project: str = "pirig"
 

@@ -215,9 +215,9 @@ def start_of(config: Config, model: ModelConfig) -> Tree:
     """The whole parameters before the first step; fresh low-rank leaves change nothing. Raises ValueError where the weights
     that training started from are gone."""
     from pirig.weights.fetch import resolve
-    from pirig.weights.load import start_from
+    from pirig.weights.load import on_device, start_from
 
     source = resolve(config.weights)
     if source is None:
         return initial_params(config.train, model)
-    return start_from(source, model, initial_key(config.train))[0]
+    return start_from(source, model, initial_key(config.train), place=on_device)[0]

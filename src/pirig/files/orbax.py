@@ -35,6 +35,16 @@ def restore_part(folder: Path, item: Any, restore_args: Any) -> Any:
         return checkpointer.restore(folder.absolute(), args=request)
 
 
+def part_by_part(tree: Any) -> Any:
+    """A PyTreeCheckpointer that has about a GB (or the largest leaf of `tree`) on its way at a time, not all of it."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    largest = max((leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)), default=0)
+    limit_gb = 1 + int(largest // 10**9)  # Orbax refuses a leaf above its limit
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(save_concurrent_gb=limit_gb, restore_concurrent_gb=limit_gb))
+
+
 @contextmanager
 def reading(folder: Path, kind: type[ValueError] = ValueError) -> Iterator[None]:
     """Raises `kind` with one sentence where the arrays of `folder` (params/ or train_state/ of a step) cannot be read."""

@@ -45,9 +45,9 @@ class Given:
 
     def policy(self, *, flow_steps: int, batch_size: int) -> Policy:
         from pirig.policies.policy import Policy
-        from pirig.weights.load import load_params
+        from pirig.weights.load import load_params, on_device
 
-        params = load_params(self.params, self.pipeline.model_config)
+        params = load_params(self.params, self.pipeline.model_config, place=on_device)
         sizes = {"flow_steps": flow_steps, "batch_size": batch_size}
         return Policy(params, self.pipeline, black_cameras=self.black_cameras, **sizes)
 

@@ -15,6 +15,7 @@ from pirig.config.mixes import PER_SOURCE
 from pirig.config.names import ROLES
 from pirig.config.places import ASSETS, STATS_FILE, stats_of_task
 from pirig.contract import Contract
+from pirig.models.bits import as_bits
 from pirig.models.flow import ModelInputs
 from pirig.models.kinds import flow_model
 from pirig.models.sampling import Guide
@@ -26,7 +27,7 @@ from pirig.transforms.images import resize
 from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.state import build_state
-from pirig.weights.load import load_params
+from pirig.weights.load import load_params, on_device
 
 
 class Policy:
@@ -48,7 +49,7 @@ class Policy:
         self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
         self.token_count = pipeline.prompt_length()
         self._program_rows = 1 if jax.default_backend() == "cpu" else batch_size
-        self._params = jax.tree.map(jnp.asarray, params)
+        self._params = as_bits(jax.tree.map(jnp.asarray, params))
         sample_actions = flow_model().sample_actions
         assert sample_actions is not None
         self._sample = jax.jit(
@@ -225,5 +226,5 @@ def load_pipeline(checkpoint: Path) -> Pipeline:
 
 def load_policy(checkpoint: Path, *, flow_steps: int, batch_size: int) -> Policy:
     pipeline = load_pipeline(checkpoint)
-    params = load_params(checkpoint, pipeline.model_config)
+    params = load_params(checkpoint, pipeline.model_config, place=on_device)
     return Policy(params, pipeline, flow_steps=flow_steps, batch_size=batch_size)

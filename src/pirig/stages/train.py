@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from pirig.config.schema import Config, Mode
 from pirig.files.identity import FILE_NAME
 from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import set_status
+from pirig.runs.stages import measured
 from pirig.stages import stats, warm_up
 from pirig.stages.entry import entered
 from pirig.sweeps import gpus
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pirig.files.identity import Identity
     from pirig.training.loop import TrainResult
     from pirig.training.losses import Weighted
+    from pirig.training.memory import Remedies
     from pirig.training.optimizer import Tree
     from pirig.training.sharding import Placement
     from pirig.training.warmed import WarmedUp
@@ -60,7 +62,10 @@ def make(config: Config, places: Places) -> TrainResult:
     ready = _prepare(config, places)
     if _is_first():
         set_status(places.run, "train", "running")
-    result = _by_openpi(config, places, ready) if config.trainer == "openpi" else _by_us(config, places, ready)
+    record: AbstractContextManager[dict[str, Any]] = measured(places.run, "train") if _is_first() else nullcontext({})
+    with record as told:
+        result = _by_openpi(config, places, ready) if config.trainer == "openpi" else _by_us(config, places, ready)
+        told |= {"steps": result.steps, "training_minutes": round(result.seconds / 60, 3)}
     if _is_first():
         state = "stopped" if result.stopped else "done"
         set_status(places.run, "train", state, steps=result.steps, loss=result.loss, by=result.stopped)
@@ -78,6 +83,7 @@ class _Ready:
     trainable: Tree | None
     placement: Placement | None
     auxiliary: dict[str, Weighted]
+    remedies: Remedies
 
 
 def _prepare(config: Config, places: Places) -> _Ready:
@@ -100,13 +106,13 @@ def _prepare(config: Config, places: Places) -> _Ready:
         model = pipeline.model_config
         trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
         placement = start.placement_of(config)
-        start.require_memory(
+        remedies = start.require_memory(
             config, model, trainable, cameras=len(dataset.contract.cameras), tokens=pipeline.prompt_length()
         )
         if _is_first():
             require_good_data(config, dataset, pipeline, held_out, places.run)
         frames = open_frames(dataset, config.size.image_px, places)
-    return _Ready(pipeline, dataset, frames, held_out, trainable, placement, auxiliary)
+    return _Ready(pipeline, dataset, frames, held_out, trainable, placement, auxiliary, remedies)
 
 
 def _by_openpi(config: Config, places: Places, ready: _Ready) -> TrainResult:
@@ -118,7 +124,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
     from pirig.training import start
     from pirig.training.loop import train
 
-    params = start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run)
+    params = start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run, ready.placement)
     warmed = _warmed_up(config, places) if params is None else None
     return train(
         places.run,
@@ -137,6 +143,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         shares=shares_of(config),
         warmed=warmed,
         made=_made(config, places, ready, warmed.folder if warmed else None),
+        remedies=ready.remedies,
     )
 
 
@@ -185,6 +192,8 @@ def _set_memory(config: Config) -> None:
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(config.train.memory_fraction)
     if not config.train.preallocate:
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if config.train.allocator != "outside":
+        os.environ["XLA_PYTHON_CLIENT_ALLOCATOR"] = config.train.allocator
 
 
 def _warn(config: Config) -> None:

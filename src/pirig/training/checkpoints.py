@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.places import ASSETS, CHECKPOINTS
+from pirig.files import checksums
 from pirig.files.atomic import staging_folder
-from pirig.files.orbax import reading, saved_tree
+from pirig.files.orbax import part_by_part, reading, saved_tree
 from pirig.files.records import read_record
 from pirig.files.space import require_space
 from pirig.runs.progress import steps_saved
@@ -41,7 +43,7 @@ class Saver:
     """Writes checkpoints beside the training: `save` copies the state to the host, a thread writes it and returns later.
 
     One is written at a time; the next `save` and the end of the context wait for it and raise what went wrong. The copy
-    takes host memory of the size of the state. With several processes each of which holds a part, `save` itself writes.
+    takes host memory of the size of what trains. With several processes each of which holds a part, `save` itself writes.
     """
 
     def __init__(
@@ -98,9 +100,13 @@ class Saver:
         if jax.process_count() > 1:
             self._write(final, items, {"step": step, **progress})
         else:
-            held = jax.tree.map(lambda leaf: np.array(leaf), items)  # the next step takes the state's memory
+            held = jax.tree.map(self._held, items)
             self._pending = self._pool.submit(self._write, final, held, {"step": step, **progress})
         return final
+
+    def _held(self, leaf: Any) -> np.ndarray:
+        """A copy, for the next step takes the state's memory; what is frozen (so no float32) stays where it lies."""
+        return np.asarray(leaf) if self.trainable is not None and leaf.dtype == jnp.bfloat16 else np.array(leaf)
 
     def _write(self, final: Path, items: dict[str, Any], progress: dict[str, Any]) -> None:
         with _staging(final) as folder:
@@ -134,6 +140,7 @@ def _write(folder: Path, items: dict[str, Any], progress: dict[str, Any], write_
         _save_tree(folder / name, tree)
     if not is_first():
         return
+    checksums.record(folder, tuple(items))
     (folder / ASSETS).mkdir(parents=True)
     write_assets(folder / ASSETS)
     (folder / "resume.json").write_text(json.dumps(progress, indent=2) + "\n")
@@ -158,10 +165,20 @@ def _rest(state: TrainState, trainable: Tree | None) -> dict[str, Any]:
     return {**raw, **heads, "opt_state": state.opt_state, "step": state.step, "rng": key}
 
 
-def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tuple[TrainState, dict[str, Any]]:
-    """The exact state that was saved, and its `progress` dict. `like` gives shapes and types (fresh `init_state`).
+def shapes_of(state: TrainState) -> TrainState:
+    """The state without its arrays' memory, for `restore`: shapes, types and places; the key stays."""
 
-    Raises ValueError if the checkpoint belongs to another model, optimizer or EMA setting.
+    def shape(leaf: Any) -> Any:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+    return replace(jax.tree.map(shape, replace(state, rng=jnp.zeros(()))), rng=state.rng)
+
+
+def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tuple[TrainState, dict[str, Any]]:
+    """The exact state that was saved, and its `progress` dict. `like` gives shapes and types (fresh `init_state`, or its
+    `shapes_of`).
+
+    Raises ValueError if the checkpoint belongs to another model, optimizer or EMA setting, or its files are damaged.
     """
     served = restore_tree(folder / "params", {"params": like.params})["params"]
     rest = restore_tree(folder / "train_state", _rest(like, trainable))
@@ -181,9 +198,7 @@ def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tu
 
 
 def _save_tree(folder: Path, tree: Any) -> None:
-    import orbax.checkpoint as ocp
-
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with part_by_part(tree) as checkpointer:
         checkpointer.save(folder.absolute(), tree)
 
 
@@ -192,7 +207,8 @@ def restore_tree(folder: Path, like: Any) -> Any:
     import orbax.checkpoint as ocp
 
     _require_same(folder, saved_tree(folder), like)
-    with reading(folder), ocp.PyTreeCheckpointer() as checkpointer:
+    with reading(folder), part_by_part(like) as checkpointer:
+        checksums.require_intact(folder)
         arguments = ocp.checkpoint_utils.construct_restore_args(like)
         restored = checkpointer.restore(folder.absolute(), item=like, restore_args=arguments)
     return jax.tree.map(jnp.asarray, restored)

@@ -26,7 +26,7 @@ from pirig.training.augment import augment
 from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
 from pirig.training.curve import draw_curve
 from pirig.training.losses import Losses, Weighted
-from pirig.training.memory import GB, compiled_bytes, device_limit, require_fits
+from pirig.training.memory import GB, Remedies, compiled_bytes, require_fits, room_of
 from pirig.training.meter import Meter
 from pirig.training.metrics import MetricsFile, Screen, sample_sheet, save_sheets
 from pirig.training.optimizer import Tree
@@ -111,6 +111,7 @@ def train(
     shares: Mapping[str, float] | None = None,
     warmed: WarmedUp | None = None,
     made: Identity | None = None,
+    remedies: Remedies | None = None,
 ) -> TrainResult:
     """Train into `run_folder` up to `settings.steps`; with `resume`, from its newest checkpoint if it has one.
 
@@ -119,6 +120,7 @@ def train(
     `placement`: several devices (None: one). `held_out`: episodes that only validation sees. `auxiliary`: losses beside the
     flow loss, by name. `shares`: of a mix, by task, what part of the samples it is. `warmed`: fresh parameters and heads
     start with this tower's. `made`: what the run is made from, kept in each checkpoint.
+    `remedies`: named where the compiled step needs more than there is.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
     _check(run_folder, settings, resume)
@@ -146,7 +148,9 @@ def train(
     position, seconds = 0, 0.0
     newest = newest_checkpoint(run_folder) if resume else None
     if newest:
-        state, progress = checkpoints.restore(newest, state, trainable)
+        like = checkpoints.shapes_of(state)
+        del state  # or two states would be there while the saved one is read
+        state, progress = checkpoints.restore(newest, like, trainable)
         ours = card_of(pipeline, dataset, held_out)
         require_alike(ours, PolicyCard.load(newest), our_name="this run", their_name=str(newest))
         position, seconds = _resume_point(newest, progress, batches)
@@ -154,6 +158,7 @@ def train(
     title = experiment or run_folder.name
     run = _Run(run_folder, settings, schedule, pipeline, dataset, batches, trainable, losses, title, placement)
     run.made = made
+    run.remedies = remedies or run.remedies
     if held_out:
         seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, losses, placement)
         run.validation, run.held_out = Validation(batches, *seen, tasks=tasks_of(dataset)), list(held_out)
@@ -235,6 +240,7 @@ class _Run:
     validation: Validation | None = None
     held_out: list[int] = dataclasses.field(default_factory=list)
     made: Identity | None = None
+    remedies: Remedies = dataclasses.field(default_factory=lambda: Remedies(0, {}))
 
     def train(self, state: TrainState, position: int, seconds: float, should_stop: Callable[[], bool]) -> TrainResult:
         first, writes = int(state.step), processes.is_first()
@@ -306,11 +312,11 @@ class _Run:
         options: dict[str, Any] = {"trainable": self.trainable, "losses": self.losses, "shardings": shardings}
         schedule = make_schedule(self.schedule, self.settings.steps)
         step = make_train_step(self.pipeline.model_config, self.settings, schedule, **options)
-        compiled = step.lower(state, batch).compile()
-        needed = compiled_bytes(compiled)
+        compiled = step.compiled(state, batch)
+        needed = compiled_bytes(compiled.program)
         if needed is not None:
             _say(f"the compiled step needs {needed / GB:.2f} GB per device")
-            require_fits(needed, device_limit(self.settings), {})
+            require_fits(needed, room_of(self.settings), self.remedies, "by the compiled step")
         return compiled
 
     def _validate(self, done: int, state: TrainState) -> dict[str, float]:

@@ -5,6 +5,10 @@ N heads of size H over S keys; a layer keeps  W = T (8 D + 3 F + 4 N H) b + N T 
   with remat      every layer's input (T D b), the VLM's cache, and two W of the largest layer
   without remat   every layer's W
 plus the images as float32, twice (augmentation). The step's own figure (XLA's buffers) replaces it once compiled.
+
+A CPU computes bfloat16 in float32, so b is 4 there; and its step writes out two copies more of what trains (the parameters
+that its loops read while they are donated, and the moments before they are divided), where a GPU's fuses them away. What is
+frozen it reads in bfloat16, a layer at a time (models/bits.py). Measured beside XLA's: benchmarks/results/memory.json.
 """
 
 from __future__ import annotations
@@ -22,10 +26,13 @@ from pirig.models.layers import layer_bytes
 from pirig.models.layout import flatten, leaf_specs
 from pirig.models.sizes import ModelConfig, TransformerConfig
 from pirig.models.towers.door import Activations, tower_named
+from pirig.runs import hardware
 from pirig.training.flops import Shape, prefix_tokens, suffix_tokens
 from pirig.training.sharding import MIN_BYTES, split_axis
 
 GB = 1e9
+CPU_COPIES = 2  # of what trains
+SHOWN = 4  # remedies named
 
 
 @dataclass(frozen=True)
@@ -68,16 +75,19 @@ def estimate(
         split = split_axis(path, leaf.shape, 4 if trains else 2, fsdp, min_bytes)
         size = size if split is None else size // fsdp
         trained, frozen = (trained + size, frozen) if trains else (trained, frozen + size)
+    on_cpu = jax.default_backend() == "cpu"
     rows = math.ceil(settings.batch_size / (devices * settings.accumulate))
     pixels = 3 * config.image.image_px**2 * shape.cameras * math.ceil(settings.batch_size / devices)
-    activations = rows * _activations(config, shape) + pixels * 4 * (2 if settings.augment else 1)
+    activations = rows * _activations(config, shape, on_cpu) + pixels * 4 * (2 if settings.augment else 1)
     twice = trained if settings.accumulate > 1 else 0  # the running sum beside one part's gradient
-    return Needs(trained + frozen, 2 * trained, trained if settings.ema else 0, trained + twice, int(activations))
+    copies = CPU_COPIES * trained if on_cpu else 0
+    gradients = trained + twice + copies
+    return Needs(trained + frozen, 2 * trained, trained if settings.ema else 0, gradients, int(activations))
 
 
-def _activations(config: ModelConfig, shape: Shape) -> float:
+def _activations(config: ModelConfig, shape: Shape, on_cpu: bool) -> float:
     """Bytes of one row."""
-    item, vlm = jnp.dtype(config.compute_dtype).itemsize, config.vlm
+    item, vlm = 4 if on_cpu else jnp.dtype(config.compute_dtype).itemsize, config.vlm
     prefix, suffix = prefix_tokens(config, shape), suffix_tokens(config, shape)
     image = tower_named(config.tower).activations(config.image, item)
     parts = (
@@ -109,21 +119,79 @@ def compiled_bytes(compiled: Any) -> int | None:
     return int(inputs + outputs - account.alias_size_in_bytes + account.temp_size_in_bytes)
 
 
-def device_limit(settings: TrainConfig) -> int | None:
-    """Bytes that a device may use: train.memory_limit_gb, else what the device reports, else None."""
-    if settings.memory_limit_gb:
-        return int(settings.memory_limit_gb * GB)
-    statistics = jax.local_devices()[0].memory_stats() or {}
-    return statistics.get("bytes_limit")
+@dataclass(frozen=True)
+class Room:
+    """Bytes that a device may give this process, and of what that is, in words."""
+
+    have: int
+    of: str
 
 
-def require_fits(needed: int, limit: int | None, remedies: Mapping[str, int]) -> None:
-    """Raises ValueError where `needed` bytes per device are over `limit`, naming the remedies that would fit.
+def room_of(settings: TrainConfig) -> Room | None:
+    """train.memory_limit_gb, else what is free; None where a device says nothing.
 
-    `remedies`: a setting, such as "fsdp=4", and the bytes per device with it.
+    On a CPU: what this process holds and what the machine has free, within the cgroup's limit, a part for each device that
+    JAX makes of it. On a GPU: XLA's limit, and not more than what other processes leave.
     """
-    if limit is None or needed <= limit:
+    if settings.memory_limit_gb:
+        return Room(int(settings.memory_limit_gb * GB), "train.memory_limit_gb")
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return Room(hardware.available_bytes() // jax.local_device_count(), _of_machine())
+    statistics = device.memory_stats() or {}
+    limit = statistics.get("bytes_limit")
+    left = _left_by_others(statistics) if device.platform == "gpu" else None
+    if left is not None and (limit is None or left[0] < limit):
+        return Room(*left)
+    return None if limit is None else Room(limit, f"XLA's share of the {device.device_kind}")
+
+
+def _of_machine() -> str:
+    limit = hardware.cgroup_limit()
+    within = "" if limit is None else f", {limit / GB:.1f} GB by its cgroup's limit"
+    return f"free of {hardware.memory_bytes() / GB:.1f} GB of memory{within}"
+
+
+def _left_by_others(statistics: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Of the GPU that has least: its memory without what other processes hold."""
+    gpus, own = hardware.gpus(), hardware.held_on_gpus()
+    if not gpus:
+        return None
+    pool = max(statistics.get("pool_bytes", 0), statistics.get("bytes_reserved", 0), statistics.get("bytes_in_use", 0))
+    each = pool if own is None else own // len(gpus)
+    gpu = min(gpus, key=lambda gpu: gpu.memory - max(0, gpu.used - each))
+    others = max(0, gpu.used - each)
+    return (
+        gpu.memory - others,
+        f"of the {gpu.memory / GB:.1f} GB of the {gpu.name}, where others hold {others / GB:.1f}",
+    )
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What would need less: words for the command line and bytes per device, by the same estimate as `asked`."""
+
+    asked: int
+    by_words: Mapping[str, int]
+
+    def fitting(self, needed: int, have: int) -> list[str]:
+        """Those that fit where `needed` is what the estimate called `asked`."""
+        scale = needed / max(self.asked, 1)
+        return [words for words, size in self.by_words.items() if size * scale <= have]
+
+
+def require_fits(needed: int, room: Room | None, remedies: Remedies, how: str) -> None:
+    """Raises ValueError where `needed` bytes per device are not there; `how` the need is known."""
+    if room is None or needed <= room.have:
         return
-    fitting = [name for name, size in remedies.items() if size <= limit]
-    advice = f"use {' or '.join(fitting)}" if fitting else "lower train.batch_size, or use larger or more devices"
-    raise ValueError(f"this training needs {needed / GB:.0f} GB per device, has {limit / GB:.0f}: {advice}")
+    fitting = remedies.fitting(needed, room.have)[:SHOWN]
+    least = min(remedies.by_words, key=lambda words: remedies.by_words[words], default="")
+    advice = (
+        f"give {' or '.join(fitting)}"
+        if fitting
+        else "no setting of it fits" + (f", not even {least}" if least else "")
+    )
+    raise ValueError(
+        f"this training needs {needed / GB:.1f} GB per device ({how}), there are {room.have / GB:.1f} ({room.of}): {advice}; "
+        "or end what else runs here, or take a larger machine"
+    )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from pirig.config.schema import Config, TrainConfig
+from pirig.config.schema import Config
 from pirig.datasets.lerobot_read import Dataset
-from pirig.models.layout import param_shapes
+from pirig.models.layout import flatten, param_shapes
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import tower_named
 from pirig.runs.progress import newest_checkpoint
 from pirig.training.loop import initial_key
-from pirig.training.memory import GB, device_limit, estimate, require_fits
+from pirig.training.memory import GB, Needs, Remedies, estimate, require_fits, room_of
 from pirig.training.optimizer import Tree, cast_frozen, lora_trainable
 from pirig.training.processes import first_then_others, is_first
 from pirig.training.sharding import Placement, make_placement
@@ -34,14 +36,16 @@ def trainable_of(config: ModelConfig, *, freeze_vision: bool) -> Tree | None:
     )  # fmt: skip
 
 
-def start_params(config: Config, model: ModelConfig, trainable: Tree | None, folder: Path) -> Tree | None:
-    """Trained leaves float32, frozen ones bfloat16, as host arrays; None: fresh from the seed.
+def start_params(
+    config: Config, model: ModelConfig, trainable: Tree | None, folder: Path, placement: Placement | None = None
+) -> Tree | None:
+    """Trained leaves float32, frozen ones bfloat16, on the devices where they train; None: fresh from the seed.
 
-    A resumed run takes its own checkpoint's, so it needs the base no more. Raises ValueError for weights of another
-    model or size, and for a frozen leaf that no checkpoint supplied.
+    One leaf at a time is read, cast and put there. A resumed run takes its own checkpoint's, so it needs the base no more.
+    Raises ValueError for weights of another model or size, and for a frozen leaf that no checkpoint supplied.
     """
     from pirig.weights.fetch import resolve
-    from pirig.weights.load import require_supplied, start_from
+    from pirig.weights.load import on_device, require_supplied, start_from
 
     source = newest_checkpoint(folder) if config.run.mode == "resume" else None
     if source is None:
@@ -50,7 +54,13 @@ def start_params(config: Config, model: ModelConfig, trainable: Tree | None, fol
     if source is None:
         require_supplied((), trainable or {})
         return None
-    params, supplied = start_from(source, model, initial_key(config.train), dtype="float32")
+    frozen = {path for path, trains in flatten(trainable or {}).items() if not trains}
+    place = on_device if placement is None else placement.put_leaf
+
+    def dtype(path: str) -> str:
+        return "bfloat16" if path in frozen else "float32"
+
+    params, supplied = start_from(source, model, initial_key(config.train), dtype, place)
     if trainable is not None:
         require_supplied(supplied, trainable)
     return cast_frozen(params, trainable)
@@ -76,50 +86,65 @@ def placement_of(config: Config) -> Placement | None:
     )
 
 
-def require_memory(config: Config, model: ModelConfig, trainable: Tree | None, *, cameras: int, tokens: int) -> None:
-    """Says what the training will need per device; ValueError with remedies where the device has less."""
+def require_memory(
+    config: Config, model: ModelConfig, trainable: Tree | None, *, cameras: int, tokens: int
+) -> Remedies:
+    """Says what the training will need per device; ValueError with remedies where the device has less.
+
+    Returns the remedies, for the same question once the step is compiled.
+    """
     from pirig.training.flops import Shape
 
-    shape, settings, least = Shape(cameras, tokens, config.train.flow_samples), config.train, config.fsdp.min_mib
-    common: dict[str, Any] = {"devices": len(jax.devices()), "min_bytes": int(least * 2**20)}
-    needs = estimate(model, settings, shape, trainable=trainable, fsdp=config.fsdp.devices, **common)
+    shape = Shape(cameras, tokens, config.train.flow_samples)
+    common: dict[str, Any] = {"devices": len(jax.devices()), "min_bytes": int(config.fsdp.min_mib * 2**20)}
+
+    def needed(model: ModelConfig, trainable: Tree | None, fsdp: int = config.fsdp.devices, **changes: Any) -> Needs:
+        settings, devices = replace(config.train, **changes), {**common, "devices": max(common["devices"], fsdp)}
+        return estimate(model, settings, shape, trainable=trainable, fsdp=fsdp, **devices)
+
+    needs = needed(model, trainable)
     if is_first():
         print(f"memory per device, estimated: {needs.total / GB:.2f} GB ({needs.table()})", file=sys.stderr, flush=True)
-    limit = device_limit(settings)
-    if limit is not None and needs.total > limit:
-        require_fits(needs.total, limit, _remedies(config, model, settings, shape, trainable, common))
+    remedies = Remedies(needs.total, _remedies(config, model, trainable, needed))
+    require_fits(needs.total, room_of(config.train), remedies, "estimated")
+    return remedies
 
 
 def _remedies(
-    config: Config,
-    model: ModelConfig,
-    settings: TrainConfig,
-    shape: Any,
-    trainable: Tree | None,
-    common: dict[str, Any],
+    config: Config, model: ModelConfig, trainable: Tree | None, needed: Callable[..., Needs]
 ) -> dict[str, int]:
-    """Settings that need less, and their bytes per device."""
-    bytes_by_setting = {}
+    """Settings that need less, and their bytes per device; all that can be combined come last, together."""
+    settings, asked = config.train, needed(model, trainable).total
+    cheap: dict[str, dict[str, Any]] = {}
+    if settings.batch_size > 1:
+        parts = max(part for part in range(2, settings.batch_size + 1) if settings.batch_size % part == 0)
+        parts = parts // len(jax.devices()) or 1
+        if settings.batch_size % (parts * len(jax.devices())) == 0 and parts > settings.accumulate:
+            cheap[f"train.accumulate={parts}"] = {"accumulate": parts}
+    if settings.ema:
+        cheap["train.ema=0"] = {"ema": 0.0}
+    sizes = {words: needed(model, trainable, **change).total for words, change in cheap.items()}
+    if not model.remat:
+        sizes["train.remat=always"] = needed(replace(model, remat=True), trainable).total
+    together = {name: value for change in cheap.values() for name, value in change.items()}
+    smaller = (model, trainable, "")
     if config.weights.kind and not config.finetune.freeze_vision:
         for name, freeze in (("lora", False), ("lora_light", True)):
             if name != config.finetune.name:
-                smaller = with_lora(model, config.size.name)
-                mask = trainable_of(smaller, freeze_vision=freeze)
-                needs = estimate(smaller, settings, shape, trainable=mask, fsdp=config.fsdp.devices, **common)
-                bytes_by_setting[f"finetune={name}"] = needs.total
-    for parts in REMEDIES:
-        if parts > config.fsdp.devices:
-            many = {**common, "devices": max(common["devices"], parts)}
-            bytes_by_setting[f"fsdp={parts}"] = estimate(
-                model, settings, shape, trainable=trainable, fsdp=parts, **many
-            ).total  # fmt: skip
-    return bytes_by_setting
+                lora = with_lora(model, config.size.name)
+                smaller = (lora, trainable_of(lora, freeze_vision=freeze), f"finetune={name}")
+                sizes[smaller[2]] = needed(*smaller[:2]).total
+    if jax.devices()[0].platform != "cpu":
+        for parts in REMEDIES:
+            if parts > config.fsdp.devices:
+                sizes[f"fsdp={parts}"] = needed(model, trainable, parts).total
+    words = " ".join(word for word in (smaller[2], *cheap) if word)
+    sizes[words or "train.batch_size=1"] = needed(*smaller[:2], **together).total
+    return {words: size for words, size in sizes.items() if size < asked}
 
 
 def with_lora(model: ModelConfig, size: str) -> ModelConfig:
     """The model with its size's own low-rank branches."""
-    from dataclasses import replace
-
     from pirig.models.sizes import SIZES
 
     base = SIZES[size]

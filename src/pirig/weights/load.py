@@ -1,13 +1,15 @@
 """Checkpoints of openpi, and ours, into the nested dict that the models read.
 
 Everything that can be wrong with given weights (another model, another size, a missing leaf) is said in one sentence
-before a byte of the arrays is read.
+before a byte of the arrays is read; what can be wrong with their numbers while they are. One large leaf at a time, the
+largest first, goes into its final type and place, so that loading takes little more memory than what is loaded.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,20 @@ import numpy as np
 
 from pirig.config.arguments import meant_run
 from pirig.config.places import CHECKPOINTS
+from pirig.files.checksums import require_intact
 from pirig.files.orbax import reading, restore_part, saved_tree
 from pirig.models.layout import Tree, flatten, init_params, leaf_specs, nest
 from pirig.models.sizes import ModelConfig
+from pirig.runs import hardware
 from pirig.weights.match import WeightsError, listed, require_fits, shapes_of
+from pirig.weights.plausible import require_plausible
 
 ORBAX_FILES = ("_METADATA", "manifest.ocdbt")
 ROOT, WRAPPER = "params", "value"  # openpi's key above the tree, and its last path element of every leaf
-PART_BYTES = 1 << 30
+PART_BYTES = 1 << 28  # smaller leaves are read together, up to so much
+
+Kinds = Callable[[str], Any]  # path -> the type of that leaf, None: as saved
+Place = Callable[[str, np.ndarray], Any]  # (path, host array) -> where it is used, such as a device; it owns its memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +44,70 @@ class Stored:
     keys: tuple[str, ...]
 
 
-def load_params(path: Path, config: ModelConfig | None = None, dtype: Any = None) -> Tree:
-    """A checkpoint's weights as a nested dict of numpy arrays, in the types saved or all cast to `dtype`.
+def load_params(path: Path, config: ModelConfig | None = None, dtype: Any = None, place: Place | None = None) -> Tree:
+    """A checkpoint's weights as a nested dict of numpy arrays, or of what `place` makes of each.
 
-    With `config` the tree must be that model's; only a LoRA model's low-rank leaves may be absent (see
-    `start_from`). Raises WeightsError.
+    `dtype`: a type for all, or a function of a leaf's path that says its type; None: as saved. With `config` the tree must be
+    that model's; only a LoRA model's low-rank leaves may be absent (see `start_from`). Raises WeightsError, for numbers that
+    are no weights and for files of ours that are not as they were written too.
     """
     folder = params_folder(Path(path))
-    stored = stored_leaves(folder)
+    try:
+        stored = stored_leaves(folder)
+    except WeightsError:
+        _require_as_written(folder)  # says which file it is
+        raise
     if config is not None:
         require_fits(shapes_of(stored), config, str(path))
-    return nest(_read(folder, stored, dtype))
+    kind_of_leaf = _kinds(dtype)
+    _require_room(folder, stored, kind_of_leaf, on_host=place is None or jax.default_backend() == "cpu")
+    _require_as_written(folder)
+    return nest(dict(_loaded(folder, stored, config, kind_of_leaf, place)))
+
+
+def _require_as_written(folder: Path) -> None:
+    with reading(folder, WeightsError):
+        require_intact(folder)
+
+
+def _loaded(
+    folder: Path, stored: Mapping[str, Stored], config: ModelConfig | None, kind_of_leaf: Kinds, place: Place | None
+) -> Iterator[tuple[str, Any]]:
+    """Checked, in its type and place; a host array is let go before the next one is read."""
+    for part in arrays_in_parts(folder, stored):
+        for path in list(part):
+            array = part.pop(path)
+            require_plausible(path, array, folder, config)
+            kind = kind_of_leaf(path)
+            array = array if kind is None else array.astype(jnp.dtype(kind), copy=False)
+            yield path, array if place is None else place(path, array)
+            del array
+
+
+def _kinds(dtype: Any) -> Kinds:
+    return dtype if callable(dtype) and not isinstance(dtype, type) else lambda path: dtype
+
+
+def _require_room(folder: Path, stored: Mapping[str, Stored], kind_of_leaf: Kinds, *, on_host: bool) -> None:
+    """Raises WeightsError before a byte is read where the machine cannot hold what is loaded and the leaf on its way."""
+
+    def held(path: str, leaf: Stored) -> int:
+        kind = kind_of_leaf(path)
+        return math.prod(leaf.shape) * np.dtype(leaf.dtype if kind is None else jnp.dtype(kind)).itemsize
+
+    largest = max((_bytes(leaf) for leaf in stored.values()), default=0)
+    needed = largest + (sum(held(path, leaf) for path, leaf in stored.items()) if on_host else largest)
+    have = hardware.available_bytes()
+    if needed > have:
+        raise WeightsError(
+            f"{folder}: reading these weights takes {needed / 1e9:.1f} GB of memory, {have / 1e9:.1f} GB are free of "
+            f"{hardware.memory_bytes() / 1e9:.1f}; end what else runs here, or take a larger machine"
+        )
+
+
+def on_device(path: str, array: np.ndarray) -> jax.Array:
+    """A `Place`: the first device, in memory of its own (a training's step takes it over)."""
+    return jax.block_until_ready(jnp.array(array, copy=True))
 
 
 def params_folder(path: Path) -> Path:
@@ -86,12 +147,15 @@ def stored_leaves(folder: Path) -> dict[str, Stored]:
     }
 
 
-def start_from(path: Path, config: ModelConfig, key: jax.Array, dtype: Any = None) -> tuple[Tree, frozenset[str]]:
+def start_from(
+    path: Path, config: ModelConfig, key: jax.Array, dtype: Any = None, place: Place | None = None
+) -> tuple[Tree, frozenset[str]]:
     """Parameters to fine-tune: the checkpoint's leaves, and fresh low-rank leaves where it has none.
 
-    Returns the whole tree and the paths that the checkpoint supplied (for `require_supplied`). Raises WeightsError.
+    `dtype` and `place` as for `load_params`. Returns the whole tree and the paths that the checkpoint supplied (for
+    `require_supplied`). Raises WeightsError.
     """
-    return merge_lora(load_params(path, config, dtype), config, key)
+    return merge_lora(load_params(path, config, dtype, place), config, key)
 
 
 def merge_lora(loaded: Tree, config: ModelConfig, key: jax.Array) -> tuple[Tree, frozenset[str]]:
@@ -122,9 +186,12 @@ def require_supplied(supplied: Collection[str], trainable: Tree) -> None:
 
 
 def arrays_in_parts(folder: Path, stored: Mapping[str, Stored]) -> Iterator[dict[str, np.ndarray]]:
-    """All arrays by our path, about a GB (or one leaf) at a time."""
+    """All arrays by our path, in the types saved: large leaves one by one, the largest first, then small ones together.
+
+    Reading a leaf takes two or three times its size for a moment, so the large ones come while little else is there.
+    """
     part: dict[str, Stored] = {}
-    for path, leaf in stored.items():
+    for path, leaf in sorted(stored.items(), key=lambda item: -_bytes(item[1])):
         part[path] = leaf
         if sum(_bytes(member) for member in part.values()) >= PART_BYTES:
             yield _read(folder, part)
@@ -133,16 +200,15 @@ def arrays_in_parts(folder: Path, stored: Mapping[str, Stored]) -> Iterator[dict
         yield _read(folder, part)
 
 
-def _read(folder: Path, wanted: Mapping[str, Stored], dtype: Any = None) -> dict[str, np.ndarray]:
+def _read(folder: Path, wanted: Mapping[str, Stored]) -> dict[str, np.ndarray]:
     """The wanted leaves only, flat by our path."""
     import orbax.checkpoint as ocp
 
-    kind = None if dtype is None else jnp.dtype(dtype)
     item = _nest_keys({leaf.keys: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in wanted.values()})
-    arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray, dtype=kind), item)
+    arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
     with reading(folder, WeightsError):
         arrays = dict(_walk(restore_part(folder, item, arguments), ()))
-    return {path: arrays[leaf.keys] for path, leaf in wanted.items()}
+    return {path: arrays.pop(leaf.keys) for path, leaf in wanted.items()}
 
 
 def _nest_keys(flat: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
