@@ -179,7 +179,22 @@ def test_terminal(folders, capsys, monkeypatch):
     for words in ("horizon.steps", "28/40 !", "55-82 %", "3/40", "train running, ETA", "30/120", "differ"):
         assert words in screen.replace("\n", " "), words
     assert "! gate skipped: transforms: good" in screen and "only horizon.steps differs" in screen
-    assert "train.batch_size" not in screen
+    assert "train.batch_size" not in screen and "minutes" not in screen
+
+
+def test_what_the_stages_took_is_shown(folders, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    run = folders.write("good", policy=(28, 40))
+    hardware = {"cores": 2, "memory_gb": 25.3, "gpus": []}
+    train = {"stage": "train", "minutes": 12.5, "peak_gb": 2.25, "gpu_peak_gb": [], "hardware": hardware}
+    (run / "stages.json").write_text(json.dumps([train, train | {"stage": "eval", "minutes": 3.0, "peak_gb": 1.5}]))
+    assert main([str(folders.root)]) == 0
+    screen = capsys.readouterr().out
+    assert "minutes" in screen and "15.5" in screen and "2.25" in screen
+    assert main([str(folders.root), "--markdown"]) == 0
+    assert "| good | train | 12.5 | 2.25 | - | 2 cores, 25 GB |" in capsys.readouterr().out
+    assert main([str(folders.root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["stages"][1]["minutes"] == 3.0
     assert max(len(line) for line in screen.splitlines() if line[:1] != " " and "pirig compare" not in line) <= 100
 
 

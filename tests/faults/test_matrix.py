@@ -14,10 +14,10 @@ from pirig.config.schema import GatesConfig
 from pirig.gates import data, policy
 from pirig.gates.ask import reports
 from pirig.gates.finding import GateError, Report, require_good, run_gates
-from tests.faults import diagnosed, made_from, recorded
+from tests.faults import diagnosed, full_size, made_from, recorded
 from tests.faults.faults import FAULTS
 
-assert diagnosed and made_from and recorded  # importing them adds their faults to FAULTS
+assert diagnosed and full_size and made_from and recorded  # importing them adds their faults to FAULTS
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "fault-matrix.md"
 

@@ -30,6 +30,7 @@ from pirig.files.atomic import process_runs
 from pirig.files.progress import Progress
 from pirig.files.records import REMEDY, read_lines
 from pirig.runs.lock import owner_of
+from pirig.runs.stages import Cost, costs, entries
 
 OF_THE_PLACE = ("name", "solver", "hold_steps")  # of a task's config
 EVAL_ROWS = ("policy", "zero_shot", "untrained", "oracle")
@@ -66,11 +67,23 @@ class Run:
     evaluations: list[Evaluation]
     data_set: dict[str, Any]
     marks: list[str]
+    costs: list[Cost]  # of each stage that left a record: the data's, then the run's own
     written_s: float  # when metrics or status were last written, in seconds since 1970
 
     @property
     def name(self) -> str:
         return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def minutes(self) -> float | None:
+        """Of all its stages; None where none left a record."""
+        return sum(cost.minutes for cost in self.costs) if self.costs else None
+
+    @property
+    def peak_gb(self) -> float | None:
+        """The most memory that a stage held; of a GPU where it used one."""
+        peaks = [cost.peak_gb if cost.gpu_peak_gb is None else cost.gpu_peak_gb for cost in self.costs]
+        return max(peaks, default=None)
 
     @property
     def steps(self) -> int:
@@ -172,6 +185,7 @@ def read_run(folder: Path) -> Run:
         evaluations=_evaluations(folder, plain),
         data_set=data_set,
         marks=_marks(gates) + ([] if _goal_is_seen(config) else ["the goal is not observable"]),
+        costs=costs(entries(Path(data_set.get("folder", folder / "-"))) + entries(folder)),
         written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
     )
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from pirig.comparison.collect import Run
 from pirig.comparison.compare import Comparison, Pair, Row
 from pirig.comparison.published import Beside
 from pirig.comparison.success import SuccessRow
@@ -66,7 +67,13 @@ def row_plain(row: Row) -> dict[str, Any]:
         "data_set": run.data_set,
         "contract_hash": run.contract_hash,
         "code": run.environment.get("code", {}),
+        "stages": costs_plain(run),
     }
+
+
+def costs_plain(run: Run) -> list[dict[str, Any]]:
+    """What each stage took: minutes, peaks of memory in GB, hardware."""
+    return [dataclasses.asdict(cost) for cost in run.costs]
 
 
 def training_plain(row: Row) -> dict[str, Any]:

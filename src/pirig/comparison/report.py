@@ -61,6 +61,7 @@ def to_markdown(comparison: Comparison, others: Sequence[Beside] = ()) -> str:
         ["## Do they differ?", _pairs(comparison)],
         ["## Beside other people's rates", _others(others)] if others else [],
         ["## Still running, stopped or failed", _open(comparison, runs, names)],
+        ["## Time, memory and hardware", _costs(runs, names)],
         ["## Data sets, contracts and code", _sources(runs, names)],
     ]
     return "\n\n".join(block for section in sections for block in section if block) + "\n"
@@ -212,6 +213,22 @@ def _open(comparison: Comparison, runs: list[Run], names: dict[Any, str]) -> str
                 [names[run.folder], state, f"{run.training.step:,}/{run.steps:,}", f"{clock(run.silent_s())} ago"]
             )
     return _table(["run", "state", "step", "last written"], lines) if lines else "Nothing: every run is done."
+
+
+def _costs(runs: list[Run], names: dict[Any, str]) -> str:
+    """A line per stage of a run; data that several runs share is told with each."""
+    lines = [
+        [
+            names[run.folder],
+            cost.stage,
+            *(number(value, 3) for value in (cost.minutes, cost.peak_gb, cost.gpu_peak_gb)),
+            cost.hardware,
+        ]
+        for run in runs
+        for cost in run.costs
+    ]
+    header = ["run", "stage", "minutes", "peak GB", "GPU's peak GB", "hardware"]
+    return _table(header, lines) if lines else "No stage left a record (stages.json) of what it took."
 
 
 def _sources(runs: list[Run], names: dict[Any, str]) -> str:

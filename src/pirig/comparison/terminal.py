@@ -90,9 +90,20 @@ def _results(rows: list[Row], drawn: bool, ascii_only: bool) -> list[Column]:
         Column("oracle", [count_text(_count(row, "oracle")) for row in rows], drop=5),
         Column("loss", [number(row.run.training.loss, 3) for row in rows], drop=6),
         Column("step", [f"{row.run.training.step}/{row.run.steps}" for row in rows], drop=3),
+        *_costs(rows),
         Column("state", [state_text(row) for row in rows], folds=True, drop=2),
     )
     return list(columns)
+
+
+def _costs(rows: list[Row]) -> list[Column]:
+    """Where no stage left a record, no column."""
+    if not any(row.run.costs for row in rows):
+        return []
+    return [
+        Column("minutes", [number(row.run.minutes, 3) for row in rows], drop=7),
+        Column("peak GB", [number(row.run.peak_gb, 3) for row in rows], drop=8),
+    ]
 
 
 def _success(row: Row) -> str:

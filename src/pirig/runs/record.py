@@ -35,6 +35,12 @@ VERSIONED = (
     "pyarrow",
     "hydra-core",
 )
+VARIABLES = (  # of the environment, by how they begin: they change speed, memory, numbers or pictures; no key or token
+    "XLA_", "JAX_", "LIBTPU_", "TF_GPU_", "TF_FORCE_GPU_", "CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "MALLOC_",
+    "VK_", "MUJOCO_", "PYOPENGL_", "EGL_", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHASHSEED",
+    "PIRIG_CACHE", "HF_HOME", "HF_HUB_OFFLINE", "MS_ASSET_DIR",
+    "SLURM_JOB_ID", "SLURM_ARRAY_", "SLURM_NTASKS", "SLURM_CPUS_", "SLURM_MEM_", "SLURM_GPUS",
+)  # fmt: skip
 SNAPSHOT_FILE = "snapshot.json"  # at the root of a copy of the code (pirig.sweeps.snapshot)
 OF_A_TASK = ("turns", "unseen")  # what a training takes from them stands under its losses and its tower
 RESULT_FREE = (
@@ -57,6 +63,7 @@ RESULT_FREE = (
     "train.memory_limit_gb",
     "train.memory_fraction",
     "train.preallocate",
+    "train.allocator",
 )
 
 
@@ -198,6 +205,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
+        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)},
         "code": code_version(),
     }
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
+from pirig.runs.stages import measured
 from pirig.stages.demos import left_out_status
 
 
 def run(config: Config) -> int:
     places = places_of(config)
-    print(f"data set: {make(config, places)}")
+    with measured(places.data, "convert"):
+        made = make(config, places)
+    print(f"data set: {made}")
     return left_out_status(config, places)
 
 

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
+from pirig.runs.stages import measured
 
 LEFT_OUT = 3  # exit status: done, without some of the recording's episodes
 
 
 def run(config: Config) -> int:
     places = places_of(config)
-    print(f"demos: {make(config, places)}")
+    with measured(places.data, "demos"):
+        made = make(config, places)
+    print(f"demos: {made}")
     return left_out_status(config, places)
 
 

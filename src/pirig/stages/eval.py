@@ -37,6 +37,7 @@ from pirig.evaluation.target import Target, of_task, recorded_folder, target_of
 from pirig.files.atomic import write_text
 from pirig.gates import policy
 from pirig.gates.finding import Report, require_good, run_gates, save
+from pirig.runs import stages
 from pirig.runs.lock import held
 from pirig.runs.progress import chosen_checkpoint, steps_saved
 from pirig.runs.record import open_run, recorded, set_status
@@ -200,7 +201,7 @@ def make(config: Config, places: Places) -> Measured:
     save(report, target.folder)
     set_status(places.run, "eval", "running", checkpoint=str(checkpoint))
     measure = _closed_loops if config.robot.simulated else _open_loop
-    with recorded(places.run, "eval"):
+    with recorded(places.run, "eval"), stages.measured(places.run, "eval"):
         measured = measure(config, places, checkpoint, card, target, report)
         measured = with_fall(measured, target.folder, target.settings)
         measured.save(target.folder)

@@ -14,6 +14,7 @@ from pirig.config.places import places_of
 from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
 from pirig.runs.record import recorded, set_status
+from pirig.runs.stages import measured
 from pirig.runs.stopping import stop_on_sigterm
 from pirig.stages import convert, demos, scenes, stats, warm_up
 from pirig.stages.entry import entered
@@ -46,10 +47,12 @@ def _verb(run: Callable[[Config], int], config: Config) -> str:
 def data(config: Config) -> str:
     places = places_of(config)
     with held(places.data), recorded(places.data, "data"):
-        for stage in (demos, convert, stats):
-            stage.make(config, places)
+        for name, stage in (("demos", demos), ("convert", convert), ("stats", stats)):
+            with measured(places.data, name):
+                stage.make(config, places)
         if config.tower.warm_up.steps and config.robot.simulated:
-            scenes.make(config, places)
+            with measured(places.data, "scenes"):
+                scenes.make(config, places)
         set_status(places.data, "data", "done")
     return ""
 

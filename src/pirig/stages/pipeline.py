@@ -14,6 +14,7 @@ from pirig.files.records import read_record
 from pirig.runs.lock import held
 from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import open_run, recorded, set_status
+from pirig.runs.stages import measured
 from pirig.stages import convert, demos, eval, stats, train, warm_up
 from pirig.stages.entry import require_startable
 
@@ -74,11 +75,13 @@ def _data(config: Config, places: Places) -> None:
     for name, make in steps:
         print(f"== {name}", flush=True)
         set_status(places.run, name.split()[1], "running")
-        make(config, places)
+        with measured(places.run, name.split()[1]):
+            make(config, places)
     if config.tower.warm_up.steps:
         print("== scenes and warm-up, before train", flush=True)
         set_status(places.run, "warm_up", "running")
-        warm_up.make(config, places)
+        with measured(places.run, "warm_up"):
+            warm_up.make(config, places)
     print("== 4/5 train, 5/5 eval", flush=True)
 
 

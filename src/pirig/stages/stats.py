@@ -6,10 +6,14 @@ from pathlib import Path
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
+from pirig.runs.stages import measured
 
 
 def run(config: Config) -> int:
-    print(f"stats: {make(config, places_of(config))}")
+    places = places_of(config)
+    with measured(places.data, "stats"):
+        made = make(config, places)
+    print(f"stats: {made}")
     return 0
 
 

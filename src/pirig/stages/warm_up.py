@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
+from pirig.runs.stages import measured
 from pirig.stages import scenes
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def run(config: Config) -> int:
-    warmed = make(config, places_of(config))
+    places = places_of(config)
+    with measured(places.data, "warm_up"):
+        warmed = make(config, places)
     print("nothing to do: tower.warm_up.steps=0" if warmed is None else f"{warmed.said()}: {warmed.folder}")
     return 0
 

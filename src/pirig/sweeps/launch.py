@@ -13,6 +13,7 @@ from filelock import FileLock
 from pirig.files.atomic import move_aside_inside
 from pirig.runs import lock
 from pirig.sweeps import local, record, slurm, snapshot, submit, watch
+from pirig.sweeps.expected import Expected, expected, past_runs
 from pirig.sweeps.job import RunStage
 from pirig.sweeps.plan import LiveJobs, Plan, folder_of, make_plan
 from pirig.sweeps.points import Compose, Point, read_points
@@ -140,12 +141,35 @@ def show(plan: Plan, settings: SlurmSettings | LocalSettings) -> None:
     }
     if isinstance(settings, SlurmSettings):
         columns["asks for"] = lambda i: _classes(plan, i, settings)
+    past = past_runs(Path(plan.points[0].config.run.root))
+    takes = [expected(point, plan.stages[i], past) if plan.stages[i] else None for i, point in enumerate(plan.points)]
+    if any(takes):
+        columns["expected"] = lambda i: _takes(plan, i, takes[i])
     places = range(len(plan.points))
     screen = console()
     tables.show(screen, [tables.Column(name, [cell(i) for i in places], folds=True) for name, cell in columns.items()])
     counts = ", ".join(f"{count} {state}" for state, count in Counter(plan.states).items())
     stages = ", ".join(f"{count} {stage}" for stage, count in Counter(t.stage for t in plan.tasks.values()).items())
     screen.print(f"points: {len(plan.points)} ({counts}); jobs to run: {stages or 'none'}", soft_wrap=True)
+    if all_of_it := _in_all(plan, takes):
+        screen.print(all_of_it, soft_wrap=True, markup=False)
+
+
+def _takes(plan: Plan, index: int, takes: Expected | None) -> str:
+    return takes.text if takes else "no run alike" if plan.stages[index] else "-"
+
+
+def _in_all(plan: Plan, takes: Sequence[Expected | None]) -> str:
+    """Hours and memory of what is to be done, or that no run says them."""
+    todo = [takes[index] for index, stages in enumerate(plan.stages) if stages]
+    known = [one for one in todo if one]
+    if not todo:
+        return ""
+    if not known:
+        return "expected hours and memory: not known, no run alike left a record (stages.json)"
+    hours, peak = sum(one.hours for one in known), max(one.peak_gb for one in known)
+    without = f", without {len(todo) - len(known)} points that have no run alike" if len(known) < len(todo) else ""
+    return f"expected: {hours:.2g} hours one after the other, at most {peak:.2g} GB{without}; from runs on {known[0].hardware}"
 
 
 def _classes(plan: Plan, index: int, settings: SlurmSettings) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from pirig.comparison.collect import Run
 from pirig.comparison.compare import Comparison, Row
 from pirig.comparison.curves import Curve, coarser
-from pirig.comparison.export import count_plain, finite, training_plain
+from pirig.comparison.export import costs_plain, count_plain, finite, training_plain
 from pirig.comparison.statistics import compare_counts, rounded
 
 POINTS = 60_000  # buckets of one metric over all runs: what a page draws without delay
@@ -65,6 +65,7 @@ def _run(run: Run, comparison: Comparison, buckets: int) -> dict[str, Any]:
         "data_set": run.data_set,
         "contract": run.contract_hash,
         "environment": run.environment,
+        "stages": costs_plain(run),
     }
 
 

@@ -28,15 +28,21 @@ function drawSources() {
 }
 
 function factsOf(run) {
-  const { versions = {}, code = {}, ...machine } = run.environment;
+  const { versions = {}, code = {}, variables = {}, ...machine } = run.environment;
   const contract = { ...(DATA.contracts[run.contract] ?? {}) };
   const cameras = Object.fromEntries((contract.cameras ?? []).map((camera) => [`camera ${camera.role}`, cameraText(camera)]));
   delete contract.cameras;
   return {
     "Data set": run.data_set,
     Contract: { hash: run.contract, ...contract, ...cameras },
-    "Code and machine": { commit: code.commit, changed_files: code.changed || "none", ...machine, ...versions },
+    "Code and machine": { commit: code.commit, changed_files: code.changed || "none", ...machine, ...versions, ...variables },
+    "Time, memory, hardware": Object.fromEntries(run.stages.map((cost) => [cost.stage, costText(cost)])),
   };
+}
+
+function costText(cost) {
+  const gpu = cost.gpu_peak_gb === null ? "" : `, of a GPU ${number(cost.gpu_peak_gb, 3)} GB`;
+  return `${number(cost.minutes, 3)} minutes, at most ${number(cost.peak_gb, 3)} GB${gpu}; ${cost.hardware}`;
 }
 
 function cameraText(camera) {
