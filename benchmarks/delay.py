@@ -23,17 +23,25 @@ ROW = ("k", "n", "low", "high", "k_at_end", "mean_steps", "stale", "jerk", "fall
 
 def evaluated(run: Path, settings: dict[str, Any]) -> Row:
     """Measured, where it is not yet."""
+    if (there := measured(run, settings)) is not None:
+        return there
     keys = [
         f"eval.{name}={value}".replace("True", "true").replace("False", "false") for name, value in settings.items()
     ]
     alone = ["eval.oracle_episodes=0", "eval.untrained_episodes=0", "eval.videos=0"]
     subprocess.run([sys.executable, "-m", "pirig", "eval", str(run), *keys, *alone], check=True)
+    found = measured(run, settings)
+    assert found is not None
+    return found
+
+
+def measured(run: Path, settings: dict[str, Any]) -> Row | None:
     wanted = {f"eval.{name}": value for name, value in settings.items() if name != "episodes"}
-    return next(
-        row
-        for row in Comparison([read_run(run)]).rows
-        if row.measured and all(str(row.settings.get(key)) == str(value) for key, value in wanted.items())
-    )
+    for row in Comparison([read_run(run)]).rows:
+        alike = all(str(row.settings.get(key)) == str(value) for key, value in wanted.items())
+        if alike and row.measured and row.measured.n >= settings["episodes"]:
+            return row
+    return None
 
 
 def main() -> None:
