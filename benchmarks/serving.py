@@ -157,7 +157,9 @@ def main() -> None:
     def keep(name: str, part: dict[str, Any]) -> None:
         found[name] = part
         report.show({"measured": name, **part})
-        report.write("serving", options.device, found, ("jax", "websockets", "msgpack"))  # what follows may be broken off
+        report.write(
+            "serving", options.device, found, ("jax", "websockets", "msgpack")
+        )  # what follows may be broken off
 
     with started("serve.max_batch=1") as (process, uri):
         keep("one_client", loaded(process, uri, 1, options.seconds / 2))
