@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
+import jax
 import numpy as np
 
 from pirig.models.layout import flatten, nest
@@ -66,5 +67,5 @@ def changed_checkpoint(good: Any, pool: Any) -> None:
 )
 def no_room(good: Any, pool: Any) -> None:
     config = dataclasses.replace(good.config, train=dataclasses.replace(good.config.train, ema=0.99, batch_size=32))
-    with mock.patch.object(hardware, "available_bytes", lambda: 45_000_000):
+    with mock.patch.object(hardware, "available_bytes", lambda: 400_000_000 * jax.local_device_count()):
         start.require_memory(config, good.pipeline.model_config, None, cameras=1, tokens=64)
