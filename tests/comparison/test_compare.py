@@ -33,6 +33,18 @@ def test_only_what_differs_is_a_column_and_a_group_is_one(folders):
     assert "camera.resolution_px" in comparison.keys
 
 
+def test_a_child_of_an_improvement_names_its_parent_and_round(folders):
+    folders.write("one")
+    told = {"parent": "sweep/one at step 30", "method": "corrections", "round": 1}
+    for arm in ("corrected", "control"):
+        child = folders.write(f"one-{arm}")
+        (child / "lineage.json").write_text(json.dumps({**told, "arm": arm}))
+    (column,) = compared(folders).columns
+    said = {row.run.folder.name: row.settings[column.key] for row in compared(folders).rows}
+    assert column.name == "improve.parent" and said["one"] == ""
+    assert said["one-control"] == "sweep/one at step 30, round 1 of corrections, control"
+
+
 def test_a_value_that_its_group_does_not_explain_stays_a_column(folders):
     for name, camera, size in (("a", "wrist", 128), ("b", "wrist", 256), ("c", "nowrist", 256)):
         folders.write(name, {"camera.name": camera, "camera.resolution_px": size})

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import numpy as np
+
 from pirig.datasets.lerobot_read import Dataset
 from pirig.demos.manifest import DemosManifest
 
@@ -29,3 +31,22 @@ def test_one_yaml_adds_a_maniskill_task(tmp_path):
     labels = Dataset(manifest.parent.with_name("lerobot")).labels
     assert {name: values.shape[1] for name, values in labels.items()} == {"peg_position_m": 3, "peg_quat_wxyz": 4}
     assert labels["peg_position_m"][-1, 2] > labels["peg_position_m"][0, 2] + 0.05  # it lay, now it stands
+
+
+def test_sub_goals_of_a_task_of_ones_own_are_found_from_its_scene(tmp_path):
+    """They tell when a policy is late: corrections (docs/improving.md) need no line of a table."""
+    from pirig.config.agreement import contract_of
+    from pirig.config.load import compose
+    from pirig.sim.door import open_simulator
+
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "lift_peg_upright.yaml").write_text(YAML)
+    config = compose([f"hydra.searchpath=[file://{tmp_path}]", "task=lift_peg_upright", "camera.resolution_px=32"])
+    sim = open_simulator(contract_of(config))
+    sim.reset(3)
+    told = sim.step(np.zeros(7, np.float32))
+    assert {name: told.flags[name] for name in ("reached", "grasped", "lifted", "placed")} == dict.fromkeys(
+        ("reached", "grasped", "lifted", "placed"), False
+    )
+    assert told.hand_off_m is not None
+    sim.close()

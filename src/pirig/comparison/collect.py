@@ -21,7 +21,7 @@ from pirig.comparison.statistics import wilson
 from pirig.comparison.success import SuccessRow
 from pirig.config.aliases import current
 from pirig.config.keeping import DatasetConfig
-from pirig.config.places import EVALUATIONS, META, data_folder, data_set_name, is_data_set_name
+from pirig.config.places import EVALUATIONS, LINEAGE, META, data_folder, data_set_name, is_data_set_name
 from pirig.config.plain import as_plain, flat, require_sections
 from pirig.config.schema import CameraConfig, Config, DemosConfig, RunConfig, TaskConfig
 from pirig.config.state_entries import holds_goal
@@ -68,6 +68,7 @@ class Run:
     data_set: dict[str, Any]
     marks: list[str]
     costs: list[Cost]  # of each stage that left a record: the data's, then the run's own
+    lineage: dict[str, Any]  # of a child of `pirig improve`: parent, method, round, arm; of another run nothing
     written_s: float  # when metrics or status were last written, in seconds since 1970
 
     @property
@@ -100,6 +101,14 @@ class Run:
     @property
     def finished(self) -> bool:
         return self.status.get("state") == "done" and self.training.step >= self.steps
+
+    @property
+    def descent(self) -> str:
+        """As "sweep/one at step 4000, round 1 of corrections, control"; "" of a run that is no child of an improvement."""
+        told = self.lineage
+        if not told:
+            return ""
+        return f"{told.get('parent')}, round {told.get('round')} of {told.get('method')}, {told.get('arm')}"
 
     def silent_s(self) -> float:
         return max(0.0, time.time() - self.written_s)
@@ -186,6 +195,7 @@ def read_run(folder: Path) -> Run:
         data_set=data_set,
         marks=_marks(gates) + ([] if _goal_is_seen(config) else ["the goal is not observable"]),
         costs=costs(entries(Path(data_set.get("folder", folder / "-"))) + entries(folder)),
+        lineage=_json(folder / LINEAGE),
         written_s=max(_written_s(folder / name) for name in ("metrics.jsonl", "status.json", "config.yaml")),
     )
 

@@ -52,6 +52,7 @@ class Row:
         """Flat; what changes results. Of eval.* what this evaluation was made with, not what the run was."""
         kept = {key: value for key, value in self.run.config.items() if not key.startswith(HIDDEN)}
         own = UNSAID | self.evaluation.settings if self.evaluation else {}
+        kept |= {"improve.parent": self.run.descent}
         return kept | {f"eval.{key}": value for key, value in own.items() if key not in NOT_SETTINGS}
 
 

@@ -344,4 +344,5 @@ RULES = (
     goal_is_observable,
     sizes_fit,
     number_rules.scenes_are_apart,
+    number_rules.corrections_have_their_scenes,
 )

@@ -21,6 +21,8 @@ from pirig.config.recorded import completed
 from pirig.config.schema import Config
 from pirig.files import identity
 
+LATER = "improve"  # the group that a run which is there may still choose
+
 
 def register_schema() -> None:
     """Makes `- schema` in `conf/config.yaml` the typed root; unknown keys of the opened groups are for `typed` to refuse."""
@@ -64,13 +66,18 @@ def _complete_mix(composed: DictConfig) -> None:
 
 def _task_named(name: str) -> dict[str, Any]:
     """conf/task/NAME.yaml as a config that chooses it has it."""
+    return _named("task", name)
+
+
+def _named(group: str, name: str) -> dict[str, Any]:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():
-        return OmegaConf.to_container(hydra.compose("config", [f"task={name}"]).task)  # type: ignore[return-value]
+        return OmegaConf.to_container(hydra.compose("config", [f"{group}={name}"])[group])  # type: ignore[return-value]
+    register_schema()
     with hydra.initialize_config_module("pirig.conf", version_base="1.3"):
-        return _task_named(name)
+        return _named(group, name)
 
 
 def saved_config(path: Path) -> DictConfig:
@@ -125,7 +132,8 @@ def _unknown_keys(config: Any, known: Any, prefix: str) -> list[str]:
 
 
 def of_run(folder: Path, overrides: list[str]) -> Config:
-    """The config that a run folder was made with, changed by `key=value` overrides (groups were resolved back then).
+    """The config that a run folder was made with, changed by `key=value` overrides (groups were resolved back then; only
+    improve=NAME comes later than a run).
 
     Raises ConfigError where the folder holds no config, or a key is unknown.
     """
@@ -137,6 +145,8 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
     refuse_retired(overrides)
     overrides = move_words(overrides)
     saved = saved_config(path)
+    improved = [word for word in overrides if word.startswith(f"{LATER}=")]
+    overrides = [word for word in overrides if word not in improved]
     groups = [word for word in overrides if "." not in word.split("=")[0] and "=" in word and _is_group(saved, word)]
     if groups:
         raise ConfigError(
@@ -144,7 +154,8 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
             "or give the whole configuration instead of the folder"
         )
     try:
-        merged = OmegaConf.merge(saved, _here(folder), assignments.parsed(overrides))
+        chosen = {LATER: _named(LATER, improved[-1].partition("=")[2])} if improved else {}
+        merged = OmegaConf.merge(saved, _here(folder), chosen, assignments.parsed(overrides))
     except OmegaConfBaseException as error:
         raise ConfigError(mistakes.sentence(error)) from error
     assert isinstance(merged, DictConfig)

@@ -1,4 +1,4 @@
-"""The part of the schema that asks a trained policy: how it is measured, and served."""
+"""The part of the schema that asks a trained policy: how it is measured, improved, and served."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pirig.config.domains import (
     Positive,
     Seed,
     Share,
+    SharePart,
     WireProtocol,
 )
 
@@ -53,6 +54,27 @@ class EvalConfig:
         ""  # ws://HOST:PORT: the policy row is that of a policy server, whoever's; the baselines stay the checkpoint's
     )
     layout: LayoutName = "ours"  # how its requests are written
+
+
+@dataclass
+class CorrectionsConfig:
+    """Of `pirig improve improve=corrections`: the planner solves from where the policy lost its way."""
+
+    first_seed: Seed = 600000  # of the scenes that the policy is rolled out on
+    late: Positive = 1.2  # a sub-goal is late after so many times the steps that the slowest of the timed demos needs
+    timed_demos: Count = 20
+    share: SharePart = 0.2  # of the samples that train the child; 0: as many as their frames are
+
+
+@dataclass
+class ImproveConfig:
+    """Of `pirig improve`: what goes from an evaluated policy back to training, as often as there are rounds."""
+
+    name: str = "corrections"  # a file of pirig/improving/methods
+    rounds: Count = 1
+    scenes: Count = 200  # new ones each round
+    steps: Count = 1000  # of training, each round; the control makes as many
+    corrections: CorrectionsConfig = field(default_factory=CorrectionsConfig)
 
 
 @dataclass

@@ -83,6 +83,17 @@ def batch_divides(config: Config) -> str | None:
     return None
 
 
+def corrections_have_their_scenes(config: Config) -> str | None:
+    asked, usual = scenes.corrections(config), scenes.RANGES[scenes.CORRECTIONS]
+    if usual.start <= asked.start and asked.stop <= usual.stop:
+        return None
+    return (
+        f"improve.corrections.first_seed={asked.start}: the scenes {asked.start} to {asked.stop - 1} are not all "
+        f"among {usual.start} to {usual.stop - 1}, which are for corrections; choose "
+        f"improve.corrections.first_seed={usual.start}, or fewer improve.scenes."
+    )
+
+
 def scenes_are_apart(config: Config) -> str | None:
     """Of what is simulated. The scenes of a file of demos are compared once they are known (`evaluation/seeds.py`)."""
     if not config.robot.simulated:

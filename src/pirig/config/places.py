@@ -27,6 +27,7 @@ DATA = "data"  # beside the experiments
 DEMOS, DATA_SET = "demos", "lerobot"  # of a data folder
 META = "meta/pirig"  # of a data set: what other readers of the format pass over
 CHECKPOINTS, EVALUATIONS, CURVES, DIAGNOSIS = "checkpoints", "eval", "choice", "diagnosis"  # of a run
+IMPROVEMENTS, LINEAGE = "improve", "lineage.json"  # of a run: what was made of its policy; of a child: whose it is
 ASSETS = "assets/pirig"  # of a checkpoint: what a policy is rebuilt with
 POLICY_FILE, STATS_FILE, TOKENIZER_FILE = "policy.json", "norm_stats.json", "tokenizer.model"  # of the assets
 
@@ -145,7 +146,8 @@ def data_folder(config: Config, contract: Contract) -> Path:
     file_name = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
     planned = f"n{demos.count}-s{demos.first_seed}{_started_as(demos)}{_planned_as(config)}"
     source = (file_name if demos.path else planned) + ("-labels" if demos.labels else "")
-    return Path(config.run.root) / DATA / f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
+    name = f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
+    return Path(config.run.root) / DATA / (f"{name}-{demos.corrected}" if demos.corrected else name)
 
 
 def _planned_as(config: Config) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pirig.config.schema import Config
 
 DEMOS, HELD_OUT, DIAGNOSIS, LABELLED = "demos", "held out", "diagnosis", "labelled scenes"
+CORRECTIONS = "corrections"
 CHOICE = "choice of a checkpoint"
 RANGES = {
     DEMOS: range(0, 100_000),
     HELD_OUT: range(100_000, 500_000),
     DIAGNOSIS: range(500_000, 600_000),
-    "corrections": range(600_000, 700_000),
+    CORRECTIONS: range(600_000, 700_000),
     "roll-outs": range(700_000, 800_000),
     LABELLED: range(800_000, 900_000),
     CHOICE: range(900_000, 1_000_000),
@@ -39,6 +40,12 @@ def labelled(config: Config) -> range:
     """What `pirig scenes` renders, whole shards or not."""
     first = config.scenes.first_seed
     return range(first, first + config.scenes.count)
+
+
+def corrections(config: Config) -> range:
+    """What all rounds of `pirig improve improve=corrections` roll the policy out on."""
+    first = config.improve.corrections.first_seed
+    return range(first, first + config.improve.rounds * config.improve.scenes)
 
 
 def meet(first: range, other: range) -> bool:

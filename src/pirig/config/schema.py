@@ -39,7 +39,7 @@ from pirig.config.domains import (
     WandbMode,
 )
 from pirig.config.keeping import DatasetConfig
-from pirig.config.measuring import EvalConfig, ServeConfig
+from pirig.config.measuring import EvalConfig, ImproveConfig, ServeConfig
 
 
 class Mode(StrEnum):
@@ -247,6 +247,7 @@ class DemosConfig:
     start_spread_rad: NotNegative = 0.0  # standard deviation of a planned demo's first joints; 0: the task's own
     disturb: Share = 0.0  # share of planned demos before whose grasp the arm is pushed off its way; recorded from there
     disturb_rad: Positive = 0.15  # standard deviation of that push, per joint
+    corrected: str = ""  # the data set with corrections of this name, beside the run's own; `pirig improve` makes it
     leave_out_wandering: bool = False  # demos much longer than the others stay out of the data set, counted
 
 
@@ -261,6 +262,7 @@ class TrainConfig:
     weight_decay: NotNegative = 1e-10
     ema: SharePart = 0.99  # 0 switches it off
     flow_samples: Count = 1  # noise/time draws per observation, sharing one prefix pass
+    corrections_share: SharePart = 0.0  # of the samples; 0: corrections are drawn as the other frames are
     augment: bool = True
     shift_px: CountOrNone = 4  # augmentation: random shift of every image
     state_noise: NotNegative = (
@@ -358,6 +360,7 @@ class Config:
     gates: GatesConfig = field(default_factory=GatesConfig)
     run: RunConfig = field(default_factory=RunConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    improve: ImproveConfig = field(default_factory=ImproveConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     trainer: Trainer = "pirig"  # or openpi: an installed openpi trains on the same batches (a reference run)
     allow_unobservable_goal: bool = False

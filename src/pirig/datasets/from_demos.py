@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pirig.datasets.lerobot_write import USUAL, Form, LeRobotWriter
 from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_files
 from pirig.files.progress import Progress
 from pirig.foreign.npz import Header, headers, require_numbers
+from pirig.sim.door import State
 from pirig.transforms.state import build_state
 
 DELTA_LIMIT = 1.0 + 1e-4
@@ -44,17 +46,17 @@ def convert(
     seeds = [seed for seed in manifest.seeds if seed not in wandering]
     files = [file for seed, file in zip(manifest.seeds, _files(demos_folder), strict=True) if seed not in wandering]
     numbers = [check_episode(file, contract) for file in files]
-    named = _check_labels(files) if labels else []
-    starts = _starts(files)
+    named = check_labels(files) if labels else []
+    starts = stacked([start_of(file) for file in files])
     with (
         LeRobotWriter(dataset_folder, contract, form=form) as writer,
         Progress("convert", len(files)) as progress,
     ):
         writer.require_space(sum(len(actions) for _, actions in numbers))
         for seed, file, (state, actions) in zip(seeds, files, numbers, strict=True):
-            known = _labels(file, named)
+            known = labels_of(file, named)
             if not writer.reuse_episode(state, actions, seed=seed, labels=known):
-                writer.add_episode(_images(file, contract), state, actions, seed=seed, labels=known)
+                writer.add_episode(images_of(file, contract), state, actions, seed=seed, labels=known)
             progress.advance()
         left_out = manifest.tried - manifest.kept
         counts = {"kept": manifest.kept, "tried": manifest.tried, "left_out": left_out}
@@ -100,7 +102,7 @@ def check_episode(file: Path, contract: Contract) -> tuple[np.ndarray, np.ndarra
     return state, actions
 
 
-def _check_labels(files: list[Path]) -> list[str]:
+def check_labels(files: list[Path]) -> list[str]:
     """The labels' names, the same ones in every episode. Raises ValueError where they are not, or are not finite [T, k]."""
     named = [name.removeprefix(LABEL) for name in headers(files[0]) if name.startswith(LABEL)]
     shapes: dict[str, int] = {}
@@ -112,7 +114,7 @@ def _check_labels(files: list[Path]) -> list[str]:
                 f"{file}: labels {', '.join(here) or 'none'}, {files[0].name} has {', '.join(named) or 'none'}; expected the "
                 "same in every episode: run `pirig demos ... demos.labels=true`, or leave demos.labels out"
             )
-        for name, values in _labels(file, named).items():
+        for name, values in labels_of(file, named).items():
             if values.ndim != 2 or values.shape != (
                 heads["actions"].shape[0],
                 shapes.setdefault(name, values.shape[-1]),
@@ -124,16 +126,18 @@ def _check_labels(files: list[Path]) -> list[str]:
     return named
 
 
-def _starts(files: list[Path]) -> dict[str, np.ndarray]:
-    """The state that each episode starts from, f32 [E, k] by the simulator's names; an episode without one has NaN there.
+def start_of(file: Path) -> State:
+    """The state that an episode starts from; {} where a reset to its seed gives it."""
+    names = [name for name in headers(file) if name.startswith(START)]
+    with np.load(file) as arrays:
+        return {name.removeprefix(START): np.asarray(arrays[name], np.float32) for name in names}
+
+
+def stacked(held: Sequence[State]) -> dict[str, np.ndarray]:
+    """Where each episode starts, f32 [E, k] by the simulator's names; an episode without a state has NaN there.
 
     {} where no episode has one: all start where a reset to their seed does.
     """
-    held = []
-    for file in files:
-        names = [name for name in headers(file) if name.startswith(START)]
-        with np.load(file) as arrays:
-            held.append({name.removeprefix(START): np.asarray(arrays[name], np.float32) for name in names})
     widths = {name: len(part) for state in held for name, part in state.items()}
     rows = {
         name: [state.get(name, np.full(width, np.nan, np.float32)) for state in held] for name, width in widths.items()
@@ -141,7 +145,7 @@ def _starts(files: list[Path]) -> dict[str, np.ndarray]:
     return {name: np.stack(parts) for name, parts in rows.items()}
 
 
-def _labels(file: Path, named: list[str]) -> dict[str, np.ndarray]:
+def labels_of(file: Path, named: list[str]) -> dict[str, np.ndarray]:
     with np.load(file) as arrays:
         return {name: np.asarray(arrays[f"{LABEL}{name}"], np.float32) for name in named}
 
@@ -183,6 +187,6 @@ def _require_in_range(file: Path, actions: np.ndarray, contract: Contract) -> No
         )
 
 
-def _images(file: Path, contract: Contract) -> dict[str, np.ndarray]:
+def images_of(file: Path, contract: Contract) -> dict[str, np.ndarray]:
     with np.load(file) as arrays:
         return {camera.role: arrays[f"{IMAGE}{camera.role}"] for camera in contract.cameras}

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,18 +86,45 @@ def write(
     columns[fmt.STATE_KEY], columns[fmt.ACTION_KEY] = fmt.vectors(state), fmt.vectors(actions)
     columns |= {fmt.label_key(name): fmt.vectors(values) for name, values in labels.items()}
     widths = {name: values.shape[1] for name, values in labels.items()}
+    return _save(Part(file, seed, len(actions), histograms, widths, task, losses), columns)
+
+
+def write_encoded(
+    file: Path,
+    seed: int,
+    pngs: Mapping[str, Sequence[bytes]],
+    state: np.ndarray,
+    actions: np.ndarray,
+    labels: Mapping[str, np.ndarray],
+) -> Part:
+    """As `write`, of pictures that are PNG bytes already, T of each role; few are decoded."""
+    columns: dict[str, pa.Array] = {fmt.image_key(role): fmt.images(list(encoded)) for role, encoded in pngs.items()}
+    histograms = {role: _histogram(encoded) for role, encoded in pngs.items()}
+    columns[fmt.STATE_KEY], columns[fmt.ACTION_KEY] = fmt.vectors(state), fmt.vectors(actions)
+    columns |= {fmt.label_key(name): fmt.vectors(values) for name, values in labels.items()}
+    widths = {name: values.shape[1] for name, values in labels.items()}
+    return _save(Part(file, seed, len(actions), histograms, widths), columns)
+
+
+def _histogram(encoded: Sequence[bytes]) -> tuple[int, np.ndarray]:
+    few = sorted(fmt.sampled(len(encoded)))
+    return fmt.image_histogram(np.stack([png.decode(encoded[number]) for number in few]))
+
+
+def _save(part: Part, columns: Mapping[str, pa.Array]) -> Part:
+    losses = {role: dataclasses.astuple(loss) for role, loss in part.losses.items()}
     record = {
-        "seed": seed,
-        "histograms": {role: [count, histogram.tolist()] for role, (count, histogram) in histograms.items()},
-        **({"labels": widths} if widths else {}),  # without them a part is what it always was, byte by byte
-        **({"task": task} if task else {}),
-        **({"losses": {role: dataclasses.astuple(loss) for role, loss in losses.items()}} if losses else {}),
+        "seed": part.seed,
+        "histograms": {role: [count, histogram.tolist()] for role, (count, histogram) in part.histograms.items()},
+        **({"labels": part.labels} if part.labels else {}),  # without them a part is what it always was, byte by byte
+        **({"task": part.task} if part.task else {}),
+        **({"losses": losses} if losses else {}),
     }
-    table = pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(record)})
+    table = pa.table(dict(columns)).replace_schema_metadata({_RECORD: json.dumps(record)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
-    write_bytes(file, buffer.getvalue())
-    return Part(file, seed, len(actions), histograms, widths, task, losses)
+    write_bytes(part.file, buffer.getvalue())
+    return part
 
 
 def read(file: Path) -> Part:

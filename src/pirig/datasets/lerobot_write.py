@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +26,16 @@ from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.film_write import Loss
 from pirig.datasets.lerobot_layout import Description, Histogram
 from pirig.datasets.lerobot_parts import Part
+from pirig.datasets.png import decoded
 from pirig.files.atomic import staging_folder
 from pirig.files.space import require_space
 
+if TYPE_CHECKING:
+    from pirig.datasets.lerobot_read import Dataset
+
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write, lerobot_v21.VERSION: lerobot_v21.write}
 PROVENANCE = "provenance.json"
+CORRECTIONS = "corrections"  # key of it: what each of the last episodes corrects
 STARTS = "starts.npz"  # beside it, where episodes start elsewhere than their scenes' resets do
 NO_LABELS: Mapping[str, np.ndarray] = {}
 PNG_SHARE = 0.8  # of the raw bytes: rendered pictures of 128 px; those of 256 px 0.5, a real camera's 0.6
@@ -124,6 +129,23 @@ class LeRobotWriter:
         file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels, task)
         films = (self.form.codec, self.contract.fps) if self.form.codec else None
         self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool, labels, task, films))
+
+    def copy_episode(self, dataset: Dataset, episode: int) -> None:
+        """Takes an episode of a data set of the same contract, and of one task: PNGs as they are, what a film shows anew."""
+        rows, seed = dataset.episode_rows(episode), dataset.seeds[episode]
+        state, actions = _numbers(dataset.state[rows], dataset.actions[rows])
+        labels = {name: np.ascontiguousarray(values[rows]) for name, values in dataset.labels.items()}
+        if self.reuse_episode(state, actions, seed=seed, labels=labels):
+            return
+        numbers = range(rows.start, rows.stop)
+        kept = {role: [dataset.picture(role, number) for number in numbers] for role in dataset.roles}
+        pngs = {role: [png for png in held if isinstance(png, bytes)] for role, held in kept.items()}
+        if self.form.codec or any(len(held) != len(actions) for held in pngs.values()):
+            images = {role: np.stack([decoded(picture) for picture in held]) for role, held in kept.items()}
+            self.add_episode(images, state, actions, seed=seed, labels=labels)
+            return
+        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels)
+        self.parts.append(lerobot_parts.write_encoded(file, seed, pngs, state, actions, labels))
 
     def _check(
         self,

@@ -17,7 +17,7 @@ from pirig.config.schema import Config
 from pirig.contract import FILE_NAME, Contract, require_equal
 from pirig.demos.manifest import FILE_NAME as MANIFEST
 from pirig.files.atomic import clear_leftovers, move_aside
-from pirig.files.identity import Extends, IdentityError, Same, load, move_away
+from pirig.files.identity import Extends, Identity, IdentityError, Same, load, move_away
 from pirig.files.records import read_record
 from pirig.runs.lock import held_in_turn
 from pirig.runs.progress import has_data_set
@@ -115,6 +115,8 @@ def _make_demos(config: Config, places: Places) -> Path:
         return _given(config, places)
     if not config.robot.simulated:
         return _recorded(config, places)
+    if config.demos.corrected:
+        return _corrections(places)
     from pirig.demos.door import maker
 
     contract, folder = places.contract, places.demos
@@ -126,6 +128,16 @@ def _make_demos(config: Config, places: Places) -> Path:
     if (note := wandering(manifest, config.eval.step_margin)) and not config.demos.leave_out_wandering:
         print(note)
     return folder
+
+
+def _corrections(places: Places) -> Path:
+    if not (places.demos / MANIFEST).is_file():
+        raise ValueError(
+            f"{places.demos}: no corrections there, and only `pirig improve` makes them; run it again, of the run that they "
+            "are made for"
+        )
+    print(f"demos: {places.demos} holds the corrections already")
+    return places.demos
 
 
 def wandering(manifest: DemosManifest, margin: float) -> str | None:
@@ -170,7 +182,7 @@ def _relation(config: Config, places: Places) -> Same | Extends | None:
         return None
     if config.dataset.path:
         return Same()
-    asked = identity.asked_of(config, places)
+    asked = _asked_of(config, places)
     if asked is not None:
         return identity.relation_to(asked, places, config.demos)
     record, path = load(identity.record_of(places.data_set)), config.demos.path
@@ -181,6 +193,20 @@ def _relation(config: Config, places: Places) -> Same | Extends | None:
             f"{move_away(places.data_set)}"
         )
     return Same()
+
+
+def _asked_of(config: Config, places: Places) -> Identity | None:
+    """What decides one task's data set; None where nothing can be asked."""
+    from pirig.datasets import identity, with_corrections
+
+    if config.demos.corrected:
+        return with_corrections.asked_of(places, **_chosen(config))
+    return identity.asked_of(config, places)
+
+
+def _chosen(config: Config) -> dict[str, bool]:
+    """Of demos that become episodes."""
+    return {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
 
 
 def are_there(places: Places) -> bool:
@@ -226,8 +252,8 @@ def relations(config: Config, places: Places) -> dict[Path, Same | Extends]:
 def _demos_relation(config: Config, places: Places) -> Same | Extends | None:
     from pirig.demos import door, identity
 
-    if not (places.demos / MANIFEST).is_file():
-        return None
+    if config.demos.corrected or not (places.demos / MANIFEST).is_file():
+        return None  # corrections are asked about with the data set that holds them
     asked = door.asked_of(places.contract, config.task, config.demos, places.demos, Path(config.run.root) / DATA)
     return identity.relation_to(asked, places.demos) if asked else None
 
@@ -243,7 +269,7 @@ def _make_data_set(config: Config, places: Places) -> Path:
     elif config.robot.simulated and not places.demos.is_dir():
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
     relation = _relation(config, places)
-    asked = identity.asked_of(config, places) if relation else None
+    asked = _asked_of(config, places) if relation else None
     if asked and (adopted := identity.adopt(asked, places, config.demos)):
         print(f"convert: {folder}: {adopted}")
     if isinstance(relation, Extends):
@@ -262,19 +288,20 @@ def _make_data_set(config: Config, places: Places) -> Path:
 
 
 def _convert(config: Config, places: Places) -> None:
-    from pirig.datasets import from_demos, from_recording, identity
+    from pirig.datasets import from_demos, from_recording, identity, with_corrections
     from pirig.datasets.lerobot_write import Form
     from pirig.datasets.recording import open_recording
 
     clear_leftovers(places.data)
     form = Form(config.dataset.format, config.dataset.films)
-    if config.robot.simulated:
-        chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
-        from_demos.convert(places.demos, places.data_set, places.contract, form=form, **chosen)
+    if config.demos.corrected:
+        with_corrections.convert(places, form=form, **_chosen(config))
+    elif config.robot.simulated:
+        from_demos.convert(places.demos, places.data_set, places.contract, form=form, **_chosen(config))
     else:
         recording = open_recording(Path(config.demos.path or ""), config.demos.leave_out)
         from_recording.convert(recording, places.data_set, places.contract, config.demos, form)
-    asked = identity.asked_of(config, places)
+    asked = _asked_of(config, places)
     assert asked is not None  # or there had been nothing to convert
     asked.save(identity.record_of(places.data_set))
 

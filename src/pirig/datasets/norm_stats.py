@@ -68,10 +68,11 @@ def digest_of(stats: Mapping[str, NormStats]) -> str:
 def compute(dataset: Dataset, held_out: Sequence[int] = (), relation: Relative | None = None) -> dict[str, NormStats]:
     """{"state", "actions"}: mean, population standard deviation, 1 % and 99 % quantiles over all frames.
 
-    Without those of the episodes `held_out`. With `relation`, actions are all steps of all chunks relative to the state,
-    as a model learns them (openpi's way), so they depend on the chunk's length.
+    Without those of the episodes `held_out`, and without corrections: a policy that trains on them keeps its numbers. With
+    `relation`, actions are all steps of all chunks relative to the state, as a model learns them (openpi's way), so they
+    depend on the chunk's length.
     """
-    rows = dataset.rows_without(held_out)
+    rows = dataset.rows_without([*held_out, *dataset.corrections])
     if relation is None:
         return {"state": of_rows(dataset.state[rows]), "actions": of_rows(dataset.actions[rows])}
     parts = [of_rows(column.reshape(-1, 1)) for column in chunk_columns(dataset, rows, relation)]

@@ -51,11 +51,13 @@ def collect(
     workers: int,
     folder: Path,
     asked: Identity | None = None,
+    least: int | None = None,
 ) -> DemosManifest:
     """Fills `folder` with the first `count` successful episodes of `seeds`. Resumes where a killed call stopped; where fewer
     are there from the same source, adds what is missing.
 
-    `asked`: what else decides the episodes (the source's name alone without it). Raises ValueError where the folder holds
+    `asked`: what else decides the episodes (the source's name alone without it). `least`: so many are enough, once all seeds
+    have been tried (None: `count`). Raises ValueError where the folder holds
     demos of another contract or from another source, or where the seeds were not enough.
     """
     asked = asked or identity.asked_of(contract, source.name, count, {"first_seed": min(seeds)})
@@ -65,7 +67,7 @@ def collect(
         print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes", flush=True)
     lengths = read_tried(folder)
     _try_seeds(source, count, workers, folder, seeds, lengths)
-    manifest = _finish(folder, source, count, seeds, lengths)
+    manifest = _finish(folder, source, count, seeds, lengths, count if least is None else least)
     asked.save(identity.record_of(folder))
     return manifest
 
@@ -178,7 +180,9 @@ def _one(folder: str, seed: int) -> int:
     return len(episode["actions"])
 
 
-def _finish(folder: Path, source: Source, count: int, seeds: list[int], lengths: dict[int, int]) -> DemosManifest:
+def _finish(
+    folder: Path, source: Source, count: int, seeds: list[int], lengths: dict[int, int], least: int
+) -> DemosManifest:
     tried = 0
     kept: list[int] = []
     for seed in seeds:
@@ -187,7 +191,7 @@ def _finish(folder: Path, source: Source, count: int, seeds: list[int], lengths:
         tried += 1
         if lengths[seed]:
             kept.append(seed)
-    if len(kept) < count:
+    if len(kept) < least:
         raise ValueError(getattr(source, "too_few", _too_few)(kept, seeds[:tried], count))
     for extra in set(lengths) - set(kept):  # tried ahead by another worker
         episode_file(folder, extra).unlink(missing_ok=True)

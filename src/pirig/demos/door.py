@@ -9,10 +9,13 @@ import importlib
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import MANISKILL, Contract
 from pirig.demos.manifest import DemosManifest
 from pirig.files.identity import Identity
+from pirig.sim.door import State
 
 
 class Maker(Protocol):
@@ -34,6 +37,23 @@ class Asked(Protocol):
         ...
 
 
+class Expert(Protocol):
+    """Solves a task from any state. Pickled into worker processes; `open` is called there once."""
+
+    name: str
+
+    def require(self) -> None:
+        """Raises ValueError where it cannot solve this task here."""
+        ...
+
+    def open(self) -> None: ...
+
+    def solve(self, scene: int, state: State) -> dict[str, np.ndarray] | None:
+        """A successful episode, as `collect` keeps them, that starts in `state` of `scene`; None where none succeeds."""
+        ...
+
+
+EXPERTS = {MANISKILL: "pirig.demos.maniskill.from_state:PlannerFromState"}
 MAKERS = {MANISKILL: "pirig.demos.maniskill.make:make"}
 ASKED = {
     MANISKILL: "pirig.demos.maniskill.make:asked_of"
@@ -54,6 +74,18 @@ def maker(contract: Contract) -> Maker:
             "LeRobot data set and give demos.path=FOLDER"
         )
     return _named(MAKERS[contract.simulator])
+
+
+def expert(contract: Contract, task: TaskConfig, *, labels: bool) -> Expert:
+    """Raises ValueError where nobody solves tasks of the contract's simulator from a state, or this task here."""
+    if contract.simulator not in EXPERTS:
+        raise ValueError(
+            f"simulator {contract.simulator!r}: nothing there solves a task from where a policy lost its way (known: "
+            f"{', '.join(EXPERTS)}); a line of EXPERTS in pirig/demos/door.py adds it"
+        )
+    made: Expert = _named(EXPERTS[contract.simulator])(contract, task, labels)
+    made.require()
+    return made
 
 
 def asked_of(

@@ -105,7 +105,7 @@ class Measurement:
             told = read_record(evaluation / SETTINGS)
             return told | of_this_task | {"steps_late": steps_of(told.get("delay", "0"), evaluation)}
         self.notes.append("no evaluation of this checkpoint: `pirig eval RUN` measures the success rate and the funnel")
-        limit = step_limit(settings.max_steps, settings.step_margin, self.card.demo_lengths)
+        limit = step_limit(settings.max_steps, settings.step_margin, self.card.usual_lengths)
         return {**dataclasses.asdict(settings), "limit": limit, "steps_late": 0}
 
     def _contract_differences(self) -> list[str]:

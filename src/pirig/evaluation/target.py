@@ -138,7 +138,7 @@ def _was(path: Path, checkpoint: Path) -> bool:
 
 def of_task(target: Target, task: str, config: Config, demos: PolicyCard) -> Target:
     """One task's part of the results of a mix, with the step limit of its own demos."""
-    limit = step_limit(config.eval.max_steps, config.eval.step_margin, demos.demo_lengths)
+    limit = step_limit(config.eval.max_steps, config.eval.step_margin, demos.usual_lengths)
     return Target(target.folder / task, {**target.settings, "limit": limit}, limit)
 
 
@@ -187,5 +187,5 @@ def _target_there(config: Config, places: Places) -> Target | None:
     checkpoint = Path(config.run.checkpoint) if config.run.checkpoint else newest_checkpoint(places.run)
     if checkpoint is None or not has_card(checkpoint) or not places.evaluations.is_dir():
         return None
-    target = target_of(config, places, checkpoint, PolicyCard.load(checkpoint).demo_lengths)
+    target = target_of(config, places, checkpoint, PolicyCard.load(checkpoint).usual_lengths)
     return target if _made_of(target.folder, checkpoint, target.settings) else None

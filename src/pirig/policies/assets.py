@@ -37,6 +37,7 @@ def card_of(pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int] = ()) 
         demo_seeds=tuple(int(seed) for seed in dataset.seeds),
         held_out_episodes=tuple(int(episode) for episode in held_out),
         demo_tasks=tuple(dataset.tasks),
+        corrections=len(dataset.corrections),
         norm_stats=PER_SOURCE if pipeline.stats_of else JOINT,
         probe=pipeline.probe(dataset.state[0], dataset.actions[0]),
     )

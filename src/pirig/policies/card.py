@@ -21,7 +21,8 @@ class PolicyCard:
     """`model_plain`: the model's config as plain values. `tokenizer`: the name of its class.
 
     `demo_lengths` and `demo_seeds`: steps and scenes of the data set's episodes, of which `held_out_episodes` did not train;
-    `demo_tasks`: of a mix, the task of each, by the names of the contract's scenes. `norm_stats`: of a mix, "joint" or
+    `demo_tasks`: of a mix, the task of each, by the names of the contract's scenes. `corrections`: so many of the last episodes
+    are no demos but corrections of a policy (`demos.origins`). `norm_stats`: of a mix, "joint" or
     "per_source".
     `probe`: one frame's numbers on every side of the pipeline (`Pipeline.probe`); the oldest checkpoints have none.
     """
@@ -35,6 +36,7 @@ class PolicyCard:
     demo_seeds: tuple[int, ...] = ()
     held_out_episodes: tuple[int, ...] = ()
     demo_tasks: tuple[str, ...] = ()
+    corrections: int = 0
     norm_stats: str = JOINT
     probe: dict[str, Any] | None = None
 
@@ -48,6 +50,11 @@ class PolicyCard:
     def horizon(self) -> int:
         """Steps of a chunk."""
         return int(self.model_plain["action_horizon"])
+
+    @property
+    def usual_lengths(self) -> tuple[int, ...]:
+        """Of the demos alone: what a step limit follows."""
+        return self.demo_lengths[: len(self.demo_lengths) - self.corrections]
 
     def of_task(self, task: str) -> PolicyCard:
         """What the card says of one task's demos; `task` "": of all of them. Episodes keep no number of the mix."""
@@ -71,6 +78,8 @@ class PolicyCard:
                 del plain[key]  # as in the cards of older versions
         if self.norm_stats == JOINT:
             del plain["norm_stats"]
+        if not self.corrections:
+            del plain["corrections"]
         return json.dumps(plain, indent=2) + "\n"
 
     @staticmethod

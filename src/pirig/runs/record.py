@@ -49,6 +49,7 @@ RESULT_FREE = (
     "eval",
     "gates",
     "sweep",
+    "improve",
     "demos.workers",
     "scenes.workers",
     *(f"task.{name}" for name in OF_A_TASK),

@@ -195,7 +195,7 @@ def make(config: Config, places: Places) -> Measured:
     require_equal(places.contract, trained, our_name="this run", their_name=f"checkpoint {checkpoint}")
     card = PolicyCard.load(checkpoint)
     require_simulator(config, places)
-    target = target_of(config, places, checkpoint, card.demo_lengths)
+    target = target_of(config, places, checkpoint, card.usual_lengths)
     report = policy.require_served_as_trained(config, checkpoint, card)
     target.enter(config.run.mode)
     save(report, target.folder)

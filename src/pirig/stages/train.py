@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> int:
     places = places_of(config)
-    _set_memory(config)
+    set_memory(config)
     from pirig.training import processes
 
     processes.join()
@@ -54,7 +54,7 @@ def run(config: Config) -> int:
 
 def make(config: Config, places: Places) -> TrainResult:
     """Trains into the opened run folder, going on from its newest checkpoint if it has one."""
-    _set_memory(config)
+    set_memory(config)
     _warn(config)
     check_parts(config)
     if config.trainer == "openpi":
@@ -100,7 +100,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
         dataset = open_data_set(config, places)
         start.require_long_enough(config, dataset)
         auxiliary = auxiliary_losses(config.losses, dataset.labels)
-        held_out = held_out_episodes(dataset.episode_count, config.train.validation_share, config.train.seed)
+        held_out = held_out_episodes(dataset.corrections.start, config.train.validation_share, config.train.seed)
         own_stats = own_norm_stats(config, places, dataset, held_out, write=_is_first())
         pipeline = build.pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config
@@ -142,6 +142,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         auxiliary=ready.auxiliary,
         shares=shares_of(config),
         warmed=warmed,
+        heads_of=start.checkpoint_of(config.weights),
         made=_made(config, places, ready, warmed.folder if warmed else None),
         remedies=ready.remedies,
     )
@@ -182,8 +183,8 @@ def _is_first() -> bool:
     return processes.is_first()
 
 
-def _set_memory(config: Config) -> None:
-    """XLA reads its variables when the first array is made, and its threads take their heap when they start."""
+def set_memory(config: Config) -> None:
+    """Before the first array: XLA reads its variables then, and its threads take their heap when they start."""
     if not gpus.of_this_machine(
         os.environ
     ):  # beside a GPU the heap holds checkpoints on their way to disk, not buffers

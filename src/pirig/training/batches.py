@@ -177,11 +177,12 @@ def prepare(
     rows: slice | None = None,
     labels: Sequence[str] = (),
     shares: Mapping[str, float] | None = None,
+    corrections_share: float = 0.0,
 ) -> Batches:
     """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once.
 
     `held_out` and `rows` as in Batches; `labels`: which of the label columns the batches hold. `shares`: of a mix, by task,
-    what part of the samples it is.
+    what part of the samples it is. `corrections_share`: that of the corrections, where there are any; 0: that of their frames.
     """
     prompts, tasks = prompts_of(dataset), tasks_of(dataset)
 
@@ -214,14 +215,21 @@ def prepare(
         held_out=held_out,
         rows=rows,
         labels={name: dataset.labels[name] for name in labels},
-        order=_order(dataset, held_out, shares, settings.seed) if shares and len(shares) > 1 else None,
+        order=_order(dataset, held_out, shares or {}, settings.seed, corrections_share),
     )
 
 
 def _order(
-    dataset: Dataset, held_out: np.ndarray | None, shares: Mapping[str, float], seed: int
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Raises ValueError where no frame of a task trains."""
+    dataset: Dataset, held_out: np.ndarray | None, shares: Mapping[str, float], seed: int, corrections_share: float
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """None where every frame counts alike. Raises ValueError where no frame of a task trains."""
+    if corrections_share and len(dataset.corrections):
+        first = dataset.offsets[dataset.corrections.start]
+        demos = np.setdiff1d(np.arange(first), held_out if held_out is not None else [])
+        parts = [demos, np.arange(first, dataset.frame_count)]
+        return Shares(parts, [1 - corrections_share, corrections_share], seed).frames
+    if len(shares) < 2:
+        return None
     task_of_frame = np.repeat(np.array(dataset.tasks, object), dataset.lengths)
     left = np.setdiff1d(np.arange(dataset.frame_count), held_out if held_out is not None else [])
     sources = [left[task_of_frame[left] == task] for task in shares]

@@ -28,7 +28,7 @@ import numpy as np
 from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.files import checksums
 from pirig.files.atomic import staging_folder
-from pirig.files.orbax import part_by_part, reading, saved_tree
+from pirig.files.orbax import part_by_part, reading, restore_part, saved_tree
 from pirig.files.records import read_record
 from pirig.files.space import require_space
 from pirig.runs.progress import steps_saved
@@ -197,6 +197,28 @@ def restore(folder: Path, like: TrainState, trainable: Tree | None = None) -> tu
     )
 
 
+def with_heads_of(checkpoint: Path, heads: Tree) -> Tree:
+    """Fresh `heads` of auxiliary losses, with those of a checkpoint in place of the ones that are of the same name and shapes."""
+    folder = checkpoint / "train_state"
+    if not heads or not folder.is_dir():
+        return heads
+    saved = saved_tree(folder)
+    kind = "heads_ema" if saved.get("heads_ema") else "heads"
+    alike = {name: head for name, head in heads.items() if _shapes(saved.get(kind, {}).get(name, {})) == _shapes(head)}
+    if not alike:
+        return heads
+    item = {kind: alike}
+    with reading(folder):
+        restored = restore_part(folder, item, _restore_args(item))[kind]
+    return {**heads, **jax.tree.map(jnp.asarray, restored)}
+
+
+def _restore_args(item: Any) -> Any:
+    import orbax.checkpoint as ocp
+
+    return ocp.checkpoint_utils.construct_restore_args(item)
+
+
 def _save_tree(folder: Path, tree: Any) -> None:
     with part_by_part(tree) as checkpointer:
         checkpointer.save(folder.absolute(), tree)
@@ -209,8 +231,7 @@ def restore_tree(folder: Path, like: Any) -> Any:
     _require_same(folder, saved_tree(folder), like)
     with reading(folder), part_by_part(like) as checkpointer:
         checksums.require_intact(folder)
-        arguments = ocp.checkpoint_utils.construct_restore_args(like)
-        restored = checkpointer.restore(folder.absolute(), item=like, restore_args=arguments)
+        restored = checkpointer.restore(folder.absolute(), item=like, restore_args=_restore_args(like))
     return jax.tree.map(jnp.asarray, restored)
 
 

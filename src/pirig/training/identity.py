@@ -46,7 +46,7 @@ def asked_of(
 def stats_in_use(config: Config, places: Places, dataset: Dataset) -> dict[str, NormStats]:
     """Those of the episodes that train, flat; nothing is written."""
     settings = config.train
-    held_out = held_out_episodes(dataset.episode_count, settings.validation_share, settings.seed)
+    held_out = held_out_episodes(dataset.corrections.start, settings.validation_share, settings.seed)
     if not held_out:
         return flat_stats({task: load_norm_stats(file) for task, file in places.statistics.items()})
     by_task = {}

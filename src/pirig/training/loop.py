@@ -110,6 +110,7 @@ def train(
     auxiliary: Mapping[str, Weighted] | None = None,
     shares: Mapping[str, float] | None = None,
     warmed: WarmedUp | None = None,
+    heads_of: Path | None = None,
     made: Identity | None = None,
     remedies: Remedies | None = None,
 ) -> TrainResult:
@@ -119,7 +120,8 @@ def train(
     `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
     `placement`: several devices (None: one). `held_out`: episodes that only validation sees. `auxiliary`: losses beside the
     flow loss, by name. `shares`: of a mix, by task, what part of the samples it is. `warmed`: fresh parameters and heads
-    start with this tower's. `made`: what the run is made from, kept in each checkpoint.
+    start with this tower's. `heads_of`: a checkpoint of ours with whose heads those of the same losses start. `made`: what the
+    run is made from, kept in each checkpoint.
     `remedies`: named where the compiled step needs more than there is.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
@@ -137,12 +139,14 @@ def train(
         rows=rows,
         labels=losses.labels,
         shares=shares,
+        corrections_share=settings.corrections_share,
     )
     if params is None:
         params = initial_params(settings, pipeline.model_config, model)
         params = params if warmed is None else started_from(params, pipeline.model_config, warmed)
     heads = _fresh_heads(losses, settings, pipeline, batches, params)
     heads = heads if warmed is None else heads_started_from(heads, losses.auxiliary, warmed)
+    heads = heads if heads_of is None else checkpoints.with_heads_of(heads_of, heads)
     state = init_state(params, settings, _keys(settings)[0], trainable, placement, heads)
     del params  # or the device would hold the weights twice
     position, seconds = 0, 0.0

@@ -10,11 +10,12 @@ from typing import Any
 
 import jax
 
-from pirig.config.schema import Config
+from pirig.config.schema import Config, WeightsConfig
 from pirig.datasets.lerobot_read import Dataset
 from pirig.models.layout import flatten, param_shapes
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import tower_named
+from pirig.policies.card import has_card
 from pirig.runs.progress import newest_checkpoint
 from pirig.training.loop import initial_key
 from pirig.training.memory import GB, Needs, Remedies, estimate, require_fits, room_of
@@ -64,6 +65,16 @@ def start_params(
     if trainable is not None:
         require_supplied(supplied, trainable)
     return cast_frozen(params, trainable)
+
+
+def checkpoint_of(weights: WeightsConfig) -> Path | None:
+    """The step's folder of a run of ours that training starts from; None where it starts otherwise."""
+    from pirig.weights.load import params_folder
+
+    if not weights.path or weights.path.startswith("gs://") or not Path(weights.path).is_dir():
+        return None
+    step = params_folder(Path(weights.path)).parent
+    return step if has_card(step) else None
 
 
 def require_long_enough(config: Config, dataset: Dataset) -> None:

@@ -19,13 +19,14 @@ def object_poses(base: Any) -> Labels:
     switch).
     """
     poses: Labels = {}
-    for name, thing in _objects(base):
+    for name, thing in objects_of(base):
         pose = batched(thing.pose.raw_pose).astype(np.float32)
         poses[f"{name}_position_m"], poses[f"{name}_quat_wxyz"] = pose[:, :3], pose[:, 3:]
     return dict(sorted(poses.items()))
 
 
-def _objects(base: Any) -> Iterator[tuple[str, Any]]:
+def objects_of(base: Any) -> Iterator[tuple[str, Any]]:
+    """Whatever is labelled, by name."""
     kept, other = base.scene.state_dict_registry, _furniture(base) | _robots(base)
     for things in (kept.actors, kept.articulations):
         for name, thing in things.items():

@@ -1,0 +1,46 @@
+"""What an improvement found, as a table: a line for each policy that was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pirig.files.tables import Column
+from pirig.improving.door import IMPROVED
+
+
+def columns(result: dict[str, Any]) -> list[Column]:
+    """Of what `Improvement.run` returns."""
+    rows: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [("base", "", result["base"], {})]
+    for told in result["rounds"]:
+        rows += [(f"round {told['round']} {arm}", arm, rate, told) for arm, rate in told["rates"].items()]
+    return [
+        Column("policy", [name for name, _, _, _ in rows], folds=True),
+        Column("success", [f"{rate['k']}/{rate['n']}" for _, _, rate, _ in rows]),
+        Column("95 %", [f"{rate['low']:.1%} to {rate['high']:.1%}" for _, _, rate, _ in rows]),
+        Column("p beside base", [_p(told, "base", arm) for _, arm, _, told in rows]),
+        Column("p beside control", [_p(told, arm, "control") for _, arm, _, told in rows]),
+        Column(
+            "corrections", [str(told["corrections"]) if arm == IMPROVED else "" for _, arm, _, told in rows], drop=1
+        ),
+    ]
+
+
+def _p(told: dict[str, Any], first: str, second: str) -> str:
+    verdict = told.get("fisher", {}).get(f"{first} and {second}")
+    if verdict is None:
+        return ""
+    return f"{verdict['p']:.3g}" + ("" if verdict["differ"] else " (not told apart)")
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """What each round made, in words."""
+    said = []
+    for told in result["rounds"]:
+        if "rolled_out" not in told:
+            continue
+        lost = ", ".join(f"{what} {count}" for what, count in sorted(told["lost"].items())) or "none"
+        said.append(
+            f"round {told['round']}: {told['succeeded']} of {told['rolled_out']} roll-outs succeeded; lost: {lost}; "
+            f"{told['left_out_held']} left out, an object was held; {told['corrections']} corrections"
+        )
+    return said

@@ -1,0 +1,46 @@
+"""The planner solves from where a policy stands: in the real simulator, and its episode replays from there."""
+
+import numpy as np
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.demos import door
+from pirig.improving.lost import SUCCESS
+from pirig.improving.watching import Acted, watch
+from pirig.sim.door import open_simulator
+
+SEED = 600_000
+
+
+@pytest.fixture(scope="module")
+def config():
+    return compose(["task=pull_cube", "camera.resolution_px=32"])
+
+
+def test_a_correction_starts_where_the_policy_was_and_succeeds_when_replayed(config):
+    """A policy that goes up and to one side for a second; the planner takes over there."""
+    contract = contract_of(config)
+    away = np.tile(np.array([0, 0.6, 0.6, 0, 0, 0, -1], np.float32), (20, 1))
+    sim = open_simulator(contract)
+    seen = watch(sim, Acted(SEED, away))
+    assert len(seen.states) == 20 and not seen.timeline[SUCCESS].any() and {"reached", "moved"} <= set(seen.timeline)
+    start = seen.states[-1]
+    expert = door.expert(contract, config.task, labels=True)
+    expert.open()
+    episode = expert.solve(SEED, start)
+    assert episode is not None and episode["success"]
+    np.testing.assert_allclose(episode["start/actors/cube"], start["actors/cube"], atol=1e-5)
+    np.testing.assert_allclose(episode["qpos"][0], start["articulations/panda"][13:22], atol=1e-5)
+    kept = {name.removeprefix("start/"): part for name, part in episode.items() if name.startswith("start/")}
+    again = watch(sim, Acted(SEED, episode["actions"], kept))
+    assert again.timeline[SUCCESS][-1]
+    assert "labels/cube_position_m" in episode and episode["image/base_0_rgb"].shape[1:] == (32, 32, 3)
+
+
+def test_who_cannot_solve_is_said(config):
+    import dataclasses
+
+    contract = contract_of(config)
+    with pytest.raises(ValueError, match="nothing there solves a task from where a policy lost its way"):
+        door.expert(dataclasses.replace(contract, simulator="fog"), config.task, labels=False)

@@ -1,0 +1,142 @@
+"""Rounds with a method and stages that only say what they were asked: order, names, results, and what a kill leaves."""
+
+import dataclasses
+import json
+
+import pytest
+
+from pirig.comparison.statistics import wilson
+from pirig.comparison.success import SuccessRow
+from pirig.config.load import compose
+from pirig.config.places import places_of
+from pirig.improving.door import Made, Policy, method_named
+from pirig.improving.rounds import Improvement, Stages
+from pirig.improving.table import columns, lines
+
+WORDS = [
+    "experiment=quickstart",
+    "run.name=one",
+    "improve.rounds=2",
+    "improve.steps=7",
+    "tower=keypoints",
+    "tower.warm_up.steps=5",
+]
+
+
+class Method:
+    def __init__(self, nothing_in=0):
+        self.nothing_in, self.asked = nothing_in, []
+
+    def require(self, policy):
+        pass
+
+    def settings(self, config):
+        return {}
+
+    def make(self, round):
+        self.asked.append((round.number, round.policy.checkpoint.parent.parent.name, round.name))
+        facts = {"rolled_out": 4, "succeeded": 1, "lost": {"grasped late": 3}, "left_out_held": 0}
+        if round.number == self.nothing_in:
+            return Made(None, {**facts, "corrections": 0})
+        demos = dataclasses.replace(round.policy.config.demos, corrected=round.name)
+        return Made(dataclasses.replace(round.policy.config, demos=demos), {**facts, "corrections": 3})
+
+
+class Fake:
+    """A child's training leaves a checkpoint; rates are made up by arm."""
+
+    def __init__(self, killed_at=""):
+        self.killed_at, self.trained, self.measured = killed_at, [], []
+
+    def train(self, config, lineage):
+        folder = places_of(config).checkpoints / str(config.train.steps)
+        if lineage.arm == self.killed_at:
+            self.killed_at = ""
+            raise KeyboardInterrupt
+        if not folder.is_dir():
+            self.trained.append(config)
+            (folder / "params").mkdir(parents=True)
+            (folder / "params" / "weights").write_text(config.run.name)
+            lineage.save(places_of(config).run)
+        return folder
+
+    def measure(self, config):
+        self.measured.append(config.run.checkpoint)
+        name = config.run.name
+        k = 40 if name == "one" else 44 if "control" in name else 70 if "r1" in name else 80
+        return SuccessRow(k, 100, *wilson(k, 100), k, max_steps=105)
+
+
+@pytest.fixture
+def base(tmp_path):
+    config = compose([*WORDS, f"run.root={tmp_path}"])
+    checkpoint = places_of(config).checkpoints / "1900"
+    (checkpoint / "params").mkdir(parents=True)
+    (checkpoint / "params" / "weights").write_text("w")
+    return Policy(config, checkpoint, "0123456789abcdef")
+
+
+def improvement(base, method, fake):
+    return Improvement(method, base, Stages(fake.train, fake.measure))
+
+
+def test_each_round_trains_a_child_and_a_control_from_their_own_forerunners(base):
+    method, fake = Method(), Fake()
+    made = improvement(base, method, fake)
+    result = made.run()
+    names = [config.run.name for config in fake.trained]
+    stem = f"one-corrections-{made.digest}"
+    assert names == [f"{stem}-r1", f"{stem}-r1-control", f"{stem}-r2", f"{stem}-r2-control"]
+    assert [source for _, source, _ in method.asked] == ["one", names[0]]
+    first, control, second, last = fake.trained
+    assert first.demos.corrected == f"corrections-{made.digest}-r1" and second.demos.corrected.endswith("-r2")
+    assert control.demos.corrected == last.demos.corrected == ""
+    assert [names[0] in second.weights.path, names[1] in last.weights.path] == [True, True]
+    for config in fake.trained:
+        assert (config.train.steps, config.tower.warm_up.steps, config.weights.kind) == (7, 0, "pi05")
+        assert config.eval.oracle_episodes == config.eval.untrained_episodes == 0
+    rates = result["rounds"][1]["rates"]
+    assert (result["base"]["k"], rates["corrected"]["k"], rates["control"]["k"]) == (40, 80, 44)
+    assert result["rounds"][0]["fisher"]["corrected and control"]["differ"]
+    assert not result["rounds"][0]["fisher"]["base and control"]["differ"]
+    assert json.loads((made.folder / "results.json").read_text()) == json.loads(json.dumps(result))
+    assert set(result["rounds"][0]["minutes"]) == {
+        "made",
+        "train corrected",
+        "train control",
+        "eval corrected",
+        "eval control",
+    }
+
+
+@pytest.mark.parametrize("killed_at", ["corrected", "control"])
+def test_after_a_kill_only_what_is_missing_trains(base, killed_at):
+    fake = Fake(killed_at)
+    with pytest.raises(KeyboardInterrupt):
+        improvement(base, Method(), fake).run()
+    before = len(fake.trained)
+    result = improvement(base, Method(), fake).run()
+    assert len(fake.trained) == 4 and before == (0 if killed_at == "corrected" else 1)
+    assert [told["rates"]["corrected"]["k"] for told in result["rounds"]] == [70, 80]
+
+
+def test_a_round_without_corrections_is_the_last(base, capsys):
+    result = improvement(base, Method(nothing_in=1), Fake()).run()
+    assert len(result["rounds"]) == 1 and result["rounds"][0]["runs"] == {}
+    assert "made nothing to train on" in capsys.readouterr().out
+    assert len(columns(result)[0].cells) == 1
+
+
+def test_the_table_has_a_line_for_each_policy(base):
+    result = improvement(base, Method(), Fake()).run()
+    names, success, _, beside_base, beside_control, _ = (column.cells for column in columns(result))
+    assert names == ["base", "round 1 corrected", "round 1 control", "round 2 corrected", "round 2 control"]
+    assert success == ["40/100", "70/100", "44/100", "80/100", "44/100"]
+    assert beside_base[2].endswith("(not told apart)") and beside_control[0] == beside_control[2] == ""
+    assert "3 corrections" in lines(result)[0] and "grasped late 3" in lines(result)[0]
+
+
+def test_a_method_that_nobody_knows_is_named():
+    assert method_named("corrections")
+    with pytest.raises(ValueError, match=r"improve\.name=dreams: expected one of corrections"):
+        method_named("dreams")
