@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pirig.files.atomic import write_text
+from pirig.files.records import read_record
 
 FILE_NAME = "origins.json"
 
@@ -33,7 +34,7 @@ class Origins:
     def load(demos: Path) -> Origins:
         """Raises ValueError where the demos in this folder are no corrections."""
         try:
-            plain = json.loads((demos / FILE_NAME).read_text())
+            plain = read_record(demos / FILE_NAME, "parent", "checkpoint", "round", "lost")
             lost = {int(scene): entry for scene, entry in plain.pop("lost").items()}
             return Origins(**plain, lost=lost)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -18,6 +18,7 @@ from pirig.config.places import IMPROVEMENTS
 from pirig.config.schema import Config, Mode, WeightsConfig
 from pirig.evaluation.target import digest_of as digest_of_checkpoint
 from pirig.files.atomic import write_text
+from pirig.files.records import read_record
 from pirig.improving.door import CONTROL, IMPROVED, Method, Policy, Round, digest_of
 from pirig.improving.lineage import Lineage
 
@@ -130,7 +131,7 @@ class Improvement:
 
     def _all_minutes(self) -> dict[str, float]:
         file = self.folder / MINUTES
-        return json.loads(file.read_text()) if file.is_file() else {}
+        return read_record(file) if file.is_file() else {}
 
     def _minutes(self, number: int) -> dict[str, float]:
         spent = (key.split(" ", 1) + [value] for key, value in self._all_minutes().items())

@@ -26,6 +26,7 @@ from pirig.evaluation.target import require_trained_on, target_of
 from pirig.evaluation.workers import WorkerPool
 from pirig.files.atomic import write_text
 from pirig.files.identity import digest_of
+from pirig.files.records import read_record
 from pirig.improving.door import Made, Policy, Round
 from pirig.improving.lost import Lost, limits, lost_at
 from pirig.improving.watching import Acted, watched
@@ -149,7 +150,7 @@ class _Work:
         """After how many steps each sub-goal is late."""
         file, settings = self.round.folder / LIMITS, self.config.improve.corrections
         if file.is_file():
-            return json.loads(file.read_text())
+            return read_record(file)
         demos = self.parent.corrections.start
         chosen = np.unique(np.linspace(0, demos - 1, min(settings.timed_demos, demos)).astype(int)).tolist()
         acted = [
@@ -165,9 +166,7 @@ class _Work:
     def moments(self, results: ResultsFile, failed: list[int]) -> dict[int, Lost]:
         """By scene, where the episodes that failed lost their way, their states beside it; HELD where none can be used."""
         file, folder = self.round.folder / MOMENTS, self.round.folder / STATES
-        known = (
-            {int(scene): Lost(**lost) for scene, lost in json.loads(file.read_text()).items()} if file.is_file() else {}
-        )
+        known = {int(scene): Lost(**lost) for scene, lost in read_record(file).items()} if file.is_file() else {}
         missing = [scene for scene in failed if scene not in known]
         if not missing:
             return known
