@@ -19,7 +19,8 @@ KEPT = ("seeds", "lengths", "content_sha256", "tasks")  # of a provenance: the w
 
 def parent_of(places: Places) -> Path:
     """The data set that the corrections in `places.demos` are added to. Raises ValueError where there are none."""
-    return places.data.parent / Origins.load(places.demos).parent / places.data_set.name
+    named = Path(Origins.load(places.demos).parent)
+    return named if named.is_absolute() else places.data.parent / named / places.data_set.name
 
 
 def asked_of(places: Places, *, labels: bool, leave_out_wandering: bool) -> Identity | None:

@@ -15,8 +15,9 @@ FILE_NAME = "origins.json"
 
 @dataclass(frozen=True)
 class Origins:
-    """`parent`: the folder beside this data set's own that holds the data set which they are added to. `checkpoint`: digest of
-    the policy that lost its way, in `round`. `lost`: by scene, after how many of its steps ("step") and how ("what")."""
+    """`parent`: the folder beside this data set's own that holds the data set which they are added to, or its whole path.
+    `checkpoint`: digest of the policy that lost its way, in `round`. `lost`: by scene, after how many of its steps ("step")
+    and how ("what")."""
 
     parent: str
     checkpoint: str

@@ -81,7 +81,10 @@ def method_named(name: str) -> Method:
 def digest_of(method: Method, policy: Policy) -> str:
     """Of all that decides what the rounds make and how their children train, but for how many rounds there are."""
     config = policy.config
-    acts = {key: getattr(config.eval, key) for key in ("execute", "ensemble", "flow_steps", "seed", "batch_size")}
+    acts = {
+        key: getattr(config.eval, key)
+        for key in ("execute", "ensemble", "delay", "rtc", "flow_steps", "seed", "batch_size")
+    }
     told = {
         "method": config.improve.name,
         "policy": policy.digest,

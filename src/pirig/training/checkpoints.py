@@ -226,7 +226,6 @@ def _save_tree(folder: Path, tree: Any) -> None:
 
 def restore_tree(folder: Path, like: Any) -> Any:
     """The Orbax tree of a folder with the structure, shapes and types of `like`; ValueError where they differ."""
-    import orbax.checkpoint as ocp
 
     _require_same(folder, saved_tree(folder), like)
     with reading(folder), part_by_part(like) as checkpointer:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.measuring import MEASURED
 from pirig.config.places import places_of
 from pirig.config.schema import Config
 from pirig.datasets.lerobot_read import Dataset
@@ -55,6 +56,12 @@ class Corrections:
             )
         if missing := unavailable(contract):
             raise ValueError(f"improve=corrections rolls the policy out, and {missing}.")
+        if config.eval.server or config.eval.delay == MEASURED:
+            key = f"eval.server={config.eval.server}" if config.eval.server else f"eval.delay={MEASURED}"
+            raise ValueError(
+                f"{key}: the run's own checkpoint is rolled out, and what comes late is a number of steps; leave it out, or give "
+                "eval.delay=2."
+            )
         if not config.task.solver:
             raise ValueError(
                 f"task={config.task.name} names no solver (task.solver), so nothing plans from where the policy lost its way; "
@@ -125,7 +132,13 @@ class _Work:
         self.scenes = list(range(first, first + settings.scenes))
         demos = dataclasses.replace(self.config.demos, corrected=self.round.name)
         train = dataclasses.replace(self.config.train, corrections_share=settings.corrections.share)
-        self.child = dataclasses.replace(self.config, demos=demos, train=train)
+        own = dataclasses.replace(self.config.dataset, path="")  # it is made here, whoever made its parent
+        self.child = dataclasses.replace(self.config, demos=demos, train=train, dataset=own)
+
+    @property
+    def _parent_name(self) -> str:
+        """As `Origins` names it: what lies beside the new one by its folder, what was given by its path."""
+        return self.places.data_set_name if self.config.dataset.path else self.places.data.name
 
     def rolled_out(self) -> ResultsFile:
         """The policy's episodes, as an evaluation has them; those that are there are not run again."""
@@ -135,11 +148,8 @@ class _Work:
         lengths = PolicyCard.load(self.policy.checkpoint).usual_lengths
         limit = target_of(config, self.places, self.policy.checkpoint, lengths).limit
         sizes = {"flow_steps": config.eval.flow_steps, "batch_size": config.eval.batch_size}
-        told: dict[str, Any] = {
-            "execute": config.eval.execute,
-            "noise_seed": config.eval.seed,
-            "ensemble": config.eval.ensemble,
-        }
+        told: dict[str, Any] = {"execute": config.eval.execute, "noise_seed": config.eval.seed}
+        told |= {"ensemble": config.eval.ensemble, "delay": int(config.eval.delay), "rtc": config.eval.rtc}
         driver = PolicyDriver(load_policy(self.policy.checkpoint, **sizes), **told)
         label = f"round {self.round.number}: roll-outs"
         with WorkerPool(self.places.contract, config.eval.workers) as pool:
@@ -202,7 +212,7 @@ class _Work:
         asked = identity.asked_of(contract, source.name, len(states), settings, parts)
         folder.mkdir(parents=True, exist_ok=True)
         told = {scene: dataclasses.asdict(lost[scene]) for scene in states}
-        Origins(self.places.data.name, self.policy.digest, self.round.number, told).save(folder)
+        Origins(self._parent_name, self.policy.digest, self.round.number, told).save(folder)
         manifest = collect(
             contract, source, list(states), len(states), self.config.demos.workers, folder, asked, least=0
         )
