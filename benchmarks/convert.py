@@ -51,7 +51,7 @@ def write_theirs(folder: Path, episodes: Episodes, contract: Contract) -> None:
     lerobot = import_lerobot()
     features = {
         key: feature | {"shape": tuple(feature["shape"])}
-        for key, feature in fmt.features(contract).items()
+        for key, feature in fmt.features(contract, {}).items()
         if key.startswith(("observation", "action"))
     }
     dataset = lerobot.LeRobotDataset.create("bench/x", contract.fps, features, root=folder, use_videos=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from pirig.foreign.films import cannot_decode
 KEYFRAME_EVERY = 2  # as lerobot: any frame is reached by decoding one other
 PIXELS = "yuv420p"  # what every player and every LeRobot reader takes; a colour for each 2 x 2 pixels
 ENCODERS = {
-    "h264": ("libx264", {"crf": "18", "bf": "0"}),
-    "av1": ("libsvtav1", {"crf": "30", "preset": "10", "svtav1-params": "lp=1"}),
+    "h264": ("libx264", {"crf": "18", "bf": "0", "preset": "veryfast"}),
+    "av1": ("libsvtav1", {"crf": "30", "preset": "12", "svtav1-params": "lp=1"}),
 }
 USUAL_CODEC = "h264"
 PEAK = 255.0
@@ -69,6 +70,7 @@ def encode(file: Path, frames: Callable[[], Iterable[np.ndarray]], fps: float, c
     """
     import av
 
+    os.environ.setdefault("SVT_LOG", "1")  # its errors alone
     encoder, options = ENCODERS[codec]
     file.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(file), "w", format="mp4") as container:
