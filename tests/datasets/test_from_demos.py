@@ -172,7 +172,7 @@ def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, 
         patch.setattr(lerobot_write.LeRobotWriter, "finish", full_disk)
         with pytest.raises(OSError, match="No space"):
             convert(demos, target, contract)
-    monkeypatch.setattr(from_demos, "_images", lambda *a: pytest.fail("read the images of a finished part"))
+    monkeypatch.setattr(from_demos, "images_of", lambda *a: pytest.fail("read the images of a finished part"))
     convert(demos, target, contract)
     assert json.loads((target / "meta/info.json").read_text())["total_episodes"] == 4
 
