@@ -294,8 +294,8 @@ def warm_up_is_possible(config: Config) -> str | None:
         wrong.append(f"scenes.count={config.scenes.count}: some are held out; choose 10 or more.")
     if config.robot.simulated and not (usual.start <= asked.start and asked.stop <= usual.stop):
         wrong.append(
-            f"scenes.first_seed={asked.start}: labelled scenes are {usual.start} to {usual.stop - 1}; choose "
-            f"scenes.first_seed={usual.start}, or fewer."
+            f"scenes.first_seed={asked.start} with scenes.count={config.scenes.count}: labelled scenes are {usual.start} to "
+            f"{usual.stop - 1}; choose scenes.first_seed={usual.start} scenes.count={min(config.scenes.count, len(usual))}."
         )
     if settings.steps and config.weights.kind:
         wrong.append(
@@ -317,6 +317,9 @@ def given_data_is_of_one_task(config: Config) -> str | None:
 RULES = (
     number_rules.rates_divide,
     number_rules.cameras_have_sizes,
+    number_rules.cameras_are_placed,
+    number_rules.prompt_is_said,
+    number_rules.server_is_an_address,
     number_rules.tries_suffice,
     number_rules.noise_is_on_the_state,
     tokenizer_known,

@@ -37,6 +37,36 @@ def cameras_have_sizes(config: Config) -> str | None:
     )
 
 
+def cameras_are_placed(config: Config) -> str | None:
+    """A place and what is looked at go together: one alone would be passed over, or look at the world's origin."""
+    for name, entry in config.camera.entries.items():
+        if config.robot.simulated and bool(entry.eye_m) != bool(entry.target_m):
+            given, missing = ("eye_m", "target_m") if entry.eye_m else ("target_m", "eye_m")
+            return (
+                f"camera.entries.{name}.{given} without {missing}: a camera is placed by both; give "
+                f"camera.entries.{name}.{missing}=[0,0,0.5] too, or leave both out."
+            )
+    return None
+
+
+def prompt_is_said(config: Config) -> str | None:
+    """Of what is planned; a recording says its own."""
+    sources = config.mix.sources.values() if config.mix else ()
+    tasks = [source.task for source in sources if source.task] or [config.task]
+    blank = [task.name for task in tasks if not (task.prompt.strip() or task.prompts)]
+    if not config.robot.simulated or not blank:
+        return None
+    said = f"task.prompt={config.task.prompt!r} with task={blank[0]}"
+    return f"{said}: a policy is told what to do; give task.prompt='Push the cube.'"
+
+
+def server_is_an_address(config: Config) -> str | None:
+    server = config.eval.server
+    if not server or server.startswith(("ws://", "wss://")):
+        return None
+    return f"eval.server={server}: expected the address of a policy server; give eval.server=ws://127.0.0.1:8000."
+
+
 def tries_suffice(config: Config) -> str | None:
     count, tries = config.demos.count, config.demos.max_tries
     if config.demos.path or not 0 < tries < count:

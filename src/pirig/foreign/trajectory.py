@@ -103,7 +103,7 @@ class TrajectoryFile:
 def read_trajectory(path: Path) -> TrajectoryFile:
     """Raises ForeignFileError where either file is missing, damaged, or contradicts the other."""
     path = Path(path)
-    sidecar = path.with_suffix(".json")
+    sidecar = path.with_suffix(".json") if path.name else path
     if (kind := known_kind(path)) in (Kind.lerobot, Kind.npz, Kind.demos):
         raise refused(
             f"demos.path: {path}", f"it is {kind}", "give an .h5, or the arm that recorded it: task=kinova",

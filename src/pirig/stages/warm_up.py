@@ -35,7 +35,7 @@ def make(config: Config, places: Places) -> WarmedUp | None:
     from pirig.policies.tokenizers import load_tokenizer
     from pirig.training.warm_up import warm_up
 
-    sets = list(scenes.make(config, places).values())
     tokenizer = load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url)
-    model = model_of(config, tokenizer.vocab_size)
+    model = model_of(config, tokenizer.vocab_size)  # its tower's settings are asked before scenes are rendered
+    sets = list(scenes.make(config, places).values())
     return warm_up(sets, model, config.tower.warm_up, lambda digest: places.warm_up(config.tower.name, digest))
