@@ -52,6 +52,9 @@ class Constant:
     def act(self, requests):
         return [np.full((self.execute, 1), 100.0 + request.scene) for request in requests]
 
+    def forget(self, scene):
+        """No chunk of it is underway."""
+
 
 def played(driver: SharedDriver, seed: int, chunks: int = 4) -> list[float]:
     found = [driver.act([Request(seed, chunk, None)])[0] for chunk in range(chunks)]

@@ -114,6 +114,9 @@ class _Frames:
     def image(self, role: str, index: int) -> np.ndarray:
         return self.frames[role]
 
+    def as_kept(self, role: str, image: np.ndarray) -> np.ndarray:
+        return image
+
 
 @fault("another seed's frames (scenes and seeds out of step)", "gate first_frame", "train", "first frame")
 def out_of_step(good: Any, pool: Any) -> list[str]:

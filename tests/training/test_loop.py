@@ -120,7 +120,7 @@ def test_a_checkpoint_is_written_beside_the_training(small, tmp_path):
     step = make_train_step(small.pipeline.model_config, small.settings, schedule, losses=Losses(small.model))
     go_on = threading.Event()
     with checkpoints.Saver(tmp_path, lambda folder: go_on.wait(60)) as saver:
-        folder = saver.save(state, {"position": 0})
+        folder = saver.save(state, {"position": 0, "seconds": 0.0})
         batch = prepare(small.pipeline, small.dataset, small.dataset.frames, BatchSettings(batch_size=5, seed=0)).batch(
             0
         )

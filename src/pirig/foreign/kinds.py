@@ -55,7 +55,7 @@ def _of_file(path: Path) -> Kind | None:
         start = file.read(len(HDF5_MAGIC))
     if start == HDF5_MAGIC:
         return _of_hdf5(path)
-    if start.startswith(b"PK"):
+    if start.startswith(b"PK") and path.suffix not in (".h5", ".hdf5"):
         return Kind.npz if ARM_KEYS & set(npz.names(path)) else Kind.demos
     by_name = {".h5": Kind.trajectory, ".hdf5": Kind.trajectory, ".npz": Kind.npz}
     return by_name.get(path.suffix)  # cut off at its very beginning
