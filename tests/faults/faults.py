@@ -108,6 +108,8 @@ def swapped(good: Any, pool: Any) -> list[str]:
 
 
 class _Frames:
+    has_films = False
+
     def __init__(self, dataset: Any, frames: dict[str, np.ndarray]):
         self.contract, self.roles, self.frames = dataset.contract, list(frames), frames
 
