@@ -8,7 +8,6 @@ is that of the whole process with all its threads. Writes benchmarks/results/con
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -86,12 +85,7 @@ def require_lossless(dataset: Dataset, episodes: Episodes) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("demos", type=Path)
-    parser.add_argument("--episodes", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default=report.MACHINE)
-    options = parser.parse_args()
+    options = report.options_of_demos(__doc__)
     contract = Contract.load(options.demos)
     episodes = load(options.demos, options.episodes, contract)
     ways = {"ours": write_ours, "lerobot": write_theirs}

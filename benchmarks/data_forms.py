@@ -9,7 +9,6 @@ that training reads (its making is a row of its own) and a chunk of 20 actions; 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
@@ -115,12 +114,7 @@ def measure(episodes: Episodes, contract: Contract) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("demos", type=Path)
-    parser.add_argument("--episodes", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default=report.MACHINE)
-    options = parser.parse_args()
+    options = report.options_of_demos(__doc__)
     contract = Contract.load(options.demos)
     episodes = load(options.demos, options.episodes, contract)
     measure(episodes[:1], contract)  # imports and first calls are not counted

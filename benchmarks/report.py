@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -22,6 +23,16 @@ def accelerator() -> str:
     import jax
 
     return f"{jax.devices()[0].device_kind}-{os.cpu_count()}cores".replace(" ", "-")
+
+
+def options_of_demos(about: str | None) -> argparse.Namespace:
+    """Of a measurement on a folder of demos, from the command line: demos, episodes, repeats, device."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("demos", type=Path)
+    parser.add_argument("--episodes", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default=MACHINE)
+    return parser.parse_args()
 
 
 def show(row: dict[str, Any]) -> None:

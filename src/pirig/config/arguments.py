@@ -41,6 +41,16 @@ def folder_of(arguments: Sequence[str]) -> str | None:
     return next(there, None) or next((word for word in words if _is_name(word)), None)
 
 
+def run_of(verb: str, arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """The run's folder, and the other words. Raises ValueError where none is named."""
+    folder = folder_of(arguments)
+    if folder is None:
+        raise ValueError(f"pirig {verb} {' '.join(arguments)}: of which run? Give its folder")
+    rest = list(arguments)
+    rest.remove(folder)
+    return Path(folder), rest
+
+
 def _is_name(word: str) -> bool:
     return "=" not in word and not word.startswith(("-", "~", "+"))
 

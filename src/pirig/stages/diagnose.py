@@ -33,15 +33,12 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if arguments else 2
-    from pirig.config.arguments import folder_of
+    from pirig.config.arguments import run_of
     from pirig.config.load import of_run
 
-    folder = folder_of(arguments)
-    if folder is None:
-        raise ValueError(f"pirig diagnose {' '.join(arguments)}: of which run? Give its folder")
-    arguments.remove(folder)
-    named = [word.removeprefix("task=") for word in arguments if word.startswith("task=")]
-    config = of_run(Path(folder), [word for word in arguments if not word.startswith("task=")])
+    folder, words = run_of("diagnose", arguments)
+    named = [word.removeprefix("task=") for word in words if word.startswith("task=")]
+    config = of_run(folder, [word for word in words if not word.startswith("task=")])
     for task in tasks_asked(config, named[-1] if named else None):
         if task:
             print(f"task {task}")

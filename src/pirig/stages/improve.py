@@ -34,14 +34,11 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if arguments else 2
-    from pirig.config.arguments import folder_of
+    from pirig.config.arguments import run_of
     from pirig.config.load import of_run
 
-    folder = folder_of(arguments)
-    if folder is None:
-        raise ValueError(f"pirig improve {' '.join(arguments)}: which run? Give its folder")
-    arguments.remove(folder)
-    show(make(of_run(Path(folder), arguments)))
+    folder, words = run_of("improve", arguments)
+    show(make(of_run(folder, words)))
     return 0
 
 

@@ -44,3 +44,21 @@ def test_who_cannot_solve_is_said(config):
     contract = contract_of(config)
     with pytest.raises(ValueError, match="nothing there solves a task from where a policy lost its way"):
         door.expert(dataclasses.replace(contract, simulator="fog"), config.task, labels=False)
+
+
+def test_a_solver_that_breaks_is_said_and_its_scene_left_out(config, capsys):
+    contract = contract_of(config)
+    sim = open_simulator(contract)
+    start = watch(sim, Acted(SEED, np.zeros((1, 7), np.float32))).states[-1]
+    expert = door.expert(contract, config.task, labels=False)
+    expert.open()
+
+    def breaks(*_, **__):
+        raise IndexError("list index out of range")
+
+    expert.solver = breaks
+    assert expert.solve(SEED, start) is None
+    assert (
+        f"scene {SEED}: solvePullCube stopped there: IndexError: list index out of range; it is left out"
+        in capsys.readouterr().err
+    )

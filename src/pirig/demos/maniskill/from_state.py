@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ class PlannerFromState:
         recorder = RecordingEnv(self.planning, goes_on=True)
         try:
             targets = plan(self.solver, recorder, scene, self.task.hold_steps)
-        except Exception:  # of somebody else's solver, in a state that its author never thought of
+        except Exception as error:  # of somebody else's solver, in a state that its author never thought of
+            said = f"scene {scene}: {self.task.solver} stopped there: {type(error).__name__}: {error}"
+            print(f"{said}; it is left out", file=sys.stderr, flush=True)
             return None
         if targets is None:
             return None
