@@ -169,7 +169,7 @@ def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, 
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(lerobot_write.LeRobotWriter, "finish", full_disk)
+        patch.setattr(lerobot_write, "_require_rows", full_disk)
         with pytest.raises(OSError, match="No space"):
             convert(demos, target, contract)
     monkeypatch.setattr(from_demos, "images_of", lambda *a: pytest.fail("read the images of a finished part"))

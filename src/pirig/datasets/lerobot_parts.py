@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -23,7 +22,7 @@ import pyarrow.parquet as pq
 from pirig.datasets import film_write, png
 from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.film_write import Loss
-from pirig.files.atomic import write_bytes
+from pirig.files.atomic import replacing
 
 _RECORD = b"pirig"
 
@@ -121,9 +120,8 @@ def _save(part: Part, columns: Mapping[str, pa.Array]) -> Part:
         **({"losses": losses} if losses else {}),
     }
     table = pa.table(dict(columns)).replace_schema_metadata({_RECORD: json.dumps(record)})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
-    write_bytes(part.file, buffer.getvalue())
+    with replacing(part.file) as file:
+        pq.write_table(table, file, compression="none", use_dictionary=False, write_statistics=False)
     return part
 
 

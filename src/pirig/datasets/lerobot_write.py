@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from pirig.datasets.film_write import Loss
 from pirig.datasets.lerobot_layout import Description, Histogram
 from pirig.datasets.lerobot_parts import Part
 from pirig.datasets.png import decoded
+from pirig.files.at_once import AtOnce, processors
 from pirig.files.atomic import staging_folder
 from pirig.files.space import require_space
 
@@ -56,12 +57,13 @@ class LeRobotWriter:
     """``with LeRobotWriter(folder, contract) as writer: writer.add_episode(...); writer.finish({...})``.
 
     The order of `add_episode` is the order of the data set. An episode whose part is there from an earlier, killed
-    run is not encoded again. Raises FileExistsError where `folder` exists.
+    run is not encoded again. Several are encoded at once, as many as memory takes (`files.at_once`): what goes wrong in one is
+    raised by a later call. Raises FileExistsError where `folder` exists.
 
     `form`: LeRobot's version, and whether pictures are kept without loss or as films.
     """
 
-    def __init__(self, folder: Path, contract: Contract, *, form: Form = USUAL, threads: int = 2) -> None:
+    def __init__(self, folder: Path, contract: Contract, *, form: Form = USUAL) -> None:
         if folder.exists():
             raise FileExistsError(f"{folder} exists already; remove it or choose another name")
         if form.version not in LAYOUTS:
@@ -71,14 +73,22 @@ class LeRobotWriter:
         self.folder, self.contract, self.form = folder, contract, form
         kind = f"-{form.codec}" if form.codec else ""
         self.parts_folder = folder.with_name(f".{folder.name}.parts-{contract.hash}{kind}")
-        self.parts: list[Part] = []
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="png")
+        self._asked: list[Part | Future[Part]] = []
+        self._at_once = AtOnce("episode")
+        self._pool = ThreadPoolExecutor(processors(), thread_name_prefix="png")
 
     def __enter__(self) -> LeRobotWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._at_once.__exit__()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def parts(self) -> list[Part]:
+        """Of all episodes so far, in order; waits for those that are being encoded."""
+        self._asked = [part if isinstance(part, Part) else part.result() for part in self._asked]
+        return self._asked  # type: ignore[return-value]
 
     def require_space(self, frames: int) -> None:
         """Raises ValueError where the disk has no room for a data set of so many frames and for the parts that become it."""
@@ -99,7 +109,7 @@ class LeRobotWriter:
         """Takes the part that an earlier run finished, if there is one; so the caller need not read its images."""
         file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels, task)
         if file.is_file():
-            self.parts.append(lerobot_parts.read(file))
+            self._asked.append(lerobot_parts.read(file))
         return file.is_file()
 
     def add_episode(
@@ -128,7 +138,9 @@ class LeRobotWriter:
         frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
         file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels, task)
         films = (self.form.codec, self.contract.fps) if self.form.codec else None
-        self.parts.append(lerobot_parts.write(file, seed, frames, state, actions, self._pool, labels, task, films))
+        size = sum(pictures.nbytes for pictures in frames.values())
+        asked = (file, seed, frames, state, actions, self._pool, labels, task, films)
+        self._asked.append(self._at_once.submit(size, lerobot_parts.write, *asked))
 
     def copy_episode(self, dataset: Dataset, episode: int) -> None:
         """Takes an episode of a data set of the same contract, and of one task: PNGs as they are, what a film shows anew."""
@@ -145,7 +157,7 @@ class LeRobotWriter:
             self.add_episode(images, state, actions, seed=seed, labels=labels)
             return
         file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels)
-        self.parts.append(lerobot_parts.write_encoded(file, seed, pngs, state, actions, labels))
+        self._asked.append(lerobot_parts.write_encoded(file, seed, pngs, state, actions, labels))
 
     def _check(
         self,
@@ -181,37 +193,39 @@ class LeRobotWriter:
 
         `starts` f32 [E, k] by name: the simulator's state before each episode, where a reset to its seed is another one.
         """
-        if not self.parts:
+        if not self._asked:
             raise ValueError(f"{self.folder}: no episodes were added, there is nothing to write")
         description, digest = self._description(), hashlib.sha256()
         with staging_folder(self.folder) as staging:
-            episodes = (self._laid_out(part, description, digest) for part in self.parts)
+            parts = self.parts
+            episodes = (self._laid_out(part, description, digest) for part in parts)
             LAYOUTS[self.form.version](staging, description, episodes)
             ours = staging / META
             ours.mkdir(parents=True)
             self.contract.save(ours)
             record = {
                 **provenance,
-                "seeds": [part.seed for part in self.parts],
-                "lengths": [part.length for part in self.parts],
+                "seeds": [part.seed for part in parts],
+                "lengths": [part.length for part in parts],
                 "content_sha256": digest.hexdigest(),
-                **({"tasks": [part.task for part in self.parts]} if len(self.contract.scenes) > 1 else {}),
+                **({"tasks": [part.task for part in parts]} if len(self.contract.scenes) > 1 else {}),
             }
             (ours / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
             if starts:
                 np.savez(ours / STARTS, **starts)
-            _require_rows(staging, sum(part.length for part in self.parts))
+            _require_rows(staging, sum(part.length for part in parts))
         shutil.rmtree(self.parts_folder, ignore_errors=True)
 
     def _description(self) -> Description:
         """Raises ValueError where the episodes have different labels. Says what films have lost."""
-        contract, labels, films = self.contract, self.parts[0].labels, dict[str, dict[str, Any]]()
-        for part in self.parts:
+        parts = self.parts
+        contract, labels, films = self.contract, parts[0].labels, dict[str, dict[str, Any]]()
+        for part in parts:
             if part.labels != labels:
                 raise ValueError(f"episode of seed {part.seed}: labels {part.labels}, the first has {labels}")
-        for role in self.parts[0].losses:
-            loss = sum((part.losses[role] for part in self.parts), Loss())
-            films[role] = film_write.described(self.parts[0].film(role), contract.fps) | film_write.told(loss)
+        for role in parts[0].losses:
+            loss = sum((part.losses[role] for part in parts), Loss())
+            films[role] = film_write.described(parts[0].film(role), contract.fps) | film_write.told(loss)
             print(f"convert: {role}: {film_write.sentence(self.form.codec, loss)}", flush=True)
         features = fmt.features(contract, labels, films)
         return Description(features, contract.fps, contract.robot_uid, prompts(contract))

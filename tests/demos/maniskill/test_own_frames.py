@@ -82,6 +82,22 @@ def test_they_are_what_a_replay_renders(config, recorded):
     np.testing.assert_allclose(taken["qpos"], rendered["qpos"], atol=5e-3)
 
 
+def test_files_of_older_maniskills_keep_them_elsewhere(config, copied, tmp_path, capfd):
+    with h5py.File(copied, "r+") as file:
+        trajectory = file["traj_0"]
+        frames = trajectory["obs/sensor_data/base_camera/rgb"][()]
+        del trajectory["obs/sensor_data/base_camera"]
+        opaque = np.concatenate([frames, np.full_like(frames[..., :1], 255)], -1)
+        trajectory["obs/sensor_data/base_camera/Color"] = (opaque / 255).astype(np.float32)
+    episode = made(config, copied, tmp_path / "demos")
+    assert "are taken with the file's own frames" in capfd.readouterr().out
+    np.testing.assert_array_equal(episode["image/base_0_rgb"], frames[:-1])
+    with h5py.File(copied, "r+") as file:
+        file["traj_0/obs/sensor_data/base_camera/Color"][3, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"own.h5: /traj_0/obs/sensor_data/base_camera/Color: frame 3 holds nan"):
+        made(config, copied, tmp_path / "others")
+
+
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [

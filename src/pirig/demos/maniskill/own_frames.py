@@ -13,7 +13,9 @@ import numpy as np
 from pirig.config.state_entries import state_entry
 from pirig.contract import Camera, Contract
 from pirig.demos.manifest import IMAGE
+from pirig.demos.maniskill import held_frames
 from pirig.demos.maniskill.replay import in_range
+from pirig.foreign.faults import refused
 from pirig.sim.door import SAME_PIXELS
 from pirig.sim.maniskill.batches import batched
 from pirig.sim.maniskill.env import SimEnv
@@ -67,14 +69,11 @@ def _settings(contract: Contract, env_kwargs: Mapping[str, Any]) -> str:
 def _arrays(contract: Contract, trajectory: Any) -> str:
     steps = len(trajectory["actions"])
     for camera in contract.cameras:
-        rgb = trajectory.get(_rgb(camera))
-        if rgb is None or not hasattr(rgb, "dtype"):
+        pictures = held_frames.held(trajectory, camera.sensor)
+        if pictures is None:
             return f"it holds no frames of {camera.sensor}"
-        if rgb.dtype != np.uint8 or rgb.shape != (steps + 1, camera.height_px, camera.width_px, 3):
-            return (
-                f"its frames of {camera.sensor} are {rgb.dtype} {list(rgb.shape)}, this run's uint8 "
-                f"{[steps + 1, camera.height_px, camera.width_px, 3]}"
-            )
+        if reason := held_frames.why_not(pictures, steps + 1, camera.height_px, camera.width_px):
+            return f"its frames of {camera.sensor} {reason}"
     arrays = {state_entry(entry).array for entry in contract.state}
     missing = [name for name in sorted(arrays) if f"obs/{NUMBERS.get(name, name)}" not in trajectory]
     if missing:
@@ -86,17 +85,27 @@ def _arrays(contract: Contract, trajectory: Any) -> str:
     return "" if "success" in trajectory else "it does not say which step succeeded"
 
 
-def _rgb(camera: Camera) -> str:
-    return f"obs/sensor_data/{camera.sensor}/rgb"
-
-
 def taken(sim: SimEnv, trajectory: Any, seed: int) -> dict[str, np.ndarray] | None:
-    """The episode as `replay` gives it, None where its last step is no success. Frame t is what was seen before action t."""
+    """The episode as `replay` gives it, None where its last step is no success. Frame t is what was seen before action t.
+
+    Raises ForeignFileError where a picture is not what its type says.
+    """
     actions = in_range(sim, np.asarray(trajectory["actions"], np.float32))
     if not trajectory["success"][-1]:
         return None
-    images = {f"{IMAGE}{camera.role}": trajectory[_rgb(camera)][:-1] for camera in sim.contract.cameras}
+    images = {f"{IMAGE}{camera.role}": _pictures(trajectory, camera, len(actions)) for camera in sim.contract.cameras}
     return {**_numbers(trajectory), **images, "actions": actions, "seed": np.int64(seed), "success": np.bool_(True)}
+
+
+def _pictures(trajectory: Any, camera: Camera, rows: int) -> np.ndarray:
+    array = held_frames.held(trajectory, camera.sensor)
+    try:
+        return held_frames.taken(array, rows)
+    except ValueError as error:
+        raise refused(
+            trajectory.file.filename, f"{array.name}: {error}", "record it again, or remove the episode",
+            expected="whole pictures",
+        ) from error  # fmt: skip
 
 
 def _numbers(trajectory: Any) -> dict[str, np.ndarray]:
@@ -121,7 +130,11 @@ def unlike(sim: SimEnv, trajectory: Any, seed: int) -> str:
         if its.shape != ours.shape or _apart(name, its, ours) > SAME_SCENE:
             return f"its first {name} is not this simulator's after a reset with seed {seed}"
     for camera in sim.contract.cameras:
-        apart = np.abs(trajectory[_rgb(camera)][0].astype(np.float32) - shown.images[camera.role]).mean()
+        try:
+            first = held_frames.taken(held_frames.held(trajectory, camera.sensor), 1)[0]
+        except ValueError as error:
+            return f"its pictures of {camera.sensor}: {error}"
+        apart = np.abs(first.astype(np.float32) - shown.images[camera.role]).mean()
         if apart > SAME_PIXELS:
             return f"its first frame of {camera.sensor} is {apart:.0f} of 255 off this simulator's on average"
     return ""

@@ -20,10 +20,21 @@ def open_simulators(contract: Contract, source_mode: str, *, start_spread_rad: f
 
     `start_spread_rad`: how the first joints of the former spread, 0: as the task's own.
     """
+    return open_source(contract, source_mode, start_spread_rad=start_spread_rad), open_own(contract)
+
+
+def open_source(contract: Contract, source_mode: str, *, start_spread_rad: float = 0.0) -> Any:
+    """The former of `open_simulators`."""
     renderer.configure()
     renderer.limit_threads()
-    source = make_env(contract, control_mode=source_mode, render=False, start_spread_rad=start_spread_rad)
-    return source, SimEnv(contract)
+    return make_env(contract, control_mode=source_mode, render=False, start_spread_rad=start_spread_rad)
+
+
+def open_own(contract: Contract) -> SimEnv:
+    """The latter of `open_simulators`."""
+    renderer.configure()
+    renderer.limit_threads()
+    return SimEnv(contract)
 
 
 class Recorder:
@@ -91,7 +102,8 @@ def replay(
 ) -> dict[str, np.ndarray] | None:
     """The episode of these actions in the contract's control mode, or None where the replay does not end in success.
 
-    `actions` [T, A] are in `source_mode`; the controller of `source_env` (that mode, same robot) says what they aim at.
+    `actions` [T, A] are in `source_mode`; the controller of `source_env` (that mode, same robot; not asked where it is the
+    contract's mode) says what they aim at.
     `start`: the state that they start from, kept in the episode; None: that of a reset to the seed.
     """
     recorder = Recorder(sim, labels)

@@ -7,11 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
 from pirig.demos import identity
+from pirig.demos.maniskill.held_frames import slices
 from pirig.files.digests import Digests
 from pirig.files.identity import Identity
+from pirig.files.progress import Progress
 from pirig.foreign.text import read_json
 from pirig.foreign.trajectory import TrajectoryFile, opened
 
@@ -37,11 +41,13 @@ def asked_of(
 def _digests(file: TrajectoryFile) -> list[str]:
     told = read_json(file.sidecar)
     entries = {entry["episode_id"]: entry for entry in told["episodes"]}
-    with opened(file.path) as held:
-        return [
-            f"{episode.seed}:{_digest(held[episode.group], entries[episode.number], told['env_info'])}"
-            for episode in file.successful
-        ]
+    digests = []
+    with opened(file.path) as held, Progress("read", len(file.successful)) as progress:
+        for episode in file.successful:
+            digest = _digest(held[episode.group], entries[episode.number], told["env_info"])
+            digests.append(f"{episode.seed}:{digest}")
+            progress.advance()
+    return digests
 
 
 def _digest(group: Any, entry: dict[str, Any], env_info: dict[str, Any]) -> str:
@@ -54,9 +60,14 @@ def _digest(group: Any, entry: dict[str, Any], env_info: dict[str, Any]) -> str:
 
     def add(name: str, node: Any) -> None:
         if isinstance(node, h5py.Dataset):
-            values = node[()]
             digest.update(f"{name} {node.dtype} {node.shape}".encode())
-            digest.update(values.tobytes() if hasattr(values, "tobytes") else repr(values).encode())
+            if node.dtype.hasobject or not node.shape:
+                values = node[()]
+                plain = values.tobytes() if hasattr(values, "tobytes") and not node.dtype.hasobject else repr(values).encode()
+                digest.update(plain)
+                return
+            for part in slices(node, len(node)):
+                digest.update(np.ascontiguousarray(node[part]).data)
 
     group.visititems(add)
     return digest.hexdigest()[:16]

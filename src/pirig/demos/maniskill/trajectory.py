@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from pirig.demos.identity import is_complete
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.maniskill import defaults, own_frames
 from pirig.demos.maniskill.planner import PLANNING_MODE
-from pirig.demos.maniskill.replay import open_simulators, replay
+from pirig.demos.maniskill.replay import open_own, open_source, replay
 from pirig.demos.maniskill.source import asked_of
 from pirig.foreign.faults import refused
 from pirig.foreign.trajectory import Episode, TrajectoryFile, opened, read_trajectory
@@ -162,8 +164,12 @@ class FileSource:
             print(f"demos: {count} episodes of {self.path.name} are {how}", flush=True)
 
     def open(self) -> None:
-        mode = PLANNING_MODE if PLANNING_MODE in self.modes.values() else self.contract.control_mode
-        self.source_env, self.sim = open_simulators(self.contract, mode)
+        self.sim = open_own(self.contract)
+
+    @cached_property
+    def planning(self) -> Any:
+        """A simulator is half a GB: opened where an episode has to be brought from planned joint angles into this run's mode."""
+        return open_source(self.contract, PLANNING_MODE)
 
     def episode(self, seed: int) -> dict[str, np.ndarray] | None:
         group = self.episodes[seed].group
@@ -174,7 +180,9 @@ class FileSource:
                     return own_frames.taken(self.sim, held[group], seed)
                 print(f"demos: the episode of seed {seed} is replayed: {reason}", flush=True)
             actions = np.asarray(held[f"{group}/actions"], np.float32)
-        return replay(self.contract, self.source_env, self.sim, actions, seed, self.modes[seed], labels=self.labels)
+        mode = self.modes[seed]
+        source_env = None if mode == self.contract.control_mode else self.planning
+        return replay(self.contract, source_env, self.sim, actions, seed, mode, labels=self.labels)
 
     def too_few(self, kept: list[int], tried: list[int], count: int) -> str:
         """Why there are not as many demos as wanted, and what to do."""
