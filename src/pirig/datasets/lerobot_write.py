@@ -81,7 +81,7 @@ class LeRobotWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._at_once.__exit__()
+        self._at_once.__exit__(*error)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property

@@ -32,7 +32,7 @@ class AtOnce:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=any(error))
 
     def submit(self, size: float, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """`size`: bytes that are held until the work is done."""

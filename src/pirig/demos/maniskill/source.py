@@ -63,8 +63,8 @@ def _digest(group: Any, entry: dict[str, Any], env_info: dict[str, Any]) -> str:
             digest.update(f"{name} {node.dtype} {node.shape}".encode())
             if node.dtype.hasobject or not node.shape:
                 values = node[()]
-                plain = values.tobytes() if hasattr(values, "tobytes") and not node.dtype.hasobject else repr(values).encode()
-                digest.update(plain)
+                plain = hasattr(values, "tobytes") and not node.dtype.hasobject
+                digest.update(values.tobytes() if plain else repr(values).encode())
                 return
             for part in slices(node, len(node)):
                 digest.update(np.ascontiguousarray(node[part]).data)
