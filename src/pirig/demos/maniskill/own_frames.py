@@ -93,7 +93,9 @@ def taken(sim: SimEnv, trajectory: Any, seed: int) -> dict[str, np.ndarray] | No
     actions = in_range(sim, np.asarray(trajectory["actions"], np.float32))
     if not trajectory["success"][-1]:
         return None
-    images = {f"{IMAGE}{camera.role}": _pictures(trajectory, camera, len(actions)) for camera in sim.contract.cameras}
+    images: dict[str, Any] = {
+        f"{IMAGE}{camera.role}": _pictures(trajectory, camera, len(actions)) for camera in sim.contract.cameras
+    }
     return {**_numbers(trajectory), **images, "actions": actions, "seed": np.int64(seed), "success": np.bool_(True)}
 
 
