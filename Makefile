@@ -32,7 +32,7 @@ test-lerobot: setup  ## real lerobots read what we write: 0.4.4, and 0.3.3, whic
 	$(PY) -m pip install -q --no-deps --target build/lerobot-0.3.3 --upgrade lerobot==0.3.3 datasets==3.6.0
 	$(PY) -m pytest -m lerobot
 
-test-browser: setup  ## the page of `pirig compare` in a real headless Chromium
+test-browser: setup  ## the pages of `pirig compare` and `pirig inspect` in a real headless Chromium
 	bash launchers/chromium.sh && $(PY) -m pip install -q -c constraints.txt playwright
 	$(PY) -m pytest -m browser -s
 

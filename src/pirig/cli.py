@@ -58,7 +58,7 @@ CONFIG_FREE = (
     "diagnose",
     "improve",
 )  # verbs that take paths instead of a config
-OWN_OPTIONS = ("client", "dataset", "collect", "robot", "weights", "compare")  # read by argparse
+OWN_OPTIONS = ("client", "dataset", "collect", "robot", "weights", "compare", "inspect")  # read by argparse
 AGAIN = "the same command goes on; a run that has a checkpoint asks for run.mode=resume besides"
 RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
 NEEDS_BACKEND = ("eval", "serve", "verify", "diagnose")  # an absent one is said before a checkpoint is looked at

@@ -306,17 +306,20 @@ class LeRobotSource:
         """A column of an episode as it is kept, in the order of its frames."""
         return self._cells(self.index.of(episode.index), column)
 
-    def frames(self, episode: EpisodeMeta, column: str) -> Iterator[np.ndarray]:
-        """u8 [H, W, 3] of each frame, one at a time. Raises ValueError where one is missing or cannot be decoded."""
+    def frames(self, episode: EpisodeMeta, column: str, wanted: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """u8 [H, W, 3] of each frame, one at a time; `wanted`: of these, which ascend, alone. Raises ValueError where one is
+        missing or cannot be decoded."""
         rows = self.index.of(episode.index)
+        numbers = range(episode.length) if wanted is None else wanted
         if self.features[column].dtype != "video":
-            for one in enumerate(self._cells(rows, column)):
-                yield self._decoded(rows, episode, column, *one)
+            cells = self._cells(rows, column)
+            for frame in numbers:
+                yield self._decoded(rows, episode, column, frame, cells[frame])
             return
         part = self.part(episode, column)
         start_s = part.window.start_s + (0.0 if self.info.is_v3 else films.offset_s(films.look(part.file)))
         with video.FilmReader(part.file, self.fps) as film:
-            for frame in range(episode.length):
+            for frame in numbers:
                 yield film.at(start_s + frame / self.fps, f"{frame} of {episode.length}")
 
     def images(self, episode: EpisodeMeta, column: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -30,12 +30,18 @@ class Report:
     def good(self) -> bool:
         return not any(self.found.values())
 
-    def lines(self) -> list[str]:
-        result = []
+    def said(self) -> Iterator[tuple[str, str, str]]:
+        """(ok | wrong | skip, gate, sentence)."""
         for name, sentences in self.found.items():
-            result += [f"WRONG {name}: {sentence}" for sentence in sentences] or [f"ok    {name}"]
-        result += [f"skip  {name}: switched off by gates.skip" for name in self.skipped]
-        return result + [f"skip  {name}: {reason}" for name, reason in self.impossible.items()]
+            yield from (("wrong", name, sentence) for sentence in sentences)
+            if not sentences:
+                yield "ok", name, ""
+        yield from (("skip", name, "switched off by gates.skip") for name in self.skipped)
+        yield from (("skip", name, reason) for name, reason in self.impossible.items())
+
+    def lines(self) -> list[str]:
+        shown = {"ok": "ok   ", "wrong": "WRONG", "skip": "skip "}
+        return [f"{shown[state]} {name}" + (f": {text}" if text else "") for state, name, text in self.said()]
 
 
 def run_gates(gates: Mapping[str, Callable[[], list[str]]], skip: Iterable[str]) -> Report:

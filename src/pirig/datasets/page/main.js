@@ -1,0 +1,9 @@
+overview();
+gates();
+lengths();
+looks();
+player();
+numbers();
+features();
+nav();
+document.documentElement.dataset.ready = "";
