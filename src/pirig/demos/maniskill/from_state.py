@@ -11,7 +11,9 @@ from pirig.config.schema import TaskConfig
 from pirig.contract import Contract
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv, find_solver, plan
 from pirig.demos.maniskill.replay import open_simulators, replay
+from pirig.demos.maniskill.retreat import retreat
 from pirig.sim.door import State
+from pirig.sim.maniskill.batches import batched
 from pirig.sim.maniskill.states import as_maniskill
 
 
@@ -20,7 +22,10 @@ class PlannerFromState:
 
     def __init__(self, contract: Contract, task: TaskConfig, labels: bool):
         self.contract, self.task, self.labels = contract, task, labels
-        self.name = f"motion planner {task.solver} from where a policy was, last pose held for {task.hold_steps} steps"
+        self.name = (
+            f"motion planner {task.solver} from where a policy was, or after going back to the start, last pose held for "
+            f"{task.hold_steps} steps"
+        )
         self.planning: Any = None
 
     def require(self) -> None:
@@ -31,15 +36,27 @@ class PlannerFromState:
         self.planning, self.sim = open_simulators(self.contract, PLANNING_MODE)
 
     def solve(self, scene: int, state: State) -> dict[str, np.ndarray] | None:
+        """At once; where that fails the arm goes back to where the scene begins, and it is solved from there."""
+        for goes_back in (False, True):
+            recorder = self._begun(scene, state, goes_back)
+            if recorder is None or (targets := self._plan(recorder, scene)) is None:
+                continue
+            start = recorder.start
+            return replay(self.contract, self.planning, self.sim, targets, scene, labels=self.labels, start=start)
+        return None
+
+    def _begun(self, scene: int, state: State, goes_back: bool) -> RecordingEnv | None:
         self.planning.reset(seed=scene, options={"reconfigure": True})
+        rest = batched(self.planning.unwrapped.agent.robot.get_qpos())[0]
         self.planning.reset(seed=scene, options={"reset_to_env_states": {"env_states": as_maniskill([state])}})
         recorder = RecordingEnv(self.planning, goes_on=True)
+        recorder.reset()
+        return recorder if not goes_back or retreat(recorder, rest) else None
+
+    def _plan(self, recorder: RecordingEnv, scene: int) -> np.ndarray | None:
         try:
-            targets = plan(self.solver, recorder, scene, self.task.hold_steps)
+            return plan(self.solver, recorder, scene, self.task.hold_steps)
         except Exception as error:  # of somebody else's solver, in a state that its author never thought of
             said = f"scene {scene}: {self.task.solver} stopped there: {type(error).__name__}: {error}"
-            print(f"{said}; it is left out", file=sys.stderr, flush=True)
+            print(f"{said}; left out if it stops from the start too", file=sys.stderr, flush=True)
             return None
-        if targets is None:
-            return None
-        return replay(self.contract, self.planning, self.sim, targets, scene, labels=self.labels, start=recorder.start)

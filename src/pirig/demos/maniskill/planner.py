@@ -22,8 +22,8 @@ SPREAD_DRAWS = 2  # beside the seed, so that no other use of the seed draws the 
 class RecordingEnv:
     """What the solvers see: an environment whose actions are kept, and which is evaluated when `success` is asked.
 
-    With `goes_on` a solver's reset leaves the scene as it stands, so it plans from there. `spread_rad`: noise on the arm's first
-    joints that comes on top of the task's own.
+    With `goes_on` a solver's reset leaves the scene as it stands, so it plans from there; what was done before is kept, and
+    `start` stays where that began. `spread_rad`: noise on the arm's first joints that comes on top of the task's own.
     """
 
     def __init__(self, env: Any, *, goes_on: bool = False, spread_rad: float = 0.0):
@@ -32,9 +32,12 @@ class RecordingEnv:
         self.start: State = {}
 
     def reset(self, seed: int | None = None, **_: Any) -> Any:
+        if self.goes_on:
+            self.start = self.start or state_of(self.unwrapped)
+            return None
         self.actions = []
-        answer = None if self.goes_on else self.env.reset(seed=seed, options={"reconfigure": True})
-        if self.spread_rad and not self.goes_on:
+        answer = self.env.reset(seed=seed, options={"reconfigure": True})
+        if self.spread_rad:
             self._spread(seed or 0)
         self.start = state_of(self.unwrapped)
         return answer
