@@ -134,7 +134,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_training(small, tmp_path,
     def full_disk(folder, tree):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "_save_tree", full_disk)
+    monkeypatch.setattr(checkpoints, "save_tree", full_disk)
     with pytest.raises(OSError, match="No space left"):
         small.train(tmp_path, save_every=2)
     assert newest_checkpoint(tmp_path) is None and not list((tmp_path / "checkpoints").iterdir())

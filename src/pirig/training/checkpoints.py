@@ -28,7 +28,7 @@ import numpy as np
 from pirig.config.places import ASSETS, CHECKPOINTS
 from pirig.files import checksums
 from pirig.files.atomic import staging_folder
-from pirig.files.orbax import part_by_part, reading, restore_part, saved_tree
+from pirig.files.orbax import part_by_part, reading, restore_part, save_tree, saved_tree
 from pirig.files.records import read_record
 from pirig.files.space import require_space
 from pirig.runs.progress import steps_saved
@@ -137,7 +137,7 @@ def _staging(final: Path) -> Iterator[Path]:
 def _write(folder: Path, items: dict[str, Any], progress: dict[str, Any], write_assets: WriteAssets) -> None:
     started_ns = time.time_ns()
     for name, tree in items.items():
-        _save_tree(folder / name, tree)
+        save_tree(folder / name, tree)
     if not is_first():
         return
     checksums.record(folder, tuple(items))
@@ -217,11 +217,6 @@ def _restore_args(item: Any) -> Any:
     import orbax.checkpoint as ocp
 
     return ocp.checkpoint_utils.construct_restore_args(item)
-
-
-def _save_tree(folder: Path, tree: Any) -> None:
-    with part_by_part(tree) as checkpointer:
-        checkpointer.save(folder.absolute(), tree)
 
 
 def restore_tree(folder: Path, like: Any) -> Any:
