@@ -62,7 +62,7 @@ class Contract:
     taken to within pi of it, so that a joint's position has one number. `scenes`: one, or in a mix one for each task, told
     apart by their names; everything else is shared by them. `simulator` names an implementation of `pirig.sim`. Where there
     is none it is "recorded", `env_id`, `sim_backend` and `shader` are empty, `sim_hz` is 0 and a camera's `sensor` is its
-    column in the recorded data set.
+    column in the recorded data set. `settings`: what else a simulator's episodes depend on, under its own names, sorted by them.
     """
 
     scenes: tuple[TaskScene, ...]
@@ -84,6 +84,7 @@ class Contract:
     angle_center_rad: tuple[float, ...] = ()
     resize: str = PAD
     simulator: str = MANISKILL
+    settings: tuple[tuple[str, Any], ...] = ()
     version: int = CONTRACT_VERSION
 
     @property
@@ -138,6 +139,8 @@ class Contract:
             del fields["resize"]
         if self.simulator == _usual_simulator(self.scenes):
             del fields["simulator"]
+        if not self.settings:
+            del fields["settings"]
         return json.dumps(fields, indent=2, sort_keys=True)
 
     @staticmethod
@@ -146,10 +149,13 @@ class Contract:
             raw = json.loads(text)
             cameras = tuple(_camera(entry) for entry in raw.pop("cameras"))
             state, center = tuple(raw.pop("state")), tuple(raw.pop("angle_center_rad", ()))
+            settings = tuple((str(name), value) for name, value in raw.pop("settings", ()))
             scenes = tuple(TaskScene(**scene) for scene in raw.pop("scenes", ()))
             scenes = scenes or (TaskScene(raw.pop("env_id"), raw.pop("prompt")),)
             raw.setdefault("simulator", _usual_simulator(scenes))
-            return Contract(scenes=scenes, cameras=cameras, state=state, angle_center_rad=center, **raw)
+            return Contract(
+                scenes=scenes, cameras=cameras, state=state, angle_center_rad=center, settings=settings, **raw
+            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ContractError(
                 f"{source}: not a contract of version {CONTRACT_VERSION} ({error}); "

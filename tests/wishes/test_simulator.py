@@ -95,7 +95,7 @@ def test_its_demos_become_a_data_set_with_labels_and_succeed_when_replayed(confi
 
 def test_a_simulator_that_nobody_knows_and_a_name_that_is_taken_are_said(config):
     unknown = dataclasses.replace(contract_of(config), simulator="fog")
-    with pytest.raises(ValueError, match=r"simulator 'fog': expected one of maniskill, toy"):
+    with pytest.raises(ValueError, match=r"simulator 'fog': expected one of maniskill, libero, toy"):
         door.open_simulator(unknown)
     with pytest.raises(ValueError, match=r"simulator 'fog': nothing makes demos there"):
         demos_door.maker(unknown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pirig.config.mixes import configs_of
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import state_entry
+from pirig.config.suites import chosen_tasks
 from pirig.contract import RECORDED, Camera, Contract, TaskScene
 
 HAND_CAMERA = "hand_camera"  # ManiSkill's name of the sensor that a robot with a wrist camera carries
@@ -36,12 +37,19 @@ def contract_of(config: Config) -> Contract:
         angle_center_rad=tuple(config.state.angle_center_rad),
         resize=config.size.resize,
         simulator=config.task.simulator if config.robot.simulated else RECORDED,
+        settings=tuple(sorted(config.task.settings.items())),
     )
 
 
 def _scenes(config: Config) -> tuple[TaskScene, ...]:
-    """One nameless scene, or one for each task of a mix and for each sentence of a recording that has several."""
+    """One nameless scene, or one for each task of a mix or a suite and for each sentence of a recording that has several."""
     task = config.task
+    if config.mix is None and task.tasks:
+        names = chosen_tasks(task)
+        return tuple(
+            TaskScene(f"{task.env_id}/{name}", task.prompt or task.tasks[name], name if len(names) > 1 else "")
+            for name in names
+        )
     if config.mix is None and task.prompts and not task.prompt.strip():
         return tuple(TaskScene(task.env_id, sentence, sentence) for sentence in task.prompts)
     return tuple(

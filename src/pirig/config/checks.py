@@ -8,6 +8,7 @@ from pirig.config.domains import outside
 from pirig.config.mixes import mix_is_whole
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
+from pirig.config.suites import task_of_suite_is_there
 from pirig.contract import MANISKILL
 
 OPENPI_CURVES = ("cosine", "constant", "rsqrt")  # of its cosine and its rsqrt
@@ -325,6 +326,7 @@ RULES = (
     tokenizer_known,
     openpi_can_train,
     mix_is_whole,
+    task_of_suite_is_there,
     given_data_is_of_one_task,
     robot_is_simulated,
     robot_is_known,

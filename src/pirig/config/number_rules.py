@@ -53,7 +53,7 @@ def prompt_is_said(config: Config) -> str | None:
     """Of what is planned; a recording says its own."""
     sources = config.mix.sources.values() if config.mix else ()
     tasks = [source.task for source in sources if source.task] or [config.task]
-    blank = [task.name for task in tasks if not (task.prompt.strip() or task.prompts)]
+    blank = [task.name for task in tasks if not (task.prompt.strip() or task.prompts or task.tasks)]
     if not config.robot.simulated or not blank:
         return None
     said = f"task.prompt={config.task.prompt!r} with task={blank[0]}"

@@ -68,6 +68,9 @@ class TaskConfig:
     simulator: str = (
         "maniskill"  # a line of IMPLEMENTATIONS in pirig/sim/door.py; nothing to a robot that is not simulated
     )
+    tasks: dict[str, str] = field(default_factory=dict)  # of a suite: the simulator's name of each task -> its sentence
+    only: str = ""  # one task of the suite, by its number from 0 or its name; "": all of them
+    settings: dict[str, Any] = field(default_factory=dict)  # of the simulator, as the contract holds them
     solver: str = ""  # function in ManiSkill's panda motion-planning solutions; "": demos.path is needed
     hold_steps: CountOrNone = 0  # steps to hold the last target after the planner stops
     min_episode_steps: CountOrNone = 0  # the shortest demo seen; 0: not known yet, the data set will tell

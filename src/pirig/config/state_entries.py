@@ -37,6 +37,9 @@ STATE_ENTRIES = {
     "qpos9": StateEntry("qpos", (*JOINTS, "m", "m"), Owner.simulator),  # and both
     "goal_pos": StateEntry("goal_pos", 3 * ("m",), Owner.simulator, holds_goal=True),  # world frame
     "tcp_pose": StateEntry("tcp_pose", (*3 * ("m",), *4 * ("quat_wxyz",)), Owner.simulator),  # world frame
+    "eef_pos3": StateEntry("eef_pos", 3 * ("m",), Owner.simulator),  # of a gripper's site, world frame
+    "eef_axis_angle3": StateEntry("eef_axis_angle", 3 * ("rad",), Owner.simulator),  # its angle is 0 to 2 pi
+    "fingers2": StateEntry("fingers", 2 * ("m",), Owner.simulator),  # the second one's is negative
     "joints7": StateEntry("joint_position", JOINTS, Owner.arm),
     "gripper1": StateEntry("gripper_position", ("0 open, 1 closed",), Owner.arm),
 }

@@ -36,7 +36,7 @@ from pirig.models.sizes import ModelConfig
 from pirig.policies.given import Given
 from pirig.policies.policy import Policy, load_pipeline, load_policy
 from pirig.policies.remote import RemotePolicy
-from pirig.sim.door import State
+from pirig.sim.door import State, in_groups
 from pirig.training.loop import initial_key, initial_params
 
 ROWS = ("oracle", ZERO_SHOT, UNTRAINED, "policy")  # in the order in which they are measured
@@ -94,6 +94,7 @@ class ClosedLoop:
         settings = self.config.eval
         count = max(settings.episodes, settings.untrained_episodes)
         held_out = held_out_scenes(settings.first_seed, count, self.demo_seeds)
+        in_groups(self.places.contract, held_out)  # before anything starts: they all exist
         alone = self.given or self.checkpoint is None
         before = {} if alone else {started_from(self.config): held_out[: settings.untrained_episodes]}
         return {
@@ -118,7 +119,8 @@ class ClosedLoop:
         starts = row.starts()
         if any(scene not in results.done for scene in row.scenes):
             told: dict[str, Any] = {"max_steps": row.max_steps, "results": results, "starts": starts}
-            roll_out(pool, row.driver(), row.scenes, label=f"eval {name}", **told)
+            ordered = in_groups(self.places.contract, row.scenes)
+            roll_out(pool, row.driver(), ordered, label=f"eval {name}", **told)
         videos = film(
             pool,
             results,

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.sim.door import Implementation, Observation, Simulator, State, StepInfo, place_of
+from pirig.sim.door import Implementation, Observation, Simulator, State, StepInfo, group_of, place_of
 from pirig.sim.processes import SimulatorProcess
 from pirig.sim.sub_goals import DOWN_M
 
@@ -74,8 +74,12 @@ class WorkerPool:
     repeatable = True
 
     def __init__(self, contract: Contract, count: int):
-        self.count, place = count, place_of(contract)
-        self.processes = [SimulatorProcess(f"simulator-{number}", place, _opened, contract) for number in range(count)]
+        self.count, self.contract, self.place = count, contract, place_of(contract)
+        self.groups: dict[int, int] = {}  # by worker, of the scenes that its process has shown
+        self.processes = [self._process(number) for number in range(count)]
+
+    def _process(self, number: int) -> SimulatorProcess:
+        return SimulatorProcess(f"simulator-{number}", self.place, _opened, self.contract)
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -87,13 +91,21 @@ class WorkerPool:
             process.close()
 
     def start(self, worker: int, scene: int, *, look: bool, state: State | None = None) -> None:
-        self.processes[worker].send(("start", scene, look, state))
+        self._of_its_group(worker, scene).send(("start", scene, look, state))
 
     def run(self, worker: int, actions: np.ndarray, *, max_steps: int, look: bool) -> None:
         self.processes[worker].send(("run", actions, max_steps, look))
 
     def film(self, worker: int, scene: int, actions: np.ndarray, every: int, *, state: State | None = None) -> None:
-        self.processes[worker].send(("film", scene, actions, every, state))
+        self._of_its_group(worker, scene).send(("film", scene, actions, every, state))
+
+    def _of_its_group(self, worker: int, scene: int) -> SimulatorProcess:
+        """The worker's process; a new one where it has shown scenes of another group (`door.Grouped`)."""
+        group = group_of(self.contract, scene)
+        if self.groups.setdefault(worker, group) != group:
+            self.processes[worker].close()
+            self.processes[worker], self.groups[worker] = self._process(worker), group
+        return self.processes[worker]
 
     def next_ready(self, busy: list[int]) -> list[tuple[int, Progressed]]:
         wait([self.processes[worker].pipe for worker in busy])
@@ -108,7 +120,8 @@ class WorkerPool:
             for worker in set(range(self.count)) - set(running):
                 if todo:
                     running[worker] = todo.pop()
-                    self.processes[worker].send(("state", scenes[running[worker]]))
+                    scene = scenes[running[worker]]
+                    self._of_its_group(worker, scene).send(("state", scene))
             for worker, state in self.next_ready(list(running)):
                 states[running.pop(worker)] = state  # type: ignore[assignment]
         return [states[number] for number in range(len(scenes))]

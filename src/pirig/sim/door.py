@@ -132,7 +132,20 @@ class Implementation(Protocol):
     def open_scenes(self, contract: Contract, num_envs: int) -> Scenes: ...
 
 
-IMPLEMENTATIONS = {MANISKILL: "pirig.sim.maniskill.implementation:ManiSkill"}
+@runtime_checkable
+class Grouped(Protocol):
+    """What an `Implementation` has beside it where going from some scenes to others is slow, or leaves memory behind: a process
+    is given scenes of one group only."""
+
+    def group(self, contract: Contract, scene: int) -> int:
+        """Raises ValueError where there is no such scene."""
+        ...
+
+
+IMPLEMENTATIONS = {
+    MANISKILL: "pirig.sim.maniskill.implementation:ManiSkill",
+    "libero": "pirig.sim.libero.implementation:Libero",
+}
 
 
 def register(name: str, place: str) -> None:
@@ -162,6 +175,18 @@ def implementation_at(place: str) -> Implementation:
 def implementation(contract: Contract) -> Implementation:
     """Of the contract's simulator. Raises ValueError where nobody knows it."""
     return implementation_at(place_of(contract))
+
+
+def group_of(contract: Contract, scene: int) -> int:
+    """See `Grouped`; 0 where the contract's simulator has no groups."""
+    chosen = implementation(contract)
+    return chosen.group(contract, scene) if isinstance(chosen, Grouped) else 0
+
+
+def in_groups(contract: Contract, scenes: Sequence[int]) -> list[int]:
+    """The scenes in an order in which those of a group follow one another. Raises ValueError where one does not exist."""
+    chosen = implementation(contract)
+    return sorted(scenes, key=lambda scene: chosen.group(contract, scene)) if isinstance(chosen, Grouped) else [*scenes]
 
 
 def unavailable(contract: Contract) -> str:

@@ -1,0 +1,102 @@
+"""LIBERO itself (`make test-libero`): what a scene is, that it is the same each time, what it shows and when it succeeds."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.sim.door import open_simulator
+
+pytestmark = pytest.mark.libero
+SMALL = ["camera.resolution_px=48"]
+
+
+@pytest.fixture(scope="module")
+def sim():
+    opened = open_simulator(contract_of(compose(["task=libero_object", *SMALL])))
+    yield opened
+    opened.close()
+
+
+def moved(sim, scene: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+    sim.reset(scene)
+    first = sim.observe().images
+    for step in range(12):
+        sim.step(np.array([0.5, -0.3, -0.8, 0, 0.1 * (step % 3), 0.2, -1], np.float32))
+    return first, sim.observe().images, sim.state()["mujoco"]
+
+
+def test_a_scene_is_bit_for_bit_the_same_whatever_was_shown_before(sim):
+    first, last, state = moved(sim, 100_000)
+    moved(sim, 100_010)  # the same task, another initial state
+    again_first, again_last, again_state = moved(sim, 100_000)
+    np.testing.assert_array_equal(state, again_state)
+    for role in first:
+        np.testing.assert_array_equal(first[role], again_first[role])
+        np.testing.assert_array_equal(last[role], again_last[role])
+        assert np.abs(first[role].astype(float) - last[role]).mean() > 1
+
+
+def test_its_numbers_and_its_labels(sim):
+    sim.reset(100_000)
+    numbers, labels = sim.sense(), sim.labels()
+    assert {name: value.shape for name, value in numbers.items()} == {
+        "eef_pos": (3,), "eef_axis_angle": (3,), "fingers": (2,), "qpos": (9,)
+    }  # fmt: skip
+    assert 3.0 < np.linalg.norm(numbers["eef_axis_angle"]) < 3.3  # the hand looks down
+    assert numbers["fingers"][0] > 0.03 > -0.03 > numbers["fingers"][1]
+    assert "alphabet_soup_1_position_m" in labels and "basket_1_quat_wxyz" in labels
+    assert sim.prompt() == "pick up the alphabet soup and place it in the basket"
+
+
+def test_a_stored_state_and_a_drawn_one_are_other_scenes(sim):
+    sim.reset(100_000)
+    stored = sim.labels()
+    sim.reset(0)
+    drawn = sim.labels()
+    assert max(np.abs(stored[name] - drawn[name]).max() for name in stored) > 1e-3
+
+
+def test_the_action_moves_the_hand_and_closes_it(sim):
+    sim.reset(100_000)
+    before = sim.sense()
+    for _ in range(15):
+        info = sim.step(np.array([0, 0, -0.5, 0, 0, 0, 1], np.float32))
+    after = sim.sense()
+    assert after["eef_pos"][2] < before["eef_pos"][2] - 0.05 and after["fingers"][0] < 0.01
+    assert not info.success and set(info.flags) == {"reached", "grasped", "lifted", "placed"} and info.steps == 15
+
+
+def test_a_thing_in_the_basket_is_success(sim):
+    sim.reset(100_000)
+    base = sim.base
+    basket = sim.labels()["basket_1_position_m"]
+    joint = base.objects_dict["alphabet_soup_1"].joints[-1]
+    base.sim.data.set_joint_qpos(joint, np.concatenate([basket + [0, 0, 0.08], [0.7071, 0.7071, 0, 0]]))
+    base.sim.forward()
+    infos = [sim.step(np.array([0, 0, 0, 0, 0, 0, -1], np.float32)) for _ in range(20)]
+    assert infos[-1].success and infos[-1].flags["placed"]
+
+
+def test_the_camera_is_turned_by_180_degrees(sim):
+    sim.reset(100_000)
+    shown = sim.observe().images["base_0_rgb"]
+    raw = sim.base.sim.render(camera_name="agentview", width=48, height=48)
+    np.testing.assert_array_equal(shown, raw[::-1, ::-1])
+
+
+def test_another_mujoco_is_refused_before_anything_is_opened():
+    contract = contract_of(compose(["task=libero_object", "task.settings.mujoco=2.3.7"]))
+    with pytest.raises(ValueError, match=r"task\.settings\.mujoco=2\.3\.7, and .* is installed here"):
+        open_simulator(contract)
+
+
+def test_a_goal_of_two_parts_has_a_flag_for_each():
+    contract = contract_of(compose(["task=libero_10", "task.only=0", *SMALL]))
+    with_two = open_simulator(dataclasses.replace(contract))
+    with_two.reset(100_000)
+    flags = with_two.step(np.array([0, 0, 0, 0, 0, 0, -1], np.float32)).flags
+    assert {"in_alphabet_soup_1_basket_1_contain_region", "in_tomato_sauce_1_basket_1_contain_region"} <= set(flags)
+    with_two.close()
