@@ -69,8 +69,13 @@ def run(tmp_path):
         (["diagnose", "gates.skip=[acts]"], "of which run? Give its folder"),
         (["pipeline", "tower.name=sigli"], "tower=sigli: expected one of"),
         (["demos", "run.root=/proc/pirig/x"], "run.root"),
+        (["train", "camera.entries.bse.width_px=3"], "camera.entries has no such entry; `pirig train --cfg job --package camera.entries`"),
+        (["train", "camera.entries.base=3"], "has keys of its own; give one of them, as in camera.entries.base.eye_m="),
+        (["train", "demos=5"], "demos=5: demos has keys of its own"),
+        (["train", "camera.entries.base.width_px=abc"], "camera.entries.base.width_px=abc: expected a whole number"),
+        (["train", "train.steps=\u0663"], "train.steps=\u0663: \u0663 cannot be read"),
     ],
-)
+)  # fmt: skip
 def test_a_mistyped_word_is_answered_with_the_nearest_right_one(call, words, said):
     status, shown = call(*words)
     assert status in (1, 2) and said in shown

@@ -40,6 +40,7 @@ INFO = [
     (info(lambda said: said.update(codebase_version=2.1)), r"LeRobot version 2\.1; expected"),
     (info(lambda said: said.update(total_episodes="3")), r"total_episodes is '3'; expected a whole number"),
     (info(lambda said: said.update(total_episodes=4)), r"total_episodes is 4, episodes\.jsonl says 3 episodes \(no line for episode 3"),
+    (info(lambda said: said.update(total_episodes=10**300)), r"total_episodes is 1000+\.\.\.; expected a whole number"),
     (info(lambda said: said.update(total_frames=70)), r"total_frames is 70, episodes\.jsonl says 72 frames"),
     (info(lambda said: said.update(chunks_size=0)), r"chunks_size is 0; expected a whole number from 1"),
     (info(lambda said: said.update(data_path=7)), r"data_path is 7; expected a path"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pirig.config import number_rules, scenes
+from pirig.config import number_rules, scenes, word_rules
 from pirig.config.agreement import TARGETS, contract_of
 from pirig.config.domains import outside
 from pirig.config.mixes import mix_is_whole
@@ -316,6 +316,11 @@ def given_data_is_of_one_task(config: Config) -> str | None:
 
 
 RULES = (
+    word_rules.run_is_a_folder,
+    word_rules.simulator_has_words,
+    word_rules.recorded_words_have_a_recording,
+    word_rules.seeds_are_seeds,
+    word_rules.cameras_look_somewhere,
     number_rules.rates_divide,
     number_rules.cameras_have_sizes,
     number_rules.cameras_are_placed,

@@ -72,10 +72,14 @@ def sentence(error: Exception) -> str:
         return unknown_option(match[1], match[2], getattr(error, "options", None) or groups().get(match[1], ()))
     if match := re.match(r"Error parsing override '(.*?)'\n(.*)", text, re.DOTALL):
         return _grammar(match[1], match[2].splitlines()[0])
+    if match := re.match(r"Lexer\w+: (.*)", text):
+        return _grammar(match[1], "a letter that has no meaning here")
     if match := re.search(r"(?:Could not override|Could not delete from config[^']*) '([^']+)'", text):
         return f"{_path(cause) or match[1]}: there is no such key{_meant(match[1], nearest_keys(match[1]))}"
     if "not in" in str(cause) and (key := _path(cause)):
         return unknown_key(key)
+    if (match := re.match(r"Error merging override ([^=]+)=(.*)", text)) and (said := _of_entry(match[1], match[2], str(cause))):
+        return said
     if (key := _path(cause)) and (kind := _kind(key)):
         value = re.search(r"[Vv]alue '(.*?)'", str(cause), re.DOTALL) or re.match(
             r"Error merging override [^=]*=(.*)", text
@@ -84,6 +88,21 @@ def sentence(error: Exception) -> str:
     if match := re.match(r"Ambiguous value for argument '(.*?)'\n", text):
         return f"{match[1]}: several values; give one, a list in brackets, or -m for a run of each."
     return _line(text)
+
+
+def _of_entry(key: str, value: str, cause: str) -> str:
+    """Of a value for a section, or of an entry that is not there; "" where it is neither."""
+    given = key.split(".")
+    for names in (known.split(".") for known in keys()):
+        if len(given) > len(names) or not all(name in ("<name>", word) for name, word in zip(names, given, strict=False)):
+            continue
+        if len(given) < len(names):
+            example = ".".join([*given, *names[len(given) :]]).replace("<name>", "NAME")
+            return f"{key}={value}: {key} has keys of its own; give one of them, as in {example}=..."
+        if "<name>" in names and "dict is not a subclass" in cause:
+            section = ".".join(names[: names.index("<name>")])
+            return f"{key}={value}: {section} has no such entry; `pirig train --cfg job --package {section}` shows those there."
+    return ""
 
 
 def _in_file(name: str, complaint: str) -> str:

@@ -3,6 +3,8 @@ and remedy."""
 
 from __future__ import annotations
 
+import re
+
 from pirig.config import scenes
 from pirig.config.measuring import MEASURED
 from pirig.config.schema import Config
@@ -62,7 +64,7 @@ def prompt_is_said(config: Config) -> str | None:
 
 def server_is_an_address(config: Config) -> str | None:
     server = config.eval.server
-    if not server or server.startswith(("ws://", "wss://")):
+    if not server or re.match(r"wss?://[^/:\s]", server):
         return None
     return f"eval.server={server}: expected the address of a policy server; give eval.server=ws://127.0.0.1:8000."
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pirig.config.places import META
 from pirig.contract import Contract
-from pirig.datasets import film_write, lerobot_parts, lerobot_v21, lerobot_v30
+from pirig.datasets import as_written, film_write, lerobot_parts, lerobot_v21, lerobot_v30
 from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.film_write import Loss
 from pirig.datasets.lerobot_layout import Description, Histogram
@@ -214,6 +214,7 @@ class LeRobotWriter:
             if starts:
                 np.savez(ours / STARTS, **starts)
             _require_rows(staging, sum(part.length for part in parts))
+            as_written.note(staging)
         shutil.rmtree(self.parts_folder, ignore_errors=True)
 
     def _description(self) -> Description:

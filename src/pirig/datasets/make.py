@@ -174,12 +174,13 @@ def _recorded(config: Config, places: Places) -> Path:
 def _relation(config: Config, places: Places) -> Same | Extends | None:
     """How one task's data set stands to what it is made from; Same where that is gone, None where there is no data set.
 
-    Raises IdentityError where it was made from something else.
+    Raises IdentityError where it was made from something else, or changed since.
     """
-    from pirig.datasets import identity
+    from pirig.datasets import as_written, identity
 
     if not has_data_set(places):
         return None
+    as_written.require(places.data_set, places.data)
     if config.dataset.path:
         return Same()
     asked = _asked_of(config, places)
@@ -361,9 +362,13 @@ def folders_of(places: Places) -> dict[str, Path]:
 
 
 def contents_of(places: Places) -> dict[str, str]:
-    """The digests that the writer of each data set noted, by the names of `folders_of`; none is opened."""
+    """The digests that the writer of each data set noted, by the names of `folders_of`. Raises IdentityError where the rows
+    of one are others than were written."""
+    from pirig.datasets import as_written
     from pirig.datasets.lerobot_write import PROVENANCE
 
+    for own in places.of_tasks:
+        as_written.require(own.data_set, own.data)
     notes = {name: folder / META / PROVENANCE for name, folder in folders_of(places).items()}
     return {name: read_record(note, "content_sha256")["content_sha256"][:16] for name, note in notes.items()}
 

@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pirig.datasets import film_write
+from pirig.config.places import META
+from pirig.datasets import as_written, film_write
 from pirig.datasets.lerobot_layout import Description
 from pirig.datasets.lerobot_source import LeRobotSource
 from pirig.datasets.lerobot_v21 import VERSION as V21
@@ -179,6 +180,8 @@ def write(
             LAYOUTS[plan.version](staging, description, episodes)
         also(staging)
         _require_whole(staging, plan)
+        if (staging / META).is_dir():
+            as_written.note(staging)
     return [*notes, *films.said]
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from pirig.config.places import META
 from pirig.contract import FILE_NAME, RECORDED, Camera, Contract, ContractError, TaskScene, differences
+from pirig.datasets import as_written
 from pirig.datasets.lerobot_format import ACTION_KEY, STATE_KEY, image_key
 from pirig.datasets.lerobot_source import LeRobotSource
 from pirig.datasets.lerobot_write import PROVENANCE, STARTS, prompts
@@ -45,6 +46,7 @@ class Beside:
         if not (meta / FILE_NAME).is_file():
             return None
         provenance = read_provenance(meta / PROVENANCE)
+        as_written.require(source.folder)
         lengths = [episode.length for episode in source.episodes]
         if provenance["lengths"] != lengths:
             raise ValueError(

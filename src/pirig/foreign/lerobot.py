@@ -32,6 +32,7 @@ DATA_PATHS = {
 }
 CHANNELS = (1, 3, 4)
 FASTEST_FPS = 1000.0
+MOST = 10**12  # frames of a data set
 
 
 def _rate(value: float) -> float:
@@ -87,8 +88,8 @@ class Info(Foreign):
     codebase_version: str
     fps: Annotated[Number, AfterValidator(_rate)]
     features: Annotated[dict[str, Feature], Field(min_length=1)]
-    total_episodes: Annotated[Whole, Field(ge=0)] | None = None
-    total_frames: Annotated[Whole, Field(ge=0)] | None = None
+    total_episodes: Annotated[Whole, Field(ge=0, le=MOST)] | None = None
+    total_frames: Annotated[Whole, Field(ge=0, le=MOST)] | None = None
     chunks_size: Annotated[Whole, Field(ge=1)] | None = None
     data_path: str | None = None
     video_path: str | None = None

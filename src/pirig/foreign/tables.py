@@ -25,14 +25,17 @@ def column_names(file: Path) -> list[str]:
 
 
 def read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Raises ForeignFileError where the file is damaged, or lacks one of the columns."""
-    missing = [name for name in columns or () if name not in column_names(file)]
+    """Raises ForeignFileError where the file is damaged, or lacks one of the columns or has it twice."""
+    there = column_names(file)
+    if twice := [name for name in columns or () if there.count(name) > 1]:
+        raise refused(file, f"column {twice[0]!r} is there {there.count(twice[0])} times", AGAIN, expected="every column once")
+    missing = [name for name in columns or () if name not in there]
     if missing:
         raise refused(
             file,
             f"no column {missing[0]!r}",
             "record it, or name another column",
-            expected=f"one of {', '.join(column_names(file)) or 'none'}",
+            expected=f"one of {', '.join(there) or 'none'}",
         )
     try:
         return pq.read_table(file, columns=None if columns is None else list(columns), partitioning=None)
@@ -43,6 +46,8 @@ def read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
 def _damaged(file: Path, error: Exception) -> ForeignFileError:
     if not file.exists():
         return refused(file, "it is not there", "copy the whole folder again")
+    if file.is_dir():
+        return refused(file, "it is a folder", AGAIN, expected="a whole .parquet file")
     reason = str(error).splitlines()[0][:100]
     size = file.stat().st_size if file.is_file() else 0
     what = "damaged or cut off while recording" if size else "it is empty"

@@ -1,0 +1,81 @@
+"""Rules about words that a type cannot ask: names of folders, and settings that would be passed over. As in `checks.py`, each says
+value, reason and remedy."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from pirig.config.domains import LARGEST_SEED
+from pirig.config.schema import Config, DemosConfig
+from pirig.contract import MANISKILL
+
+SHADERS = ("default", "minimal", "rt", "rt-fast", "rt-med")
+BACKENDS = ("physx_cpu", "physx_cuda")
+OF_RECORDINGS = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out", "times")
+
+
+def run_is_a_folder(config: Config) -> str | None:
+    """Of its own: `run.mode=overwrite` moves aside what lies there."""
+    name, experiment = config.run.name, config.run.experiment
+    if name.strip() in ("", ".", "..") or "/" in name or not name.isprintable():
+        return (
+            f"run.name={name!r}: it names one folder inside the experiment's; choose run.name=trial, and another place by "
+            "run.root=FOLDER or run.experiment=NAME."
+        )
+    parts = PurePath(experiment).parts
+    if parts[:1] in (("/",), ("data",)) or ".." in parts or not experiment.isprintable():
+        return (
+            f"run.experiment={experiment!r}: it names a folder inside run.root, not data; choose run.experiment=trials, and another "
+            "place by run.root=FOLDER."
+        )
+    return None
+
+
+def simulator_has_words(config: Config) -> str | None:
+    """Of ManiSkill's; another simulator has its own."""
+    if config.task.simulator != MANISKILL or not config.robot.simulated:
+        return None
+    for key, value, known in (
+        ("shader", config.control.shader, SHADERS),
+        ("backend", config.control.backend, BACKENDS),
+    ):
+        if value not in known:
+            return f"control.{key}={value}: ManiSkill has no such {key}; choose control.{key}={known[0]} (it has {', '.join(known)})."
+    return None
+
+
+def recorded_words_have_a_recording(config: Config) -> str | None:
+    usual = DemosConfig()
+    given = [key for key in OF_RECORDINGS if getattr(config.demos, key) != getattr(usual, key)]
+    if not config.robot.simulated or not given:
+        return None
+    return (
+        f"demos.{given[0]} with robot={config.robot.name}: it says how a recording of a real arm is read, and this one is "
+        f"simulated, so it would be passed over; leave it out, or choose task=kinova demos.path=FOLDER."
+    )
+
+
+def seeds_are_seeds(config: Config) -> str | None:
+    """Every scene of a range is the seed of a reset."""
+    if not config.robot.simulated:
+        return None
+    for key, first, count in (
+        ("demos", config.demos.first_seed, config.demos.max_tries or 4 * config.demos.count),
+        ("eval", config.eval.first_seed, config.eval.episodes),
+    ):
+        if first + count - 1 > LARGEST_SEED:
+            return (
+                f"{key}.first_seed={first}: its scenes may go up to {first + count - 1}, and a seed is at most {LARGEST_SEED}; choose "
+                f"{key}.first_seed={max(LARGEST_SEED - count + 1, 0)} or less."
+            )
+    return None
+
+
+def cameras_look_somewhere(config: Config) -> str | None:
+    for name, entry in config.camera.entries.items():
+        if entry.eye_m and entry.eye_m == entry.target_m:
+            return (
+                f"camera.entries.{name}.target_m is its eye_m, so it looks nowhere; choose a point before it, as in "
+                f"camera.entries.{name}.target_m=[0,0,0.5]."
+            )
+    return None
