@@ -41,7 +41,9 @@ def test_a_data_set_that_was_edited_in_place_is_not_used(tmp_path, change):
     make.make_norm_stats(demos.config, demos.places)
     rewritten(made, change)
     for use in (demos.data_set, lambda: make.make_norm_stats(demos.config, demos.places)):
-        with pytest.raises(IdentityError, match=r"rows or pictures were changed after it was made: .* then, .* now.*mv "):
+        with pytest.raises(
+            IdentityError, match=r"rows or pictures were changed after it was made: .* then, .* now.*mv "
+        ):
             use()
 
 

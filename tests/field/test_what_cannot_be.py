@@ -39,14 +39,17 @@ def test_it_is_refused_and_what_is_advised_is_accepted(words, said):
     with pytest.raises(ConfigError, match=re.escape(said)) as refused:
         compose(words)
     advised = re.findall(
-        r"((?:task|eval|camera|scenes|run|control|demos)\.[\w.]+=(?:'[^']*'|\[[^\]]*\]|[\w:/.]*\w))", str(refused.value).partition(";")[2]
+        r"((?:task|eval|camera|scenes|run|control|demos)\.[\w.]+=(?:'[^']*'|\[[^\]]*\]|[\w:/.]*\w))",
+        str(refused.value).partition(";")[2],
     )
     names = {word.partition("=")[0] for word in advised}
     assert advised
     compose([*(word for word in words if word.partition("=")[0] not in names), *advised])
 
 
-@pytest.mark.parametrize("word", ["demos.leave_out=[1]", "demos.times=ignore", "demos.angle_unit=deg", "demos.gripper_max=100"])
+@pytest.mark.parametrize(
+    "word", ["demos.leave_out=[1]", "demos.times=ignore", "demos.angle_unit=deg", "demos.gripper_max=100"]
+)
 def test_how_a_recording_is_read_means_nothing_to_a_simulator(word):
     with pytest.raises(ConfigError, match=rf"{word.partition('=')[0]} with robot=panda: .* passed over; leave it out"):
         compose(["task=push_cube", word])

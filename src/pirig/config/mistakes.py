@@ -78,7 +78,9 @@ def sentence(error: Exception) -> str:
         return f"{_path(cause) or match[1]}: there is no such key{_meant(match[1], nearest_keys(match[1]))}"
     if "not in" in str(cause) and (key := _path(cause)):
         return unknown_key(key)
-    if (match := re.match(r"Error merging override ([^=]+)=(.*)", text)) and (said := _of_entry(match[1], match[2], str(cause))):
+    if (match := re.match(r"Error merging override ([^=]+)=(.*)", text)) and (
+        said := _of_entry(match[1], match[2], str(cause))
+    ):
         return said
     if (key := _path(cause)) and (kind := _kind(key)):
         value = re.search(r"[Vv]alue '(.*?)'", str(cause), re.DOTALL) or re.match(
@@ -94,7 +96,9 @@ def _of_entry(key: str, value: str, cause: str) -> str:
     """Of a value for a section, or of an entry that is not there; "" where it is neither."""
     given = key.split(".")
     for names in (known.split(".") for known in keys()):
-        if len(given) > len(names) or not all(name in ("<name>", word) for name, word in zip(names, given, strict=False)):
+        if len(given) > len(names) or not all(
+            name in ("<name>", word) for name, word in zip(names, given, strict=False)
+        ):
             continue
         if len(given) < len(names):
             example = ".".join([*given, *names[len(given) :]]).replace("<name>", "NAME")

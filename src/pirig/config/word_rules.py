@@ -1,5 +1,5 @@
-"""Rules about words that a type cannot ask: names of folders, and settings that would be passed over. As in `checks.py`, each says
-value, reason and remedy."""
+"""Rules about words that a type cannot ask: names of folders, and settings that would be passed over. As in `checks.py`, each
+says value, reason and remedy."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def run_is_a_folder(config: Config) -> str | None:
     parts = PurePath(experiment).parts
     if parts[:1] in (("/",), ("data",)) or ".." in parts or not experiment.isprintable():
         return (
-            f"run.experiment={experiment!r}: it names a folder inside run.root, not data; choose run.experiment=trials, and another "
-            "place by run.root=FOLDER."
+            f"run.experiment={experiment!r}: it names a folder inside run.root, not data; choose run.experiment=trials, and "
+            "another place by run.root=FOLDER."
         )
     return None
 
@@ -40,7 +40,8 @@ def simulator_has_words(config: Config) -> str | None:
         ("backend", config.control.backend, BACKENDS),
     ):
         if value not in known:
-            return f"control.{key}={value}: ManiSkill has no such {key}; choose control.{key}={known[0]} (it has {', '.join(known)})."
+            named = f"control.{key}={value}: ManiSkill has no such {key}"
+            return f"{named}; choose control.{key}={known[0]} (it has {', '.join(known)})."
     return None
 
 
@@ -65,8 +66,8 @@ def seeds_are_seeds(config: Config) -> str | None:
     ):
         if first + count - 1 > LARGEST_SEED:
             return (
-                f"{key}.first_seed={first}: its scenes may go up to {first + count - 1}, and a seed is at most {LARGEST_SEED}; choose "
-                f"{key}.first_seed={max(LARGEST_SEED - count + 1, 0)} or less."
+                f"{key}.first_seed={first}: its scenes may go up to {first + count - 1}, and a seed is at most {LARGEST_SEED}; "
+                f"choose {key}.first_seed={max(LARGEST_SEED - count + 1, 0)} or less."
             )
     return None
 

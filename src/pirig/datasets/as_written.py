@@ -49,7 +49,7 @@ def require(data_set: Path, cache: Path | None = None) -> None:
         return
     if (then := read_record(kept, "rows")["rows"]) != now:
         raise IdentityError(
-            f"{data_set}: its rows or pictures were changed after it was made: {then} then, {now} now. What reuses it would mix both. "
+            f"{data_set}: its rows or pictures were changed after it was made: {then} then, {now} now. "
             f"{move_away(data_set)}"
         )
 

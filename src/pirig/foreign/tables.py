@@ -28,7 +28,9 @@ def read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Raises ForeignFileError where the file is damaged, or lacks one of the columns or has it twice."""
     there = column_names(file)
     if twice := [name for name in columns or () if there.count(name) > 1]:
-        raise refused(file, f"column {twice[0]!r} is there {there.count(twice[0])} times", AGAIN, expected="every column once")
+        raise refused(
+            file, f"column {twice[0]!r} is there {there.count(twice[0])} times", AGAIN, expected="every column once"
+        )
     missing = [name for name in columns or () if name not in there]
     if missing:
         raise refused(
