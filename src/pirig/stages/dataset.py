@@ -1,4 +1,5 @@
-"""`pirig dataset convert | merge | split | filter | edit`: LeRobot data sets from LeRobot data sets, without a simulator."""
+"""`pirig dataset convert | merge | split | filter | edit`: LeRobot data sets from LeRobot data sets, without a simulator;
+`push | pull`: to the Hugging Face Hub and from it."""
 
 from __future__ import annotations
 
@@ -23,6 +24,8 @@ only read. All is asked before anything is written; the result is asked again be
   pirig dataset filter DATASET FOLDER --min-length 20         by episodes, length or sentence
   pirig dataset edit DATASET FOLDER --drop observation.images.left_wrist_0_rgb
   pirig dataset edit DATASET FOLDER --rename observation.state=state --rename action=actions
+  pirig dataset push DATASET USER/NAME                        to the Hugging Face Hub, or to a mirror (HF_ENDPOINT)
+  pirig dataset pull USER/NAME FOLDER                         from there; the same command goes on where it was stopped
 
 DATASET: a folder, or the [user/]name of one below HF_LEROBOT_HOME (default ~/.cache/huggingface/lerobot). FOLDER: a new one;
 where HF_LEROBOT_HOME is set, a [user/]name goes below it, and ./name is a folder here. Whether a data set is good:
@@ -48,6 +51,13 @@ may go, or take another role; a renamed state or action, or a cropped view of a 
 
   pirig dataset edit DATASET FOLDER --rename observation.state=state --rename action=actions
   pirig dataset edit DATASET FOLDER --crop observation.images.base_0_rgb=80,0,480,480"""
+PUSH = """\
+One commit that makes the hub's data set what the folder is, tagged with LeRobot's version, as lerobot asks for it. Its files
+are asked first, as `pirig dataset convert` asks them; what the hub has already is not sent again; every checksum is compared
+afterwards."""
+PULL = """\
+A data set of the hub in a new folder. It gets its name when every file's checksum was right and it is a LeRobot data set; until
+then what came lies beside it, and the same command goes on from there. Whether it is good to train on: pirig doctor FOLDER."""
 IN_REMEDY = re.compile(
     r"(?:give demos\.leave_out=\[([\d, ]+)\](?: to do without (?:them|it))?|leave the episode out \(demos\.leave_out=\[(\d+)\]\))"
 )
@@ -82,10 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--storage", choices=("images", "video"), help="of pictures (default: as they are)")
     form.add_argument("--codec", choices=("h264", "av1"), help="of films (default: the source's, else h264)")
     parser = argparse.ArgumentParser("pirig dataset", description=ABOUT, formatter_class=raw)
-    verbs = parser.add_subparsers(required=True, metavar="convert | merge | split | filter | edit")
+    verbs = parser.add_subparsers(required=True, metavar="convert | merge | split | filter | edit | push | pull")
 
-    def verb(name: str, about: str, said: str, action: Any) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, description=about, formatter_class=raw, help=said, parents=[form])
+    def verb(name: str, about: str, said: str, action: Any, *, makes: bool = True) -> argparse.ArgumentParser:
+        parents = [form] if makes else []
+        made = verbs.add_parser(name, description=about, formatter_class=raw, help=said, parents=parents)
         made.set_defaults(action=action, verb=name)
         return made
 
@@ -115,6 +126,14 @@ def _parser() -> argparse.ArgumentParser:
     edit.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="a feature; may be given again")
     edit.add_argument("--drop", action="append", default=[], metavar="KEY", help="a feature; may be given again")
     edit.add_argument("--crop", action="append", default=[], metavar="KEY=LEFT,TOP,WIDTH,HEIGHT", help="in pixels")
+    push = verb("push", PUSH, "to the Hugging Face Hub", _push, makes=False)
+    push.add_argument("source", metavar="DATASET")
+    push.add_argument("name", metavar="USER/NAME")
+    push.add_argument("--private", action="store_true", help="where it is not there yet: for you alone")
+    pull = verb("pull", PULL, "from the Hugging Face Hub", _pull, makes=False)
+    pull.add_argument("name", metavar="USER/NAME")
+    pull.add_argument("destination", metavar="FOLDER")
+    pull.add_argument("--revision", help="a branch, a tag or a commit (default: main)")
     return parser
 
 
@@ -186,6 +205,23 @@ def _edit(options: argparse.Namespace) -> int:
     if not edit:
         raise ValueError("pirig dataset edit: nothing to change; give --rename, --drop or --crop.")
     return _make(options, chosen_of(_open(options.source)), options.destination, edit=edit, all_tasks=True)
+
+
+def _push(options: argparse.Namespace) -> int:
+    from pirig.datasets.on_the_hub import push
+
+    print(push(_open(options.source), options.name, private=options.private))
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    from pirig.datasets.lerobot_home import wanted
+    from pirig.datasets.on_the_hub import pull
+
+    folder = wanted(options.destination)
+    _require_new(folder)
+    print(pull(options.name, folder, options.revision))
+    return 0
 
 
 def _pair(option: str, word: str, form: str) -> tuple[str, str]:
