@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ AGAIN = "then run the same command again"
 ABSENT = "there is none and none can be made here; is the path right (run.root=FOLDER, demos.path=...)?"
 SENTENCES = {
     errno.ENOSPC: f"the disk is full: make room, {AGAIN} to go on",
+    errno.EFBIG: f"the file would be larger than is allowed here: raise the limit (ulimit -f unlimited), {AGAIN}",
     errno.EDQUOT: f"your share of the disk is full: make room, {AGAIN} to go on",
     errno.EROFS: f"this place can only be read: choose another folder (run.root=FOLDER), {AGAIN}",
     errno.EACCES: f"this user may not do that there: choose another folder (run.root=FOLDER) or ask for the rights, {AGAIN}",
@@ -34,7 +36,9 @@ SENTENCES = {
 def sentence(error: OSError) -> str:
     """The path, what happened and what to do. Errors that were made with a sentence keep it."""
     if error.errno is None or error.strerror is None:
-        return str(error) or type(error).__name__
+        told = re.search(r"\[errno (\d+)\]", str(error))  # as Arrow says what the system said
+        reason = SENTENCES.get(int(told[1]), "") if told else ""
+        return f"{reason} ({os.strerror(int(told[1]))})" if told and reason else str(error) or type(error).__name__
     where = " and ".join(str(path) for path in (error.filename, error.filename2) if path is not None)
     reason = SENTENCES.get(error.errno, "")
     if error.errno in (errno.ENOENT, errno.EEXIST):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pirig.files.atomic import process_born, process_runs, write_text
+from pirig.files.atomic import clear_leftovers, process_born, process_runs, write_text
 
 FILE_NAME = ".lock"
 HEARTBEAT_S = 15.0
@@ -95,6 +95,7 @@ def held(folder: Path, heartbeat_s: float = HEARTBEAT_S, stale_s: float = STALE_
         yield
         return
     _take(path, me, stale_s)
+    clear_leftovers(folder)
     _held_here.add(me.token)
     done = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, me, done, heartbeat_s), daemon=True)
