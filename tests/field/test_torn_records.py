@@ -7,6 +7,7 @@ import time
 import pytest
 
 from pirig.cli import main
+from pirig.evaluation.measured import load
 from pirig.evaluation.results import ResultsFile
 from pirig.files.records import read_lines, read_record
 from pirig.runs import lock
@@ -95,6 +96,22 @@ def test_a_lock_that_cannot_be_read_counts_by_its_heartbeat(tmp_path, capsys, te
     with lock.held(tmp_path):
         assert lock.owner_of(tmp_path) is not None
     assert "taken over from process 0 on a host that its lock does not say" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"k": 9}, {"k": -1}, {"n": None}, {"k": "1"}])
+def test_more_successes_than_episodes_are_no_result(run, capsys, wrong):
+    RunFolders(run.parent.parent).write("good", policy=(1, 2))
+    (file,) = run.glob("eval/*/rates.json")
+    rates = json.loads(file.read_text())
+    file.write_text(json.dumps(rates | {"policy": rates["policy"] | wrong}))
+    for command in (["compare", "sweep"], ["runs", "sweep"]):
+        assert main(command) == 0
+        shown = capsys.readouterr()
+        assert "left out: " in shown.err + shown.out and "rates.json" in shown.err + shown.out and "good" in shown.out
+    with pytest.raises(
+        ValueError, match=r"rates\.json: k=.* episodes cannot be; remove that file, and `pirig eval RUN`"
+    ):
+        load(file.parent)
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,14 @@ def _evaluations(folder: Path, plain: dict[str, Any]) -> list[Evaluation]:
     )
 
 
+def _counted(file: Path, name: str, said: Any) -> SuccessRow:
+    """Raises ValueError with the file where a row of it is none."""
+    try:
+        return SuccessRow.from_plain(said)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file}: {name}: {error}.") from error
+
+
 def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
     settings = _json(folder / "settings.json")
     if not settings:
@@ -253,7 +261,7 @@ def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
         if "policy" in rates and name not in rates:
             continue  # a finished evaluation without this baseline
         if name in rates:
-            count: SuccessRow | None = SuccessRow.from_plain(rates[name])
+            count: SuccessRow | None = _counted(folder / "rates.json", name, rates[name])
         else:
             count = _partial(folder / name, plain.get("eval", {}).get(wanted[name]))
         if count:

@@ -82,6 +82,11 @@ class SuccessRow:
 
     @staticmethod
     def from_plain(values: Mapping[str, Any]) -> SuccessRow:
-        """Keys of other versions are passed over."""
+        """Keys of other versions are passed over. Raises ValueError where more episodes succeeded than there were."""
+        k, n = values.get("k"), values.get("n")
+        if not isinstance(k, int) or not isinstance(n, int) or not 0 <= k <= n:
+            raise ValueError(
+                f"k={k} successes of n={n} episodes cannot be; remove that file, and `pirig eval RUN` writes it again"
+            )
         known = {entry.name for entry in dataclasses.fields(SuccessRow)}
         return SuccessRow(**{key: value for key, value in values.items() if key in known})

@@ -131,8 +131,11 @@ def load(folder: Path) -> Measured | None:
     """The finished result in an evaluation's folder, None where there is none; keys of other versions are passed over."""
     if (folder / RATES).is_file():
         plain = read_record(folder / RATES)
-        tasks = {task: _success(rows) for task, rows in plain.pop("tasks", {}).items()}
-        return Measured(_success(plain), tasks)
+        try:
+            tasks = {task: _success(rows) for task, rows in plain.pop("tasks", {}).items()}
+            return Measured(_success(plain), tasks)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{folder / RATES}: {error}.") from error
     if (folder / ACTION_ERROR).is_file():
         plain = read_record(folder / ACTION_ERROR)
         return Measured({name: ErrorRow.from_plain(values) for name, values in plain.items()})

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pirig.comparison.success import SuccessRow
 from pirig.config.places import DATA, places_of
 from pirig.files.progress import clock
 from pirig.files.tables import Column
@@ -203,8 +204,11 @@ def _success(folder: Path) -> str:
     measured = sorted(folder.glob("eval/*/rates.json"), key=lambda path: path.stat().st_mtime)
     if not measured:
         return "-"
-    policy = json.loads(measured[-1].read_text())["policy"]
-    return f"{policy['k']}/{policy['n']}"
+    try:
+        policy = SuccessRow.from_plain(json.loads(measured[-1].read_text())["policy"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{measured[-1]}: {error}") from error
+    return f"{policy.k}/{policy.n}"
 
 
 COLOURS = {"done": "green", "running": "cyan", "queued": "blue", "failed": "red", "timeout": "red"}
