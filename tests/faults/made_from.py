@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pirig.config.places import places_of
 from pirig.datasets import frame_cache, make, norm_stats
@@ -76,6 +78,23 @@ def older_data_set(good, pool):
         file = episode_files(places.demos)[0]
         episode = read_episode(file)
         write_episode(file, episode | {"actions": np.clip(episode["actions"] * 0.9, -1, 1)})
+        make.require_current(good.config, places)
+
+
+@fault(
+    "a data set whose rows were edited after it was made",
+    "identity",
+    "train",
+    "changed after it was made: .* then, .* now.*mv ",
+)
+def edited_rows(good, pool):
+    with tempfile.TemporaryDirectory() as folder:
+        places = copied_data(good, Path(folder))
+        (file,) = places.data_set.glob("data/*/*.parquet")
+        table = pq.read_table(file)
+        rows = [[0.9 * number for number in row] for row in table["action"].to_pylist()]
+        column = pa.array(rows, table.schema.field("action").type)
+        pq.write_table(table.set_column(table.column_names.index("action"), "action", column), file)
         make.require_current(good.config, places)
 
 
