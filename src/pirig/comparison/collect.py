@@ -237,7 +237,7 @@ def _evaluations(folder: Path, plain: dict[str, Any]) -> list[Evaluation]:
     )
 
 
-def _counted(file: Path, name: str, said: Any) -> SuccessRow:
+def _success_of(file: Path, name: str, said: Any) -> SuccessRow:
     """Raises ValueError with the file where a row of it is none."""
     try:
         return SuccessRow.from_plain(said)
@@ -261,7 +261,7 @@ def _evaluation(folder: Path, plain: dict[str, Any]) -> Evaluation | None:
         if "policy" in rates and name not in rates:
             continue  # a finished evaluation without this baseline
         if name in rates:
-            count: SuccessRow | None = _counted(folder / "rates.json", name, rates[name])
+            count: SuccessRow | None = _success_of(folder / "rates.json", name, rates[name])
         else:
             count = _partial(folder / name, plain.get("eval", {}).get(wanted[name]))
         if count:
