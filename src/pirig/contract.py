@@ -43,12 +43,21 @@ class Camera:
 class TaskScene:
     """What one task brings: the simulator's name of it ("" where there is none) and the sentence that the policy is told.
 
-    `task` is its name in conf/task; "" in a contract of one task, which needs none.
+    `task` is its name in conf/task; "" in a contract of one task, which needs none. In a mix that holds recorded data sets it is
+    "SOURCE", or where one of them has several sentences "SOURCE/SENTENCE"; `cameras`: that source's own, where they are not the
+    contract's; `norm_stats`: "own" or "joint", whose statistics its numbers are normalised by ("": the policy's card says it).
     """
 
     env_id: str
     prompt: str
     task: str = ""
+    cameras: tuple[Camera, ...] = ()
+    norm_stats: str = ""
+
+
+def source_of(task: str) -> str:
+    """The source of a mix that a scene's name says."""
+    return task.partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -120,13 +129,23 @@ class Contract:
             f"{' + '.join(self.state)}, {prompts}"
         )
 
+    @property
+    def sources(self) -> list[str]:
+        """The names of a mix's sources."""
+        return list(dict.fromkeys(source_of(scene.task) for scene in self.scenes))
+
     def of_task(self, task: str) -> Contract:
-        """The contract of one task of a mix, as that task alone would have it."""
-        of_this_task = [scene for scene in self.scenes if scene.task == task]
-        if len(of_this_task) != 1:
+        """The contract of one task, or of one source of a mix with all its sentences, as it alone would have it."""
+        exact = [scene for scene in self.scenes if scene.task == task]
+        chosen = exact or [scene for scene in self.scenes if scene.task.startswith(f"{task}/")]
+        if not chosen or len(exact) > 1:
             names = ", ".join(scene.task for scene in self.scenes)
             raise ContractError(f"no task {task!r} in this contract; it has {names}")
-        return dataclasses.replace(self, scenes=(dataclasses.replace(of_this_task[0], task=""),))
+        scenes = tuple(
+            dataclasses.replace(scene, task=scene.task.removeprefix(task).removeprefix("/"), cameras=(), norm_stats="")
+            for scene in chosen
+        )
+        return dataclasses.replace(self, scenes=scenes, cameras=chosen[0].cameras or self.cameras)
 
     def to_json(self) -> str:
         """Fields that a contract of one simulated task does not need are left out, so that older ones keep their hash."""
@@ -150,7 +169,7 @@ class Contract:
             cameras = tuple(_camera(entry) for entry in raw.pop("cameras"))
             state, center = tuple(raw.pop("state")), tuple(raw.pop("angle_center_rad", ()))
             settings = tuple((str(name), value) for name, value in raw.pop("settings", ()))
-            scenes = tuple(TaskScene(**scene) for scene in raw.pop("scenes", ()))
+            scenes = tuple(_scene(scene) for scene in raw.pop("scenes", ()))
             scenes = scenes or (TaskScene(raw.pop("env_id"), raw.pop("prompt")),)
             raw.setdefault("simulator", _usual_simulator(scenes))
             return Contract(
@@ -184,7 +203,15 @@ def _fields(contract: Contract) -> dict[str, Any]:
     if len(contract.scenes) == 1 and not contract.scene.task:
         scene = fields.pop("scenes")[0]
         fields |= {"env_id": scene["env_id"], "prompt": scene["prompt"]}
+    for scene in fields.get("scenes", ()):  # younger than contracts that lie there
+        for name in ("cameras", "norm_stats"):
+            if not scene[name]:
+                del scene[name]
     return fields
+
+
+def _scene(entry: dict) -> TaskScene:
+    return TaskScene(**{**entry, "cameras": tuple(_camera(camera) for camera in entry.get("cameras", ()))})
 
 
 def _usual_simulator(scenes: tuple[TaskScene, ...]) -> str:

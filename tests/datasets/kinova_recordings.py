@@ -42,7 +42,15 @@ def _film(seed: int, steps: int) -> np.ndarray:
 
 
 def write_recording(
-    folder: Path, *, version="v2.1", video=False, episodes=None, fps=FPS, task=PROMPT, timestamps=None
+    folder: Path,
+    *,
+    version="v2.1",
+    video=False,
+    episodes=None,
+    fps=FPS,
+    task=PROMPT,
+    timestamps=None,
+    robot="kinova_gen3",
 ) -> Path:
     """`episodes`: their arrays (three good ones without it); `task`: one sentence for all, or one per episode."""
     episodes = [make_recording(seed) for seed in range(3)] if episodes is None else episodes
@@ -51,7 +59,7 @@ def write_recording(
     (folder / "meta").mkdir(parents=True)
     v3, rows, offset = version == "v3.0", [], 0
     for index, episode in enumerate(episodes):
-        length = len(episode["action"])
+        length = len(next(iter(episode.values())))
         rows.append(
             {
                 "episode_index": index,
@@ -64,7 +72,8 @@ def write_recording(
         offset += length
     tables = [_table(one, row, fps, video, timestamps) for one, row in zip(episodes, rows, strict=True)]
     _write_tables(folder, tables, v3)
-    _write_meta(folder, version, rows, list(dict.fromkeys(labels)), _info(episodes, version, video, fps), fps)
+    info = _info(episodes, version, video, fps) | {"robot_type": robot}
+    _write_meta(folder, version, rows, list(dict.fromkeys(labels)), info, fps)
     if video:
         _write_videos(folder, episodes, fps, v3)
     return folder
@@ -77,6 +86,8 @@ def _info(episodes, version, video, fps):
         if values.ndim == 4:
             size = {"shape": list(values.shape[1:]), "names": ["height", "width", "channels"]}
             features[key] = {"dtype": "video" if video else "image", **size}
+        elif values.dtype.kind == "U":
+            features[key] = {"dtype": "string", "shape": [1], "names": None}
         else:
             features[key] = {"dtype": "float32", "shape": [values.shape[1]], "names": None}
     for key in ("timestamp", "frame_index", "episode_index", "index", "task_index"):
@@ -87,7 +98,7 @@ def _info(episodes, version, video, fps):
         "codebase_version": version,
         "robot_type": "kinova_gen3",
         "total_episodes": len(episodes),
-        "total_frames": sum(len(one["action"]) for one in episodes),
+        "total_frames": sum(len(next(iter(one.values()))) for one in episodes),
         "chunks_size": 1000,
         "fps": fps,
         "data_path": f"data/{chunk}{file}{episode}.parquet",
@@ -101,6 +112,8 @@ def _table(episode, row, fps, video, timestamps) -> pa.Table:
     for key, values in episode.items():
         if values.ndim == 4 and not video:
             columns[key] = pa.array([{"bytes": _png(frame), "path": None} for frame in values])
+        elif values.dtype.kind == "U":
+            columns[key] = pa.array(values.tolist())
         elif values.ndim < 4:
             columns[key] = pa.array([list(map(float, line)) for line in values], pa.list_(pa.float32()))
     steps = np.arange(row["length"])

@@ -34,7 +34,7 @@ def policy_of(dataset, off):
         chunks = np.stack([dataset.actions[np.minimum(row + np.arange(HORIZON), last[row])] for row in rows])
         return chunks + np.array([off] + [0] * 7, np.float32)
 
-    pipeline = SimpleNamespace(contract=dataset.contract, relative_to_state=())
+    pipeline = SimpleNamespace(contract=dataset.contract, relative_to_state=(), stats_of={})
     return SimpleNamespace(predict=predict, noise_shape=(HORIZON, 8), batch_size=4, pipeline=pipeline)
 
 

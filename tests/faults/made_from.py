@@ -148,4 +148,4 @@ def other_labels(good, pool):
     places = places_of(good.config, good.contract)
     asked = data_identity.of_demos(places.demos, places.contract, labels=False)
     labelled = dataclasses.replace(asked, settings={**asked.settings, "labels": True})
-    data_identity.relation_to(labelled, places, good.config.demos)
+    data_identity.relation_to(labelled, places, good.config)

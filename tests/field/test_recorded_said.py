@@ -26,12 +26,12 @@ REFUSED = [
     (info(lambda said: said.update(robot_type="franka")), r"info\.json: robot_type is 'franka'; expected this run's kinova_gen3; give robot\.uid=franka"),
     (info(lambda said: said.update(robot_type="so100_follower")), r"robot_type is 'so100_follower'; .*robot\.uid=so100_follower"),
     (info(lambda said: said.update(robot_type="Aloha")), r"robot_type is 'Aloha'"),
-    (named(["gripper", *JOINTS]), r"called gripper, joint_1, .*expected joints 1 to 7, then the gripper; give .*demos\.state_columns"),
-    (named(["joint_2", "joint_1", *JOINTS[2:], "gripper.pos"], ACTION), r"demos\.action_columns are called joint_2, joint_1.*then the gripper"),
+    (named(["gripper", *JOINTS]), r"called gripper, joint_1, .*expected joints 1 to 7, then the gripper; give .*data\.state"),
+    (named(["joint_2", "joint_1", *JOINTS[2:], "gripper.pos"], ACTION), r"data\.actions are called joint_2, joint_1.*then the gripper"),
     (named([*JOINTS[:3], "finger", *JOINTS[3:]]), r"then the gripper"),
     (named(["x", "y", "z", "roll", "pitch", "yaw", "pad", "gripper"], ACTION), r"called x, y, z, .*expected seven joints and the gripper, not a pose"),
     (named({"motors": ["x", "y", "z", "qx", "qy", "qz", "qw", "gripper"]}), r"not a pose"),
-    (named([f"{joint}_deg" for joint in JOINTS] + ["gripper"]), r"expected angles in rad; give demos\.angle_unit=deg"),
+    (named([f"{joint}_deg" for joint in JOINTS] + ["gripper"]), r"expected angles in rad; give data\.angle_unit=deg"),
     (named([f"{joint}.delta" for joint in JOINTS] + ["gripper"], ACTION), r"expected joint targets, not changes; give control=kinova_joint_deltas"),
     (named([f"{joint}_velocity" for joint in JOINTS] + ["gripper"], ACTION), r"expected joint targets, not changes"),
 ]  # fmt: skip
@@ -72,12 +72,12 @@ def test_the_remedy_for_another_order_works_as_it_is_given(kinova, tmp_path):
 
     folder = recording(tmp_path / "mugs", every(turned, named(["gripper", *JOINTS])))
     config = pointed(kinova, folder, tmp_path / "out")
-    for key in ("state_columns", "action_columns"):
-        with pytest.raises(ValueError, match=f"demos.{key}") as caught:
+    for key in ("state", "actions"):
+        with pytest.raises(ValueError, match=f"data.{key}") as caught:
             convert.make(config, places_of(config))
-        advised = re.search(rf'give "demos\.{key}=\[(.*)\]"', str(caught.value))[1]
+        advised = re.search(rf'give "data\.{key}=\[(.*)\]"', str(caught.value))[1]
         columns = [word.strip("'") for word in advised.split(",")]
-        config = replace(config, demos=replace(config.demos, **{key: columns}))
+        config = replace(config, data=replace(config.data, **{key: columns}))
     dataset = Dataset(convert.make(config, places_of(config)))
     np.testing.assert_allclose(dataset.state[dataset.episode_rows(1)], make_recording(1)[STATE], atol=1e-6)
     np.testing.assert_allclose(dataset.actions[dataset.episode_rows(2)], make_recording(2)[ACTION], atol=1e-6)

@@ -75,7 +75,7 @@ def test_quotes_around_the_whole_are_the_users_and_null_is_none():
 def test_interpolations_and_lists_are_what_they_were():
     config = compose(["run.name=${task.name}-it's", "gates.skip=[acts, chunk]", "demos.state_columns=[a[0:8], 'b, c']"])
     assert config.run.name == "push_cube-it's" and config.gates.skip == ["acts", "chunk"]
-    assert config.demos.state_columns == ["a[0:8]", "b, c"]
+    assert config.data.state == ["a[0:8]", "b, c"]
     assert compose(["gates.skip=acts"]).gates.skip == ["acts"]
 
 
@@ -115,7 +115,7 @@ def test_a_yaml_means_the_word_that_stands_there(tmp_path, word):
         return
     config = compose(words)
     assert [config.train.project, config.run.name, config.task.prompt] == 3 * [word]
-    assert config.demos.state_columns == [word]
+    assert config.data.state == [word]
 
 
 def test_what_is_no_text_is_read_as_before(tmp_path):

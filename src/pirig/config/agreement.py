@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from pirig.config.mixes import configs_of
+import dataclasses
+
+from pirig.config.mixes import PER_SOURCE, configs_of
 from pirig.config.schema import CameraEntry, Config
-from pirig.config.state_entries import state_entry
+from pirig.config.state_entries import entries_of, state_entry
 from pirig.config.suites import chosen_tasks
 from pirig.contract import RECORDED, Camera, Contract, TaskScene
 
 HAND_CAMERA = "hand_camera"  # ManiSkill's name of the sensor that a robot with a wrist camera carries
-TARGETS = {
-    "joint_position": ("joints7", "gripper1")
-}  # control modes whose action numbers are targets of these, in order
+TARGETS = ("joint_position",)  # control modes whose action numbers are targets of joints and grippers
+
+
+def targets_of(mode: str, layout: str) -> tuple[str, ...]:
+    """Which state entries the numbers of an action are targets of, in order; () where they are none."""
+    return entries_of(layout.split()) if mode in TARGETS else ()
 
 
 def contract_of(config: Config) -> Contract:
@@ -25,7 +30,7 @@ def contract_of(config: Config) -> Contract:
         sim_hz=control.sim_hz,
         sim_backend=control.backend,
         shader=control.shader,
-        cameras=tuple(_camera(entry) for entry in config.camera.entries.values()),
+        cameras=_cameras(config),
         state=tuple(config.state.entries),
         state_dim=sum(state_entry(name).count for name in config.state.entries),
         action_dim=control.action_dim,
@@ -43,19 +48,34 @@ def contract_of(config: Config) -> Contract:
 
 def _scenes(config: Config) -> tuple[TaskScene, ...]:
     """One nameless scene, or one for each task of a mix or a suite and for each sentence of a recording that has several."""
+    if config.mix is None:
+        return _told(config, "")
+    scenes: list[TaskScene] = []
+    for name, own in configs_of(config).items():
+        recorded = bool(config.mix.sources[name].path)
+        cameras = _cameras(own) if recorded and own.camera.entries and _cameras(own) != _cameras(config) else ()
+        stats = ("own" if config.mix.norm_stats == PER_SOURCE else "joint") if recorded else ""
+        scenes += [dataclasses.replace(scene, cameras=cameras, norm_stats=stats) for scene in _told(own, name)]
+    return tuple(scenes)
+
+
+def _told(config: Config, name: str) -> tuple[TaskScene, ...]:
+    """Of one task, or one source of a mix by its name."""
     task = config.task
-    if config.mix is None and task.tasks:
+    if not name and task.tasks:
         names = chosen_tasks(task)
         return tuple(
-            TaskScene(f"{task.env_id}/{name}", task.prompt or task.tasks[name], name if len(names) > 1 else "")
-            for name in names
+            TaskScene(f"{task.env_id}/{one}", task.prompt or task.tasks[one], one if len(names) > 1 else "")
+            for one in names
         )
-    if config.mix is None and task.prompts and not task.prompt.strip():
-        return tuple(TaskScene(task.env_id, sentence, sentence) for sentence in task.prompts)
-    return tuple(
-        TaskScene(task_config.task.env_id, task_config.task.prompt, name)
-        for name, task_config in configs_of(config).items()
-    )
+    if task.prompts and not task.prompt.strip():
+        under = f"{name}/" if name else ""
+        return tuple(TaskScene(task.env_id, sentence, under + sentence) for sentence in task.prompts)
+    return (TaskScene(task.env_id, task.prompt, name),)
+
+
+def _cameras(config: Config) -> tuple[Camera, ...]:
+    return tuple(_camera(entry) for entry in config.camera.entries.values())
 
 
 def _has_hand_camera(config: Config) -> bool:

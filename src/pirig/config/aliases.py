@@ -5,12 +5,14 @@ told so; a YAML that does is refused where it says another thing than the entrie
 
 The rates of the learning-rate schedule moved from `train` to `schedule`; the old keys mean the same on a command line, in a
 YAML and in a saved config. They were a cosine's, so `train.final_lr` and `train.decay_steps` ask for `schedule.name=cosine`.
+What the columns of a recording are moved from `demos` to `data`.
 """
 
 from __future__ import annotations
 
 import copy
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,6 +24,12 @@ RETIRED = {
     "state.includes_goal": "whether the state holds the goal follows from state.entries",
 }
 MOVED = {f"train.{key}": f"schedule.{key}" for key in ("peak_lr", "warmup_steps", "final_lr", "decay_steps")}
+MOVED |= {
+    "demos.state_columns": "data.state",
+    "demos.action_columns": "data.actions",
+    "demos.angle_unit": "data.angle_unit",
+    "demos.gripper_max": "data.gripper_max",
+}
 OF_A_COSINE = ("train.final_lr", "train.decay_steps")
 CONSTANT_ENDS_AT = (
     1_000_000  # step; a constant rate was written as a cosine from the peak to the peak, which ends there
@@ -57,6 +65,7 @@ def move_words(words: Sequence[str]) -> list[str]:
             "schedule=cosine."
         )
     moved = []
+    _say_moved([key for key in keys if key in MOVED and key.startswith("demos.")])
     for word, key in zip(words, keys, strict=True):
         moved.append(word.replace(key, MOVED[key], 1) if key in MOVED else word)
         if key in cosines[:1] and not chosen:
@@ -64,20 +73,35 @@ def move_words(words: Sequence[str]) -> list[str]:
     return moved
 
 
+def _say_moved(keys: Sequence[str]) -> None:
+    """Once in a process, of keys that moved when a group of files came for them."""
+    new = [f"{key} is {MOVED[key]} now" for key in dict.fromkeys(keys) if key not in _SAID]
+    _SAID.update(keys)
+    if new:
+        print(f"note: {', '.join(new)}; the old key means the same (conf/data/ has presets)", file=sys.stderr)
+
+
+_SAID: set[str] = set()
+
+
 def move_keys(plain: dict[str, Any]) -> dict[str, Any]:
     """A nested config, or a part of one, with keys that moved in their new places; a copy where there are any."""
-    train = plain.get("train")
-    keys = [key for key in MOVED if isinstance(train, dict) and key.partition(".")[2] in train]
+    keys = [key for key in MOVED if _there(plain, key)]
     if not keys:
         return plain
     moved = copy.deepcopy(plain)
-    moved["schedule"] = moved.get("schedule") or {}
-    if any(key in OF_A_COSINE for key in keys):
-        moved["schedule"].setdefault("name", "cosine")
     for key in keys:
-        name = key.partition(".")[2]
-        moved["schedule"].setdefault(name, moved["train"].pop(name))
+        (old, name), (group, new) = key.split("."), MOVED[key].split(".")
+        moved[group] = moved.get(group) or {}
+        if key in OF_A_COSINE:
+            moved[group].setdefault("name", "cosine")
+        moved[group].setdefault(new, moved[old].pop(name))
     return moved
+
+
+def _there(plain: dict[str, Any], key: str) -> bool:
+    group, _, name = key.partition(".")
+    return isinstance(plain.get(group), dict) and name in plain[group]
 
 
 def refuse_retired(words: Iterable[str]) -> None:

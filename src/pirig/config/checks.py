@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pirig.config import number_rules, scenes, word_rules
-from pirig.config.agreement import TARGETS, contract_of
+from pirig.config.agreement import contract_of, targets_of
 from pirig.config.domains import outside
+from pirig.config.keeping import IN_PLACE
+from pirig.config.mapping import ROLE_KEYS
 from pirig.config.mixes import mix_is_whole
+from pirig.config.recorded import takes_recording
 from pirig.config.schema import CameraEntry, Config
-from pirig.config.state_entries import JOINTS, ROBOTS, STATE_ENTRIES, Owner, holds_goal, state_numbers
+from pirig.config.state_entries import ROBOTS, STATE_ENTRIES, Owner, columns_of, holds_goal, state_numbers
 from pirig.config.suites import task_of_suite_is_there
 from pirig.contract import MANISKILL
 
@@ -96,10 +99,11 @@ def robot_has_what_is_read(config: Config) -> str | None:
         instead = "control=pd_ee_delta_pose" if simulated else "control=kinova_joints"
         wrong.append(f"control.mode={config.control.mode} with {robot}: it is a mode of {other}; choose {instead}.")
     centers = len(config.state.angle_center_rad)
-    if centers and (simulated or centers != len(JOINTS)):
+    joints = len(columns_of((name for name in config.state.entries if name in STATE_ENTRIES), "joint_position"))
+    if centers and (simulated or centers != joints):
         wrong.append(
             f"state.angle_center_rad has {centers} numbers with {robot}: expected one for each of the "
-            f"{len(JOINTS)} joints of a real arm, or none."
+            f"{joints} joints of a real arm, or none."
         )
     return "\n".join(wrong) or None
 
@@ -110,7 +114,8 @@ def differences_mean_something(config: Config) -> str | None:
     if not counts:
         return None
     setting = f"control.relative_to_state={counts}".replace(" ", "")
-    if control.mode not in TARGETS:
+    targets = targets_of(control.mode, control.layout)
+    if not targets:
         return (
             f"{setting} with control.mode={control.mode}: its actions are no targets for the numbers of the state, so their "
             "difference means nothing; leave control.relative_to_state out, or choose control=kinova_joints."
@@ -121,7 +126,7 @@ def differences_mean_something(config: Config) -> str | None:
             f"{setting} with actions of {control.action_dim} numbers: expected so many relative ones (7), then so many absolute "
             "ones (-1), at least one relative and not more in all; choose control.relative_to_state=[7,-1]."
         )
-    wanted, state = state_numbers(TARGETS[control.mode]), state_numbers(config.state.entries)
+    wanted, state = state_numbers(targets), state_numbers(config.state.entries)
     wrong = [
         number
         for number, is_relative in enumerate(mask)
@@ -137,18 +142,52 @@ def differences_mean_something(config: Config) -> str | None:
 
 
 def recorded_data_is_named(config: Config) -> str | None:
-    if config.robot.simulated or config.task.env_id:
+    if not takes_recording(config) or config.mix is not None or config.robot.simulated != bool(config.task.env_id):
         return None
     path = config.demos.path
     if path and path != "download" and not path.endswith((".h5", ".hdf5")):
         return None
+    if config.robot.simulated:
+        return (
+            f"demos.path={config.demos.path} with data={config.data.name}: that is a recorded data set's mapping; give "
+            "demos.path=FOLDER of the LeRobot data set, or leave data out and demos are planned."
+        )
     return (
         f"demos.path={config.demos.path} with robot={config.robot.name}: nothing can be planned or downloaded without a "
         "simulator; give demos.path=FOLDER, a LeRobot data set or npz episodes recorded on the arm."
     )
 
 
+def mapping_is_whole(config: Config) -> str | None:
+    """Every role that the model is to see has a column, and a rate to resample to is said."""
+    if config.mix is not None or not config.data.name:
+        return None
+    data, wrong = config.data, []
+    if config.robot.simulated:
+        missing = [entry.role for entry in config.camera.entries.values() if not data.column_of(entry.role)]
+        wrong += [f"data.{ROLE_KEYS[role]}= with camera={config.camera.name}: {role} has no column" for role in missing]
+    if data.resample and not config.control.control_hz:
+        wrong.append("data.resample=true with control.control_hz=0 (as recorded): there is no rate to resample to")
+    if not data.state or not data.actions:
+        wrong.append("data.state and data.actions: one of them names no column")
+    return "\n".join(f"{text}; give it, or another data=..." for text in wrong) or None
+
+
+def source_is_recorded(config: Config) -> str | None:
+    """Nothing to read in place where demos are planned."""
+    if config.dataset.format != IN_PLACE or config.mix is not None or takes_recording(config):
+        return None
+    return (
+        f"dataset.format={IN_PLACE} with task={config.task.name}: that trains on somebody's data set as it lies, and demos are "
+        "planned here; leave it out, or give data=NAME demos.path=FOLDER."
+    )
+
+
 def labels_are_simulated(config: Config) -> str | None:
+    if config.demos.labels and config.data.name:
+        return (
+            f"demos.labels=true with data={config.data.name}: a recorded data set has no labels of ours; leave it out."
+        )
     if config.demos.labels and not config.robot.simulated:
         return f"demos.labels=true with robot={config.robot.name}: only a simulator knows where its objects are; leave it out."
     return None
@@ -339,6 +378,8 @@ RULES = (
     robot_has_what_is_read,
     differences_mean_something,
     recorded_data_is_named,
+    mapping_is_whole,
+    source_is_recorded,
     labels_are_simulated,
     number_rules.labels_are_recorded,
     starts_are_planned,

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 from pirig.config.domains import Codec, Pictures, Version
 
+IN_PLACE = "source"  # dataset.format
+
 
 @dataclass
 class DatasetConfig:
-    format: Version = "v3.0"  # LeRobot's; v2.1 is what openpi's pinned lerobot reads
+    format: Version = (
+        "v3.0"  # LeRobot's; v2.1: what openpi's pinned lerobot reads; source: a recorded one as it lies, no copy
+    )
     storage: Pictures = "images"  # images: without loss; video: smaller, with a loss that is measured and said
     codec: Codec = "h264"  # of the films, where storage=video
     path: str = (

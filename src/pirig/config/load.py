@@ -51,7 +51,10 @@ def typed(composed: DictConfig) -> Config:
     assert isinstance(config, Config)
     require_agreement(said, config)
     check(config)
-    return completed(config)
+    whole = completed(config)
+    if whole is not config:
+        check(whole)  # a rate and sizes that a recording says meet the rules, too
+    return whole
 
 
 def _complete_mix(composed: DictConfig) -> None:
@@ -60,7 +63,7 @@ def _complete_mix(composed: DictConfig) -> None:
         return
     plain = OmegaConf.to_container(composed)
     with open_dict(composed):
-        for key, value in mixes.completed(plain, _task_named).items():  # type: ignore[arg-type]
+        for key, value in mixes.completed(plain, _task_named, _data_named).items():  # type: ignore[arg-type]
             OmegaConf.update(composed, key, value, merge=True)
 
 
@@ -69,15 +72,34 @@ def _task_named(name: str) -> dict[str, Any]:
     return _named("task", name)
 
 
+def _data_named(name: str) -> dict[str, Any]:
+    """What conf/data/NAME.yaml says of columns."""
+    return _named("data", name)
+
+
 def _named(group: str, name: str) -> dict[str, Any]:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():
-        return OmegaConf.to_container(hydra.compose("config", [f"{group}={name}"])[group])  # type: ignore[return-value]
+        words = [*_folders_of_users(), f"{group}={name}"]
+        return OmegaConf.to_container(hydra.compose("config", words)[group])  # type: ignore[return-value]
     register_schema()
     with hydra.initialize_config_module("pirig.conf", version_base="1.3"):
         return _named(group, name)
+
+
+_searched: list[str] = []  # hydra.searchpath=... of `compose`, while it composes
+
+
+def _folders_of_users() -> list[str]:
+    """The word that names them, where options of a user's own may lie (--config-dir is known to Hydra already)."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if _searched or not HydraConfig.initialized():
+        return list(_searched)
+    folders = list(HydraConfig.get().searchpath)
+    return [f"hydra.searchpath=[{','.join(map(str, folders))}]"] if folders else []
 
 
 def saved_config(path: Path) -> DictConfig:
@@ -203,4 +225,8 @@ def compose(overrides: list[str]) -> Config:
 
     register_schema()
     with hydra.initialize_config_module("pirig.conf", version_base="1.3"):
-        return typed(hydra.compose("config", rewrite(overrides)))
+        _searched[:] = [word for word in overrides if word.startswith("hydra.searchpath=")]
+        try:
+            return typed(hydra.compose("config", rewrite(overrides)))
+        finally:
+            _searched.clear()

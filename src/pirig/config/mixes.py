@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pirig.config.schema import Config
+from pirig.config.keeping import IN_PLACE, DatasetConfig
+from pirig.config.mapping import DataConfig
+from pirig.config.schema import Config, MixSource
 
 JOINT, PER_SOURCE = "joint", "per_source"  # values of mix.norm_stats
 
@@ -29,16 +31,25 @@ def refuse_merged_tasks(words: Sequence[str]) -> None:
         )
 
 
-def completed(plain: dict[str, Any], task_named: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-    """`mix` and `task` of a composed config that names a mix: its tasks in full, and in place of the one task what holds
-    for all of them.
+def completed(
+    plain: dict[str, Any],
+    task_named: Callable[[str], dict[str, Any]],
+    data_named: Callable[[str], dict[str, Any]],
+) -> dict[str, Any]:
+    """`mix` and `task` of a composed config that names a mix: its tasks and mappings in full, and in place of the one task what
+    holds for all of them.
 
-    `task_named` reads conf/task/NAME.yaml; tasks that are there already (of a saved config) are not read again.
+    `task_named` reads conf/task/NAME.yaml, `data_named` conf/data/NAME.yaml; what is there already (of a saved config) is not
+    read again.
     """
-    mix = dict(plain["mix"])
+    mix, simulated = dict(plain["mix"]), plain["robot"]["simulated"]
     sources = {name: dict(source or {}) for name, source in mix["sources"].items()}
     for name, source in sources.items():
-        source["task"] = source.get("task") or task_named(name)
+        source["task"] = source.get("task") or (
+            task_named(name) if simulated else {**task_named("recorded"), "name": name}
+        )
+        if source.get("path") and not source.get("data"):
+            source["data"] = data_named(source["mapping"]) if source.get("mapping") else dict(plain["data"])
     return {
         "mix": {**mix, "sources": sources},
         "task": _in_common(mix["name"], [source["task"] for source in sources.values()]),
@@ -61,8 +72,23 @@ def configs_of(config: Config) -> dict[str, Config]:
     """A config for each task of a mix, as that task alone would have it; of one task {"": config}."""
     if config.mix is None:
         return {"": config}
-    tasks = {name: source.task for name, source in config.mix.sources.items()}
-    return {name: dataclasses.replace(config, task=task, mix=None) for name, task in tasks.items() if task}
+    return {name: _of_source(config, source) for name, source in config.mix.sources.items() if source.task}
+
+
+def _of_source(config: Config, source: MixSource) -> Config:
+    assert source.task is not None
+    own = dataclasses.replace(config, task=source.task, mix=None)
+    if not source.path:
+        kept = config.dataset.format  # in place are the recordings alone
+        kept = DatasetConfig().format if kept == IN_PLACE else kept
+        return dataclasses.replace(own, data=DataConfig(), dataset=dataclasses.replace(config.dataset, format=kept))
+    entries = config.camera.entries if config.robot.simulated or not source.mapping else {}
+    return dataclasses.replace(
+        own,
+        demos=dataclasses.replace(config.demos, path=source.path),
+        data=source.data or config.data,
+        camera=dataclasses.replace(config.camera, entries=source.cameras or entries),
+    )
 
 
 def shares_of(config: Config) -> dict[str, float]:
@@ -78,15 +104,27 @@ def mix_is_whole(config: Config) -> str | None:
     if config.mix is None:
         return None
     mix, wrong = config.mix, []
-    if not config.robot.simulated:
-        wrong.append(f"robot={config.robot.name}: a mix is of simulated tasks")
+    for name, source in mix.sources.items():
+        if not source.path and not config.robot.simulated:
+            wrong.append(
+                f"robot={config.robot.name}: its source {name} has no recorded data set; give mix.sources.{name}.path=FOLDER"
+            )
+        if source.path and not (source.data and source.data.name):
+            wrong.append(
+                f"mix.sources.{name}.path={source.path}: nothing says what its columns are; give "
+                f"mix.sources.{name}.mapping=NAME (conf/data/), or data=NAME for all"
+            )
+        if "/" in name:
+            wrong.append(f"a source called {name}: expected a name without /")
     if config.demos.path:
         wrong.append(
-            f"demos.path={config.demos.path}: it names one task's demos; leave it out, each task's are planned"
+            f"demos.path={config.demos.path}: it names one task's demos; leave it out, each task's are planned; "
+            "recorded ones are named by mix.sources.<name>.path"
         )
     if mix.norm_stats not in (JOINT, PER_SOURCE):
         wrong.append(f"mix.norm_stats={mix.norm_stats}: expected {JOINT} or {PER_SOURCE}")
-    told = [source.task.prompt for source in mix.sources.values() if source.task]
+    tasks = [source.task for source in mix.sources.values() if source.task]
+    told = [said for task in tasks for said in ([task.prompt] if task.prompt else task.prompts)]
     if mix.norm_stats == PER_SOURCE and len(set(told)) < len(told):
         wrong.append(
             f"mix.norm_stats={PER_SOURCE}: two of its tasks have one prompt, by which a request says whose statistics it needs"

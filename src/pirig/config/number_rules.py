@@ -7,12 +7,13 @@ import re
 
 from pirig.config import scenes
 from pirig.config.measuring import MEASURED
+from pirig.config.recorded import takes_recording
 from pirig.config.schema import Config
 
 
 def rates_divide(config: Config) -> str | None:
     control_hz, sim_hz = config.control.control_hz, config.control.sim_hz
-    if not control_hz and config.robot.simulated:
+    if not control_hz and not takes_recording(config):
         return (
             f"control.control_hz=0: that is the rate of recorded data, and robot={config.robot.name} is simulated; choose "
             "control.control_hz=20."

@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from pirig.config.agreement import contract_of
 from pirig.config.keeping import DatasetConfig
+from pirig.config.mapping import DataConfig
 from pirig.config.mixes import PER_SOURCE, configs_of
 from pirig.config.schema import Config, DemosConfig, TaskConfig
 from pirig.contract import Contract
@@ -143,7 +145,7 @@ def run_folder(config: Config) -> Path:
 def data_folder(config: Config, contract: Contract) -> Path:
     """Where demos and data set of this contract live, shared by every run that asks for the same ones."""
     demos = config.demos
-    file_name = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(demos)
+    file_name = Path(demos.path or "").name.removesuffix(".h5").removesuffix(".hdf5") + _recorded_as(config)
     planned = f"n{demos.count}-s{demos.first_seed}{_started_as(demos)}{_planned_as(config)}"
     source = (file_name if demos.path else planned) + ("-labels" if demos.labels else "")
     name = f"{config.task.name}-{config.camera.name}-{source}-{contract.hash[:8]}"
@@ -194,8 +196,24 @@ def _started_as(demos: DemosConfig) -> str:
     return spread + pushed + ("-usual" if demos.leave_out_wandering else "")
 
 
-def _recorded_as(demos: DemosConfig) -> str:
+def _recorded_as(config: Config) -> str:
     """Names how a recorded data set is read, where that is not the usual way."""
-    names = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")
-    changed = {name: getattr(demos, name) for name in names if getattr(demos, name) != getattr(DemosConfig(), name)}
-    return "-" + hashlib.sha256(repr(changed).encode()).hexdigest()[:6] if changed else ""
+    data, usual = config.data, DataConfig()
+    old = {
+        "state_columns": data.state,
+        "action_columns": data.actions,
+        "angle_unit": data.angle_unit,
+        "gripper_max": data.gripper_max,
+    }
+    told: dict[str, Any] = {
+        name: value for name, value in old.items() if value != getattr(usual, NAMES.get(name, name))
+    }
+    told |= {"leave_out": config.demos.leave_out} if config.demos.leave_out else {}
+    younger = {"prompt": data.prompt, "fps": data.fps, "resample": data.resample}
+    told |= {name: value for name, value in younger.items() if value != getattr(usual, name)}
+    if config.robot.simulated and data.name:  # a simulated camera's sensor is not the column
+        told |= {"pictures": data.columns}
+    return "-" + hashlib.sha256(repr(told).encode()).hexdigest()[:6] if told else ""
+
+
+NAMES = {"state_columns": "state", "action_columns": "actions"}  # older ones, which folders are named by

@@ -15,7 +15,6 @@ from omegaconf import MISSING
 from pirig.config.domains import (
     Allocator,
     Angle,
-    AngleUnit,
     Count,
     CountOrNone,
     EntryName,
@@ -39,6 +38,7 @@ from pirig.config.domains import (
     WandbMode,
 )
 from pirig.config.keeping import DatasetConfig
+from pirig.config.mapping import DataConfig
 from pirig.config.measuring import EvalConfig, ImproveConfig, ServeConfig
 
 
@@ -81,21 +81,6 @@ class TaskConfig:
 
 
 @dataclass
-class MixSource:
-    """One task of a mix, under its name in conf/task."""
-
-    weight: Positive = 1.0  # its share of what trains, beside the others'
-    task: TaskConfig | None = None  # the task's own file; filled in when the config is loaded
-
-
-@dataclass
-class MixConfig:
-    name: str = MISSING
-    sources: dict[str, MixSource] = field(default_factory=dict)
-    norm_stats: str = "joint"  # of all sources' frames together; per_source: each task's numbers by its own
-
-
-@dataclass
 class CameraEntry:
     role: Role = MISSING  # the model's name: base_0_rgb, left_wrist_0_rgb
     sensor: str = (
@@ -106,6 +91,28 @@ class CameraEntry:
     fov_rad: Angle | None = None  # vertical
     eye_m: Annotated[list[Finite], Long(3)] | None = None  # world frame
     target_m: Annotated[list[Finite], Long(3)] | None = None  # what it looks at
+
+
+@dataclass
+class MixSource:
+    """One task of a mix, under its name in conf/task; or a recorded data set, of a robot that is not simulated under any name."""
+
+    weight: Positive = 1.0  # its share of what trains, beside the others'
+    path: str | None = None  # a recorded data set, as demos.path; None: the task's demos are planned
+    mapping: str = ""  # conf/data/NAME of it; "": what data=NAME says for all
+    # filled in when the config is loaded:
+    task: TaskConfig | None = None  # the task's own file
+    data: DataConfig | None = None  # the mapping's
+    cameras: dict[str, CameraEntry] = field(default_factory=dict)  # of a recording of a real arm, its own
+
+
+@dataclass
+class MixConfig:
+    name: str = MISSING
+    sources: dict[str, MixSource] = field(default_factory=dict)
+    norm_stats: str = (
+        "joint"  # of all sources' frames together; per_source: each source's numbers by its own, as openpi does
+    )
 
 
 @dataclass
@@ -238,12 +245,6 @@ class DemosConfig:
     first_seed: Seed = 0
     max_tries: CountOrNone = 0  # 0: four times count
     workers: Count = 2
-    state_columns: list[str] = field(
-        default_factory=lambda: ["observation.state"]
-    )  # of a recorded data set, joined; x[0:8]
-    action_columns: list[str] = field(default_factory=lambda: ["action"])  # likewise
-    angle_unit: AngleUnit = "rad"  # of its joint angles
-    gripper_max: Positive = 1.0  # its number at the far end of the gripper: 1, 100 (per cent), 255
     leave_out: list[CountOrNone] = field(default_factory=list)  # its episodes that are not used
     times: Times = "check"  # of its rows: check them against fps; ignore: frames are taken to be 1/fps apart
     labels: bool = False  # record where the task's objects are, beside what a policy may see
@@ -354,6 +355,7 @@ class Config:
     fsdp: FsdpConfig = field(default_factory=FsdpConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     demos: DemosConfig = field(default_factory=DemosConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

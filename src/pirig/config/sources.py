@@ -58,7 +58,7 @@ def _renewed(loaded: ConfigResult, config_path: str, file: Any) -> ConfigResult:
     if isinstance(config, DictConfig):
         with file.open(encoding="utf-8") as text:
             texts.keep(config, _package(config_path, loaded.header), text)
-    if isinstance(config, DictConfig) and {"train", "defaults"} & set(config):
+    if isinstance(config, DictConfig) and {"train", "demos", "defaults"} & set(config):
         plain = move_keys(OmegaConf.to_container(config))  # type: ignore[arg-type]
         if isinstance(plain.get("defaults"), list):
             plain["defaults"] = [_item(item) for item in plain["defaults"]]

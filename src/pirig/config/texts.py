@@ -21,6 +21,7 @@ from typing import Any, TextIO
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from pirig.config.aliases import MOVED
 from pirig.config.domains import hints_of, unwrapped
 from pirig.config.schema import Config
 
@@ -36,6 +37,7 @@ QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 def type_of(key: str) -> Any:
     """What the schema says of a dotted key: str, list[str], int, a dataclass, ...; None where it has no such key, Any where
     it leaves it open."""
+    key = MOVED.get(key, key)
     kind: Any = Config
     for name in key.split("."):
         if kind is Any:

@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pirig.config.agreement import TARGETS
+from pirig.config.mapping import EPISODES_TASK, ROLE_KEYS, DataConfig
+from pirig.config.mixes import configs_of
 from pirig.config.places import META, Places
-from pirig.config.recorded import used_tasks
-from pirig.config.schema import Config, DemosConfig
-from pirig.contract import Contract
-from pirig.datasets.lerobot_write import PROVENANCE, USUAL, Form, LeRobotWriter
+from pirig.config.recorded import column_of, rate_of, takes_recording, told_in
+from pirig.config.schema import Config
+from pirig.contract import RECORDED, Contract
+from pirig.datasets.lerobot_write import NO_SCENES, PROVENANCE, USUAL, Form, LeRobotWriter
+from pirig.datasets.recorded_numbers import action_units, as_contract, in_units, read_as, state_units
 from pirig.datasets.recording import Recording, open_recording, split_column
 from pirig.datasets.said_of_columns import require_columns, require_robot
 from pirig.files.progress import Progress
 from pirig.foreign.lerobot import EpisodeMeta as Episode
-from pirig.transforms.state import build_state, within_turn
+from pirig.foreign.sentences import read_sentences
 
-ANGLES = 7
-MODES = ("joint_position", "joint_delta")
+MODES = ("joint_position", "joint_delta", "joint_velocity", "tool_delta")  # of a real arm
 IGNORE = "ignore"  # demos.times
 FAULTS = "faults"  # of the provenance: episodes that were left out since something is wrong with them
 
@@ -34,52 +38,50 @@ FAULTS = "faults"  # of the provenance: episodes that were left out since someth
 @dataclass(frozen=True)
 class Recorded:
     """One episode that fits the contract: state f32 [T, S], actions f32 [T, A]; `task`: which of its scenes it is of, where
-    there are several."""
+    there are several. `frames`: the recorded frame of each row, None where all of them are taken."""
 
     episode: Episode
     state: np.ndarray
     actions: np.ndarray
     task: str = ""
+    frames: np.ndarray | None = None
 
 
-def convert(
-    source: Recording, dataset_folder: Path, contract: Contract, settings: DemosConfig, form: Form = USUAL
-) -> None:
+def convert(source: Recording, dataset_folder: Path, contract: Contract, config: Config, form: Form = USUAL) -> None:
     """Writes the data set, going on where a killed run stopped. Raises ValueError before anything is written where the
     recording does not fit (see `check`) or the disk is too small."""
-    recorded = check(source, contract, settings)
+    recorded = check(source, contract, config)
     with LeRobotWriter(dataset_folder, contract, form=form) as writer, Progress("convert", len(recorded)) as progress:
         writer.require_space(sum(len(recording.actions) for recording in recorded))
         for recording in recorded:
             named: dict[str, Any] = {"seed": recording.episode.index, "task": recording.task}
             if not writer.reuse_episode(recording.state, recording.actions, **named):
-                pictures = _images(source, contract, recording.episode)
+                pictures = _images(source, contract, recording, config.data)
                 writer.add_episode(pictures, recording.state, recording.actions, **named)
             progress.advance()
-        writer.finish(_provenance(source, settings, len(recorded)))
+        writer.finish(provenance(source, contract, config, len(recorded)))
 
 
-def check(source: Recording, contract: Contract, settings: DemosConfig) -> list[Recorded]:
+def check(source: Recording, contract: Contract, config: Config) -> list[Recorded]:
     """The episodes' numbers in the contract's units; no image is decoded. What is left out (`source.faults`) is said.
 
     Raises ValueError naming what was found, what is expected and what to do: a column, camera or file is missing, widths,
     image sizes or the rate are not the contract's, numbers are not finite, an episode has a single frame, frames were dropped.
     """
-    if contract.control_mode not in MODES:
+    settings = config.demos
+    if contract.simulator == RECORDED and contract.control_mode not in MODES:
         raise ValueError(f"control.mode={contract.control_mode}: a recorded data set has one of {', '.join(MODES)}.")
     chosen = _chosen(source, settings.leave_out)
     require_robot(source, contract)
-    require_columns(source, contract, settings)
-    _require_cameras(source, contract)
-    if source.fps != contract.fps:
-        raise ValueError(
-            f"{source.folder}: recorded at {source.fps:g} frames a second, {_other_rate(source, contract)}."
-        )
-    columns = [camera.sensor for camera in contract.cameras]
+    require_columns(source, contract, config.data)
+    _require_cameras(source, contract, config.data)
+    _require_rate(source, contract, config)
+    columns = list(columns_of(contract, config.data).values())
     notes = source.examine(settings.leave_out, columns, ask_times=settings.times != IGNORE)
     chosen = [episode for episode in chosen if episode.index not in source.faults]
-    _require_widths(source, chosen[0], contract, settings)
-    recorded = [_recorded(source, episode, contract, settings) for episode in chosen]
+    _require_widths(source, chosen[0], contract, config.data)
+    told = sentences_of(source, config.data)
+    recorded = [_recorded(source, episode, contract, config, told) for episode in chosen]
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     for number, fault in source.faults.items():
@@ -87,41 +89,76 @@ def check(source: Recording, contract: Contract, settings: DemosConfig) -> list[
     return recorded
 
 
-def _other_rate(source: Recording, contract: Contract) -> str:
-    if source.fps == int(source.fps):
+def columns_of(contract: Contract, data: DataConfig) -> dict[str, str]:
+    """By role, the recording's column of each camera's pictures."""
+    simulated = contract.simulator != RECORDED
+    return {camera.role: column_of(camera.role, camera.sensor, simulated, data) for camera in contract.cameras}
+
+
+def sentences_of(source: Recording, data: DataConfig) -> dict[int, str]:
+    """By the episode's number, what it is told."""
+    if data.prompt == EPISODES_TASK:
+        return {episode.index: source.task_of(episode) for episode in source.episodes}
+    return read_sentences(source.meta, data.prompt)
+
+
+def _require_rate(source: Recording, contract: Contract, config: Config) -> None:
+    recorded_hz = rate_of(config, source.fps)
+    if recorded_hz == contract.fps:
+        return
+    if not config.data.resample:
+        raise ValueError(
+            f"{source.folder}: recorded at {recorded_hz:g} frames a second, {_other_rate(recorded_hz, contract)}."
+        )
+    if contract.control_mode not in TARGETS:
+        raise ValueError(
+            f"{source.folder}: recorded at {recorded_hz:g} frames a second, and data.resample=true cannot make "
+            f"{contract.fps} of them: actions of control.mode={contract.control_mode} are changes per step, which would be "
+            f"others at another rate; give control.control_hz={recorded_hz:g}, "
+            f"or data.fps={contract.fps} where meta/info.json is wrong."
+        )
+
+
+def _other_rate(recorded_hz: float, contract: Contract) -> str:
+    asked = "the arm is to be driven" if contract.simulator == RECORDED else "the simulator is to be asked"
+    if recorded_hz == int(recorded_hz):
         return (
-            f"control.control_hz={contract.fps}; give control.control_hz={source.fps:g} if the arm is to be driven at that rate, "
-            "or resample the data set"
+            f"control.control_hz={contract.fps}; give control.control_hz={recorded_hz:g} if {asked} at that rate, "
+            "data.resample=true to resample the data set, or data.fps=... where meta/info.json is wrong"
         )
     return (
         f"control.control_hz={contract.fps}, and a policy is asked a whole number of times a second; resample the data set to "
-        f"{contract.fps}, or to {round(source.fps)} with control.control_hz={round(source.fps)}"
+        f"{contract.fps} with data.resample=true, or to {round(recorded_hz)} with control.control_hz={round(recorded_hz)} too"
     )
 
 
-def _require_cameras(source: Recording, contract: Contract) -> None:
+def _require_cameras(source: Recording, contract: Contract, data: DataConfig) -> None:
+    columns = columns_of(contract, data)
     for camera in contract.cameras:
-        size_px, wanted = source.meta.image_size(camera.sensor), (camera.width_px, camera.height_px)
+        column = columns[camera.role]
+        size_px, wanted = source.meta.image_size(column), (camera.width_px, camera.height_px)
         if size_px != wanted:
             has = ", ".join(f"{name} {source.features[name].shape}" for name in source.meta.image_columns())
+            key = f"data.{ROLE_KEYS[camera.role]}" if data.name else "camera.entries.<camera>.sensor"
             raise ValueError(
-                f"{source.folder}: {camera.role} is to be column {camera.sensor!r} of {wanted} px, found {size_px} (image "
-                f"columns: {has or 'none'}); change camera.entries.<camera>.sensor, or width_px and height_px (0: as recorded)."
+                f"{source.folder}: {camera.role} is to be column {column!r} of {wanted} px, found {size_px} (image "
+                f"columns: {has or 'none'}); change {key}, or width_px and height_px of camera.entries.<camera> (0: as recorded)."
             )
 
 
-def _require_widths(source: Recording, first: Episode, contract: Contract, settings: DemosConfig) -> None:
+def _require_widths(source: Recording, first: Episode, contract: Contract, data: DataConfig) -> None:
     for key, columns, wanted in (
-        ("state_columns", settings.state_columns, contract.state_dim),
-        ("action_columns", settings.action_columns, contract.action_dim),
+        ("state", data.state, contract.state_dim),
+        ("actions", data.actions, contract.action_dim),
     ):
         numbers = source.numbers(first, list(columns))
         width = numbers.shape[1]
         if width != wanted:
             names = _padded(numbers, wanted) or _names(source, columns)
+            made_of = " + ".join(contract.state) if key == "state" else contract.action_layout
             raise ValueError(
-                f"{source.folder}: demos.{key}={list(columns)} holds {width} numbers{names}, expected {wanted} (7 angles and the "
-                f"gripper); choose columns, or parts of them such as '{split_column(columns[0])[0]}[0:{wanted}]' "
+                f"{source.folder}: data.{key}={list(columns)} holds {width} numbers{names}, expected {wanted} ({made_of}); "
+                f"choose columns, or parts of them such as '{split_column(columns[0])[0]}[0:{wanted}]' "
                 f"(it has {source.described()})."
             )
 
@@ -156,58 +193,49 @@ def _chosen(source: Recording, leave_out: list[int]) -> list[Episode]:
     return chosen
 
 
-def _recorded(source: Recording, episode: Episode, contract: Contract, settings: DemosConfig) -> Recorded:
-    raw_state = source.numbers(episode, list(settings.state_columns))
-    raw_actions = source.numbers(episode, list(settings.action_columns))
-    joints, gripper = in_units(raw_state, settings)
-    state = build_state(
-        contract.state, {"joint_position": joints, "gripper_position": gripper}, contract.angle_center_rad
-    )
-    targets, gripper_target = in_units(raw_actions, settings)
-    if contract.control_mode == "joint_position":
-        targets = within_turn(targets, contract.angle_center_rad)
-    actions = np.concatenate([targets, gripper_target], axis=1).astype(np.float32)
-    return Recorded(episode, state, actions, task_of(source, episode, contract))
+def _recorded(
+    source: Recording, episode: Episode, contract: Contract, config: Config, told: Mapping[int, str]
+) -> Recorded:
+    data = config.data
+    state = in_units(source.numbers(episode, list(data.state)), state_units(contract.state), data)
+    actions = in_units(source.numbers(episode, list(data.actions)), action_units(contract), data)
+    state, actions, frames = as_contract(state, actions, contract, rate_of(config, source.fps))
+    return Recorded(episode, state, actions, task_of(source, episode, contract, told), frames)
 
 
-def task_of(source: Recording, episode: Episode, contract: Contract) -> str:
+def task_of(source: Recording, episode: Episode, contract: Contract, told: Mapping[int, str]) -> str:
     """Which of the contract's scenes an episode is of: "" where there is one, which needs no name.
 
     Raises ValueError where the contract has not the episode's sentence.
     """
     if len(contract.scenes) == 1:
         return ""
-    told = source.task_of(episode)
+    said = told.get(episode.index, "")
     named = {scene.prompt: scene.task for scene in contract.scenes}
-    if told not in named:
+    if said not in named:
         raise ValueError(
-            f"{source.folder}: episode {episode.index} has the task {told!r}; expected one of {', '.join(named)}; give "
+            f"{source.folder}: episode {episode.index} has the task {said!r}; expected one of {', '.join(named)}; give "
             f"demos.leave_out=[{episode.index}], or task.prompt='...' for all episodes."
         )
-    return named[told]
+    return named[said]
 
 
-def in_units(numbers: np.ndarray, settings: DemosConfig) -> tuple[np.ndarray, np.ndarray]:
-    """[T, 8] as recorded -> joints [T, 7] in rad, gripper [T, 1] from 0 to 1."""
-    joints, gripper = numbers[:, :ANGLES], numbers[:, ANGLES:]
-    return (np.deg2rad(joints) if settings.angle_unit == "deg" else joints), gripper / settings.gripper_max
-
-
-def _images(source: Recording, contract: Contract, episode: Episode) -> dict[str, np.ndarray]:
-    images = {camera.role: source.images(episode, camera.sensor) for camera in contract.cameras}
-    for role, frames in images.items():
-        camera = next(candidate for candidate in contract.cameras if candidate.role == role)
+def _images(source: Recording, contract: Contract, recorded: Recorded, data: DataConfig) -> dict[str, np.ndarray]:
+    columns = columns_of(contract, data)
+    images = {role: source.images(recorded.episode, column) for role, column in columns.items()}
+    for camera in contract.cameras:
+        frames = images[camera.role]
         if frames.shape[1:] != (camera.height_px, camera.width_px, 3):
             raise ValueError(
-                f"{source.folder}: {camera.sensor} of episode {episode.index} is {frames.shape[2]} x {frames.shape[1]} px, "
-                f"meta/info.json says {camera.width_px} x {camera.height_px}; record it again."
+                f"{source.folder}: {columns[camera.role]} of episode {recorded.episode.index} is {frames.shape[2]} x "
+                f"{frames.shape[1]} px, meta/info.json says {camera.width_px} x {camera.height_px}; record it again."
             )
-    return images
+    rows = slice(None) if recorded.frames is None else recorded.frames
+    return {role: frames[rows] for role, frames in images.items()}
 
 
-def _provenance(source: Recording, settings: DemosConfig, kept: int) -> dict[str, Any]:
-    used = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out")
-    total = len(source.known)
+def provenance(source: Recording, contract: Contract, config: Config, kept: int) -> dict[str, Any]:
+    settings, total = config.demos, len(source.known)
     faults = {str(number): str(fault) for number, fault in source.faults.items()}
     return {
         "kept": kept,
@@ -215,20 +243,24 @@ def _provenance(source: Recording, settings: DemosConfig, kept: int) -> dict[str
         "left_out": total - kept,
         "source": f"{source.kind}, {source.robot_type or 'robot not said'}: {source.folder}",
         "fingerprint": source.fingerprint,
-        "tasks": used_tasks(source.meta, settings.leave_out),
+        "tasks": told_in(source.meta, config.data.prompt, settings.leave_out),
         **({FAULTS: faults} if faults else {}),
-        "demos": json.loads(json.dumps({name: getattr(settings, name) for name in used}, default=list)),
+        **({NO_SCENES: True} if contract.simulator != RECORDED else {}),
+        "demos": json.loads(json.dumps(read_as(config.data, settings.leave_out))),
     }
 
 
 def left_out(config: Config, places: Places) -> dict[str, str]:
     """What is wrong with the episodes of a recording that were left out as a whole, by their number; {} where none was, and for
     what is simulated. Of a data set that is there it is what was found when it was made."""
-    if config.robot.simulated:
+    if config.mix is not None:
+        of_sources = {name: left_out(own, places.sources[name]) for name, own in configs_of(config).items()}
+        return {f"{name} {number}": said for name, found in of_sources.items() for number, said in found.items()}
+    if not takes_recording(config):
         return {}
     note = places.data_set / META / PROVENANCE
     if note.is_file():
         return json.loads(note.read_text()).get(FAULTS, {})
     source = open_recording(Path(config.demos.path or ""), config.demos.leave_out)
-    source.examine(config.demos.leave_out, [camera.sensor for camera in places.contract.cameras], ask_times=False)
+    source.examine(config.demos.leave_out, list(columns_of(places.contract, config.data).values()), ask_times=False)
     return {str(number): str(fault) for number, fault in source.faults.items()}

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pirig.config.places import META, Places
+from pirig.config.recorded import takes_recording
 from pirig.config.schema import Config, DemosConfig
 from pirig.config.state_entries import state_entry
-from pirig.contract import Contract
+from pirig.contract import RECORDED, Contract
 from pirig.demos.manifest import FILE_NAME as MANIFEST
 from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_file
 from pirig.files import identity
@@ -41,7 +42,7 @@ def asked_of(config: Config, places: Places) -> Identity | None:
 
 
 def _asked_of(config: Config, places: Places) -> Identity | None:
-    if config.robot.simulated:
+    if not takes_recording(config):
         if not (places.demos / MANIFEST).is_file():
             return None
         chosen = {"labels": config.demos.labels, "leave_out_wandering": config.demos.leave_out_wandering}
@@ -52,7 +53,7 @@ def _asked_of(config: Config, places: Places) -> Identity | None:
     from pirig.datasets.recording import open_recording
 
     recording = open_recording(path, config.demos.leave_out)
-    return of_recording(recording, places.contract, config.demos, Digests(places.data))
+    return of_recording(recording, places.contract, config, Digests(places.data))
 
 
 def of_demos(folder: Path, contract: Contract, *, labels: bool, leave_out_wandering: bool = False) -> Identity | None:
@@ -90,69 +91,67 @@ def _digest_of_npz(file: Path, arrays: Iterable[str], prefixes: tuple[str, ...])
     return identity.digest_of(used)
 
 
-def of_recording(source: Recording, contract: Contract, settings: DemosConfig, digests: Digests) -> Identity:
+def of_recording(source: Recording, contract: Contract, config: Config, digests: Digests) -> Identity:
     """Of the episodes that are used, their columns and pictures, and where there are several their tasks; the recording's other
     files and columns do not count."""
-    episodes = [episode for episode in source.episodes if episode.index not in set(settings.leave_out)]
-    columns = [*settings.state_columns, *settings.action_columns]
-    cameras = [camera.sensor for camera in contract.cameras]
+    from pirig.datasets.from_recording import columns_of, sentences_of
+    from pirig.datasets.recorded_numbers import read_as
+
+    leave_out, data = config.demos.leave_out, config.data
+    episodes = [episode for episode in source.episodes if episode.index not in set(leave_out)]
+    columns = [*data.state, *data.actions]
+    cameras = list(columns_of(contract, data).values())
     place = source.folder.resolve()
-    name = " ".join([str(place), *columns, *cameras, *map(str, sorted(settings.leave_out))])
+    name = " ".join([str(place), *columns, *cameras, *map(str, sorted(leave_out))])
     files = source.files_of(episodes, cameras)
     parts = digests.of(name, files, lambda: source.digests_of(episodes, columns, cameras))
     if len(contract.scenes) > 1:
-        told_of = {episode.index: source.task_of(episode) for episode in episodes}
+        told_of = sentences_of(source, data)
         parts = [f"{part}:{identity.digest_of(told_of[int(part.partition(':')[0])])}" for part in parts]
-    told = {
-        "contract": contract.hash,
-        "made by": "a recording",
-        "state_columns": list(settings.state_columns),
-        "action_columns": list(settings.action_columns),
-        "angle_unit": settings.angle_unit,
-        "gripper_max": settings.gripper_max,
-    }
+    told = {"contract": contract.hash, "made by": "a recording", **read_as(data)}
+    told |= {"pictures": cameras} if contract.simulator != RECORDED else {}
     return Identity(KIND, settings=told, parts=tuple(parts), code=CODE, places={"source": str(place)})
 
 
-def relation_to(asked: Identity, places: Places, settings: DemosConfig) -> Same | Extends | None:
+def relation_to(asked: Identity, places: Places, config: Config) -> Same | Extends | None:
     """How the data set that lies there stands to what is asked for, None where there is none. Nothing is written.
 
     Raises IdentityError where it is another.
     """
-    there = of_folder(asked, places, settings)
+    there = of_folder(asked, places, config)
     if there is None:
         return None
     return identity.require(asked, there, places.data_set, identity.move_away(places.data_set))
 
 
-def of_folder(asked: Identity, places: Places, settings: DemosConfig) -> Identity | None:
+def of_folder(asked: Identity, places: Places, config: Config) -> Identity | None:
     """The record in the data set; for one from before there were records, what its numbers say."""
     if not places.data_set.is_dir():
         return None
-    return identity.load(record_of(places.data_set)) or _adopted(asked, places, settings)
+    return identity.load(record_of(places.data_set)) or _adopted(asked, places, config)
 
 
-def adopt(asked: Identity, places: Places, settings: DemosConfig) -> str:
+def adopt(asked: Identity, places: Places, config: Config) -> str:
     """Writes the record of a data set that has none, once; what is said of it, "" where it has one."""
     if identity.load(record_of(places.data_set)) is not None:
         return ""
-    there = _adopted(asked, places, settings)
+    there = _adopted(asked, places, config)
     there.keep(record_of(places.data_set))
     return there.adopted
 
 
-def _adopted(asked: Identity, places: Places, settings: DemosConfig) -> Identity:
+def _adopted(asked: Identity, places: Places, config: Config) -> Identity:
     """Its parts are those asked for whose seed, state and actions it holds."""
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
 
-    dataset = Dataset(places.data_set)
+    dataset = open_folder(places.data_set)
     contract = {**asked.settings, "contract": dataset.contract.hash}
     if asked.settings["made by"] == "demos":
         contract["labels"] = bool(dataset.labels)
-        numbers = _numbers_of_demos(places, settings)
+        numbers = _numbers_of_demos(places, config.demos)
     else:
         contract |= {key: value for key, value in dataset.provenance.get("demos", {}).items() if key in contract}
-        numbers = _numbers_of_recording(places, settings)
+        numbers = _numbers_of_recording(places, config)
     parts = []
     for episode, seed in enumerate(dataset.seeds):
         rows, part = dataset.episode_rows(episode), f"{seed}:unknown"
@@ -172,10 +171,10 @@ def _numbers_of_demos(places: Places, settings: DemosConfig) -> Any:
     return lambda episode: check_episode(episode_file(places.demos, seeds[episode]), places.contract)
 
 
-def _numbers_of_recording(places: Places, settings: DemosConfig) -> Any:
+def _numbers_of_recording(places: Places, config: Config) -> Any:
     from pirig.datasets import from_recording
     from pirig.datasets.recording import open_recording
 
-    recording = open_recording(Path(settings.path or ""), settings.leave_out)
-    recorded = from_recording.check(recording, places.contract, settings)
+    recording = open_recording(Path(config.demos.path or ""), config.demos.leave_out)
+    recorded = from_recording.check(recording, places.contract, config)
     return lambda episode: (recorded[episode].state, recorded[episode].actions)

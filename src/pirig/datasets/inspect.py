@@ -221,7 +221,7 @@ def _recording(path: Path) -> Content:
 
 
 def _own_data_set(path: Path) -> Content:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
     from pirig.foreign.lerobot import read_info
 
     try:
@@ -245,7 +245,7 @@ def _own_data_set(path: Path) -> Content:
         missing.append("no images: run `pirig demos ...` and `pirig convert`")
     if not missing:
         try:
-            dataset = Dataset(path)
+            dataset = open_folder(path)
             for name, values in (("state", dataset.state), ("actions", dataset.actions)):
                 lines.append(f"  {name} read back: {value_range(values)}")
                 if not np.isfinite(values).all():

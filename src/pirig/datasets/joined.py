@@ -13,7 +13,8 @@ from pirig.datasets.lerobot_read import Dataset
 
 
 class Joined(Dataset):
-    """`parts` by task, in the contract's order; `tasks` names each episode's. `labels`: those that all of them hold.
+    """`parts` by source, in the contract's order; `sources` and `tasks` name each episode's source and scene. `labels`: those
+    that all of them hold.
 
     Raises ContractError where a part is not what the contract says of its task.
     """
@@ -28,7 +29,8 @@ class Joined(Dataset):
         self.lengths = [length for part in parts.values() for length in part.lengths]
         self.seeds = [seed for part in parts.values() for seed in part.seeds]
         self.starts = [start for part in parts.values() for start in part.starts]
-        self.tasks = [task for task, part in parts.items() for _ in part.lengths]
+        self.sources = [task for task, part in parts.items() for _ in part.lengths]
+        self.tasks = [f"{task}/{own}" if own else task for task, part in parts.items() for own in own_tasks(part)]
         self.offsets = [0, *np.cumsum(self.lengths).tolist()[:-1]]
         self.state = np.concatenate([part.state for part in parts.values()])
         self.actions = np.concatenate([part.actions for part in parts.values()])
@@ -41,8 +43,8 @@ class Joined(Dataset):
 
     def own_episodes(self, task: str, episodes: Sequence[int]) -> list[int]:
         """Those of the `episodes` that are the task's, by their numbers in its own data set."""
-        first = self.tasks.index(task)
-        return [episode - first for episode in episodes if self.tasks[episode] == task]
+        first = self.sources.index(task)
+        return [episode - first for episode in episodes if self.sources[episode] == task]
 
     def picture(self, role: str, index: int) -> bytes | np.ndarray:
         first = 0
@@ -51,6 +53,16 @@ class Joined(Dataset):
                 return part.picture(role, index - first)
             first += part.frame_count
         raise IndexError(f"frame {index} of a data set of {self.frame_count} frames")
+
+
+def own_tasks(dataset: Dataset) -> list[str]:
+    """The name of each episode's sentence in its own data set; "" where that has one."""
+    return dataset.tasks or [""] * dataset.episode_count
+
+
+def sources_of(dataset: Dataset) -> np.ndarray | None:
+    """Each frame's source in a mix, [N]; None where the data set is none of a mix."""
+    return np.repeat(np.array(dataset.sources, object), dataset.lengths) if isinstance(dataset, Joined) else None
 
 
 def part_of(dataset: Dataset, task: str, episodes: Sequence[int]) -> tuple[Dataset, Sequence[int]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pirig.config.state_entries import STATE_ENTRIES
+from pirig.config.state_entries import state_numbers
 from pirig.contract import Contract
 
 TASK_KEY = "task_index"
@@ -69,7 +69,7 @@ def _vector(dim: int, names: list[str]) -> dict[str, Any]:
 
 
 def _state_names(contract: Contract) -> list[str]:
-    return [f"{entry}_{i}" for entry in contract.state for i in range(STATE_ENTRIES[entry].count)]
+    return [number.replace("[", "_").rstrip("]") for number in state_numbers(contract.state)]
 
 
 def _label_names(name: str, width: int) -> list[str]:

@@ -14,7 +14,7 @@ from pirig.contract import Contract
 from pirig.datasets import film_write, lerobot_v30, png
 from pirig.datasets.film_pictures import FilmPictures
 from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
-from pirig.datasets.lerobot_write import CORRECTIONS, LAYOUTS, PROVENANCE, STARTS, prompts
+from pirig.datasets.lerobot_write import CORRECTIONS, LAYOUTS, NO_SCENES, PROVENANCE, STARTS, prompts
 from pirig.foreign.kinds import INFO
 from pirig.foreign.lerobot import Info, read_info
 from pirig.foreign.ours import read_provenance
@@ -113,6 +113,11 @@ class Dataset:
     def start_of_scene(self) -> dict[int, State]:
         """Of the episodes that start elsewhere than a reset to their scene does."""
         return {seed: start for seed, start in zip(self.seeds, self.starts, strict=True) if start is not None}
+
+    @property
+    def scenes_known(self) -> bool:
+        """Whether `seeds` are scenes of the contract's simulator: who recorded elsewhere does not say in which it began."""
+        return not getattr(self, "provenance", {}).get(NO_SCENES, False)
 
     @property
     def corrections(self) -> range:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write, lerobot_v21.VERSION: lerobot_v21.write}
 PROVENANCE = "provenance.json"
+NO_SCENES = "scenes_unknown"  # of the provenance: the episodes' numbers are no scenes of the simulator
 CORRECTIONS = "corrections"  # key of it: what each of the last episodes corrects
 STARTS = "starts.npz"  # beside it, where episodes start elsewhere than their scenes' resets do
 NO_LABELS: Mapping[str, np.ndarray] = {}

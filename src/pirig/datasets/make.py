@@ -11,8 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pirig.config.keeping import IN_PLACE
 from pirig.config.mixes import configs_of
 from pirig.config.places import DATA, META, Places
+from pirig.config.recorded import takes_recording
 from pirig.config.schema import Config
 from pirig.contract import FILE_NAME, Contract, require_equal
 from pirig.demos.manifest import FILE_NAME as MANIFEST
@@ -68,12 +70,12 @@ def _how_far(places: Places) -> str:
 
 def open_data_set(config: Config, places: Places) -> Dataset:
     """Of a mix, the tasks' own as one. Raises ContractError where one is not what this run agrees on."""
+    from pirig.datasets.in_place import open_folder
     from pirig.datasets.joined import Joined
-    from pirig.datasets.lerobot_read import Dataset
 
     if places.sources:
-        return Joined(places.contract, {task: Dataset(own.data_set) for task, own in places.sources.items()})
-    dataset = Dataset(places.data_set)
+        return Joined(places.contract, {task: open_folder(own.data_set) for task, own in places.sources.items()})
+    dataset = open_folder(places.data_set)
     require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {dataset.folder}")
     return dataset
 
@@ -96,7 +98,7 @@ def _each(config: Config, places: Places) -> list[tuple[Config, Places]]:
 
 def _given(config: Config, places: Places) -> Path:
     """The data set of `dataset.path`. Raises ValueError where none is there, ContractError where it is another's."""
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
 
     folder = places.data_set
     if not (folder / META / FILE_NAME).is_file():
@@ -104,7 +106,7 @@ def _given(config: Config, places: Places) -> Path:
             f"dataset.path={config.dataset.path}: no data set of pirig's there ({META}/{FILE_NAME}); leave dataset.path out to "
             "make one of demos, or give the folder of one."
         )
-    dataset = Dataset(folder)
+    dataset = open_folder(folder)
     require_equal(places.contract, dataset.contract, our_name="this run", their_name=f"data set {folder}")
     print(f"data set: {folder}, as it is: {dataset.episode_count} episodes, {dataset.frame_count} frames")
     return folder
@@ -113,7 +115,7 @@ def _given(config: Config, places: Places) -> Path:
 def _make_demos(config: Config, places: Places) -> Path:
     if config.dataset.path:
         return _given(config, places)
-    if not config.robot.simulated:
+    if takes_recording(config):
         return _recorded(config, places)
     if config.demos.corrected:
         return _corrections(places)
@@ -165,7 +167,7 @@ def _recorded(config: Config, places: Places) -> Path:
         print(f"demos: {folder}, converted already")
         return folder
     source = open_recording(folder, config.demos.leave_out)
-    lengths = [recording.episode.length for recording in from_recording.check(source, contract, config.demos)]
+    lengths = [recording.episode.length for recording in from_recording.check(source, contract, config)]
     told = ", ".join(repr(scene.prompt) for scene in contract.scenes)
     print(f"demos: {len(lengths)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {told}")
     return folder
@@ -185,10 +187,10 @@ def _relation(config: Config, places: Places) -> Same | Extends | None:
         return Same()
     asked = _asked_of(config, places)
     if asked is not None:
-        return identity.relation_to(asked, places, config.demos)
+        return identity.relation_to(asked, places, config)
     record, path = load(identity.record_of(places.data_set)), config.demos.path
     made_from = record.places.get("source") if record else None
-    if path and made_from and not config.robot.simulated and made_from != str(Path(path).resolve()):
+    if path and made_from and takes_recording(config) and made_from != str(Path(path).resolve()):
         raise IdentityError(
             f"demos.path={path}: it is not there, and {places.data_set} was made from {made_from}; give that path. "
             f"{move_away(places.data_set)}"
@@ -239,7 +241,7 @@ def is_current(config: Config, places: Places) -> bool:
 def relations(config: Config, places: Places) -> dict[Path, Same | Extends]:
     """How one task's demos and data set, where they are there, stand to what is asked for."""
     known: dict[Path, Same | Extends] = {}
-    if config.robot.simulated and not config.dataset.path and (relation := _demos_relation(config, places)):
+    if not takes_recording(config) and not config.dataset.path and (relation := _demos_relation(config, places)):
         known[places.demos] = relation
     if are_there(places):
         their_name = f"data set {places.data_set}"
@@ -267,11 +269,11 @@ def _make_data_set(config: Config, places: Places) -> Path:
     contract, folder = places.contract, places.data_set
     if folder.is_dir():
         require_equal(contract, Contract.load(folder / META), our_name="this run", their_name=str(folder))
-    elif config.robot.simulated and not places.demos.is_dir():
+    elif not takes_recording(config) and not places.demos.is_dir():
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
     relation = _relation(config, places)
     asked = _asked_of(config, places) if relation else None
-    if asked and (adopted := identity.adopt(asked, places, config.demos)):
+    if asked and (adopted := identity.adopt(asked, places, config)):
         print(f"convert: {folder}: {adopted}")
     if isinstance(relation, Extends):
         aside = move_aside(folder)
@@ -289,19 +291,25 @@ def _make_data_set(config: Config, places: Places) -> Path:
 
 
 def _convert(config: Config, places: Places) -> None:
-    from pirig.datasets import from_demos, from_recording, identity, with_corrections
+    from pirig.datasets import from_demos, from_recording, identity, in_place, with_corrections
     from pirig.datasets.lerobot_write import Form
     from pirig.datasets.recording import open_recording
 
     clear_leftovers(places.data)
+    if config.dataset.format == IN_PLACE:
+        asked = _asked_of(config, places)
+        assert asked is not None  # the recording is there, or the config would not have been whole
+        in_place.make(places, config, asked)
+        asked.save(identity.record_of(places.data_set))
+        return
     form = Form(config.dataset.format, config.dataset.films)
     if config.demos.corrected:
         with_corrections.convert(places, form=form, **_chosen(config))
-    elif config.robot.simulated:
+    elif not takes_recording(config):
         from_demos.convert(places.demos, places.data_set, places.contract, form=form, **_chosen(config))
     else:
         recording = open_recording(Path(config.demos.path or ""), config.demos.leave_out)
-        from_recording.convert(recording, places.data_set, places.contract, config.demos, form)
+        from_recording.convert(recording, places.data_set, places.contract, config, form)
     asked = _asked_of(config, places)
     assert asked is not None  # or there had been nothing to convert
     asked.save(identity.record_of(places.data_set))
@@ -315,14 +323,14 @@ def joints_of_demos(places: Places) -> np.ndarray:
     import numpy as np
 
     from pirig.config.state_entries import state_entry
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
     from pirig.demos import joints
 
     if (places.demos / MANIFEST).is_file():
         return joints.joints_of(places.demos)
     if not has_data_set(places) or JOINTS_ENTRY not in places.contract.state:
         raise ValueError(f"{places.demos}: no demos there; run `pirig demos` with the same settings first.")
-    dataset, entries = Dataset(places.data_set), places.contract.state
+    dataset, entries = open_folder(places.data_set), places.contract.state
     first = sum(state_entry(name).count for name in entries[: entries.index(JOINTS_ENTRY)])
     state = dataset.state[:, first : first + joints.OF_STATE]
     chosen = [dataset.episode_rows(episode) for episode in joints.episodes_of(dataset.lengths)]

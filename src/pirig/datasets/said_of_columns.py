@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 
-from pirig.config.schema import DemosConfig
-from pirig.contract import Contract
+from pirig.config.agreement import targets_of
+from pirig.config.mapping import DataConfig
+from pirig.contract import RECORDED, Contract
 from pirig.datasets.recording import Recording, split_column
 from pirig.foreign.faults import refused
 
 JOINTS = 7
+USUAL = ("joints7", "gripper1")  # what is asked of the names of columns
 NOBODY = {"", "unknown", "none", "custom", "robot", "arm", "other"}
 POSES = {"x", "y", "z", "roll", "pitch", "yaw", "rx", "ry", "rz", "qx", "qy", "qz", "qw"}
 GRIPPERS, DEGREES = ("grip", "finger"), ("deg", "degree", "degrees")
@@ -34,13 +36,18 @@ def require_robot(source: Recording, contract: Contract) -> None:
     )
 
 
-def require_columns(source: Recording, contract: Contract, settings: DemosConfig) -> None:
+def require_columns(source: Recording, contract: Contract, data: DataConfig) -> None:
     """Raises ForeignFileError where the names of the numbers say another order, unit or kind than they are read as."""
-    for key, columns in (("state_columns", settings.state_columns), ("action_columns", settings.action_columns)):
+    if contract.simulator != RECORDED:
+        return
+    expected = {"state": contract.state, "actions": targets_of("joint_position", contract.action_layout)}
+    for key, columns in (("state", data.state), ("actions", data.actions)):
+        if tuple(expected[key]) != USUAL:
+            continue
         names, places = _named(source, list(columns))
         if len(names) != JOINTS + 1:
             continue
-        _require_kind(source, key, names, contract, settings)
+        _require_kind(source, key, names, contract, data)
         _require_order(source, key, names, places)
 
 
@@ -58,23 +65,23 @@ def _named(source: Recording, columns: list[str]) -> tuple[list[str], list[str]]
     return names, places
 
 
-def _require_kind(source: Recording, key: str, names: list[str], contract: Contract, settings: DemosConfig) -> None:
+def _require_kind(source: Recording, key: str, names: list[str], contract: Contract, data: DataConfig) -> None:
     words = [_words(name) for name in names[:JOINTS]]
     if all(word & POSES for word in words[:3]):
         raise refused(
-            source.meta.info_file, f"the numbers of demos.{key} are called {', '.join(names)}",
-            f"choose the columns of the joints: demos.{key}=[...] (it has {source.described()})",
+            source.meta.info_file, f"the numbers of data.{key} are called {', '.join(names)}",
+            f"choose the columns of the joints: data.{key}=[...] (it has {source.described()})",
             expected="seven joints and the gripper, not a pose",
         )  # fmt: skip
-    if settings.angle_unit == "rad" and any(word & set(DEGREES) for word in words):
+    if data.angle_unit == "rad" and any(word & set(DEGREES) for word in words):
         raise refused(
-            source.meta.info_file, f"the numbers of demos.{key} are called {', '.join(names)}",
-            "give demos.angle_unit=deg", expected="angles in rad",
+            source.meta.info_file, f"the numbers of data.{key} are called {', '.join(names)}",
+            "give data.angle_unit=deg", expected="angles in rad",
         )  # fmt: skip
-    changes = key == "action_columns" and contract.control_mode == "joint_position"
+    changes = key == "actions" and contract.control_mode == "joint_position"
     if changes and all(word & CHANGES for word in words):
         raise refused(
-            source.meta.info_file, f"the numbers of demos.{key} are called {', '.join(names)}",
+            source.meta.info_file, f"the numbers of data.{key} are called {', '.join(names)}",
             "give control=kinova_joint_deltas, or choose the columns of the targets", expected="joint targets, not changes",
         )  # fmt: skip
 
@@ -90,8 +97,8 @@ def _require_order(source: Recording, key: str, names: list[str], places: list[s
         return
     columns = ",".join(f"'{places[number]}'" for number in [*order, *grips])
     raise refused(
-        source.meta.info_file, f"the numbers of demos.{key} are called {', '.join(names)}",
-        f'give "demos.{key}=[{columns}]"', expected="joints 1 to 7, then the gripper",
+        source.meta.info_file, f"the numbers of data.{key} are called {', '.join(names)}",
+        f'give "data.{key}=[{columns}]"', expected="joints 1 to 7, then the gripper",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pirig.config.places import ASSETS, Places, places_of, run_folder
 from pirig.config.schema import Config
 from pirig.contract import Contract, differences
 from pirig.datasets.frame_cache import frame_cache
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.in_place import open_folder
 from pirig.diagnosis import new_demos, outcome, parity, teacher_forced
 from pirig.diagnosis.evidence import Evidence, History, Outcome
 from pirig.evaluation.drivers import PolicyDriver, demo_actions
@@ -25,7 +25,7 @@ from pirig.evaluation.target import SETTINGS
 from pirig.evaluation.workers import WorkerPool
 from pirig.files.records import read_record
 from pirig.gates import policy
-from pirig.gates.data import check
+from pirig.gates.data import NO_SCENES, check
 from pirig.gates.finding import Report, run_gates
 from pirig.policies.card import PolicyCard
 from pirig.policies.policy import load_pipeline, load_policy
@@ -46,7 +46,7 @@ class Measurement:
         trained = Contract.load(self.checkpoint / ASSETS)
         self.contract = trained.of_task(task) if task else trained
         self.asked, self.places = places_of(self.config).contract, self._places(places_of(config, trained))
-        self.dataset = Dataset(self.places.data_set)
+        self.dataset = open_folder(self.places.data_set)
         self.images = frame_cache(self.dataset, self.contract.image_px, self.places.frame_caches)
         self.held_out: list[int] = list(self.card.held_out_episodes)
         self.trained = [episode for episode in range(self.dataset.episode_count) if episode not in set(self.held_out)]
@@ -152,7 +152,8 @@ class Measurement:
         return loop.errors(episodes, rows, count, inputs=True, label="held-out frames")
 
     def _closed_loop(self) -> dict[str, Any]:
-        if why_not := unavailable(self.dataset.contract):
+        unknown = "" if self.dataset.scenes_known else NO_SCENES
+        if why_not := unavailable(self.dataset.contract) or unknown:
             self.notes.append(f"no shared episodes, no input parity: {why_not}")
             return {}
         with WorkerPool(self.contract, self.config.eval.workers) as pool:

@@ -18,7 +18,7 @@ from pirig.config.measuring import SimBackend
 from pirig.config.places import Places
 from pirig.config.schema import Config
 from pirig.contract import Contract
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.in_place import open_folder
 from pirig.evaluation import lockstep
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
 from pirig.evaluation.lateness import Lateness, lateness
@@ -194,11 +194,11 @@ class ClosedLoop:
 
     def _starts(self) -> dict[int, State]:
         """{} where the data set is gone: then its demos can be filmed no more, but what was measured stays."""
-        return Dataset(self.places.data_set).start_of_scene if self.places.data_set.is_dir() else {}
+        return open_folder(self.places.data_set).start_of_scene if self.places.data_set.is_dir() else {}
 
     def _oracle(self) -> Driver:
         """The data set's actions, normalised and back as a policy's are where one is here, in the scenes of its demos."""
-        dataset, pipeline = Dataset(self.places.data_set), self.given.pipeline if self.given else None
+        dataset, pipeline = open_folder(self.places.data_set), self.given.pipeline if self.given else None
         if not self.given and self.checkpoint is not None:
             pipeline = load_pipeline(self.checkpoint).of_task(self.task)
             require_trained_on(self.checkpoint, dataset)

@@ -12,6 +12,8 @@ from typing import Any
 from pirig.comparison.delays import beside_no_delay
 from pirig.comparison.statistics import wilson
 from pirig.comparison.success import SuccessRow
+from pirig.config.mixes import configs_of
+from pirig.config.recorded import takes_recording
 from pirig.config.schema import Config
 from pirig.files.atomic import write_text
 from pirig.files.records import read_record
@@ -112,15 +114,15 @@ class Measured:
     def covers(self, config: Config) -> bool:
         """Whether every row has at least the episodes that are asked for."""
         asked = config.eval
-        wanted = {
-            "policy": asked.episodes,
-            started_from(config): asked.untrained_episodes,
-            "oracle": min(1, asked.oracle_episodes),
-        }
+        wanted = {"policy": asked.episodes, started_from(config): asked.untrained_episodes}
         if not self.closed_loop:
             return True
-        of_tasks = list(self.tasks.values()) or [self.rates]
-        return all(_has(rows.get(name), count) for rows in of_tasks for name, count in wanted.items())
+        for task, own in configs_of(config).items():
+            rows = self.tasks.get(task, {}) if self.tasks else self.rates
+            oracle = 0 if takes_recording(own) else min(1, asked.oracle_episodes)
+            if not all(_has(rows.get(name), count) for name, count in {**wanted, "oracle": oracle}.items()):
+                return False
+        return True
 
 
 def _has(row: SuccessRow | None, count: int) -> bool:

@@ -81,10 +81,11 @@ def demos_of(places: Places) -> tuple[list[int], list[int]]:
     """(scenes, lengths) of the data set's episodes; none where there is no data set."""
     if not has_data_set(places):
         return [], []
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
 
-    dataset = Dataset(places.data_set)
-    return [int(seed) for seed in dataset.seeds], [int(length) for length in dataset.lengths]
+    dataset = open_folder(places.data_set)
+    seeds = [int(seed) for seed in dataset.seeds] if dataset.scenes_known else []
+    return seeds, [int(length) for length in dataset.lengths]
 
 
 def note(folder: Path, given: Given) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pirig.config.places import Places
-from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.make import open_frames
 from pirig.evaluation.measured import ErrorRow, Measured
 from pirig.evaluation.open_loop import Errors, loop_of
 from pirig.policies.policy import Policy
@@ -14,7 +14,7 @@ from pirig.policies.policy import Policy
 
 def measure(policy: Policy, dataset: Dataset, held_out: list[int], places: Places, frame_count: int) -> Measured:
     """On up to `frame_count` frames of each set; the row held_out is missing where the run held none out."""
-    images = frame_cache(dataset, policy.pipeline.contract.image_px, places.frame_caches)
+    images = open_frames(dataset, policy.pipeline.contract.image_px, places)
     loop = loop_of(policy, dataset, images)
     trained = [episode for episode in range(dataset.episode_count) if episode not in set(held_out)]
     rows, names = dataset.rows_without(held_out), policy.pipeline.contract.action_layout.split()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pirig.datasets.joined import prompts_of
+from pirig.datasets.joined import prompts_of, tasks_of
 from pirig.datasets.lerobot_read import Dataset
 from pirig.files.progress import Progress
 from pirig.policies.policy import Policy
@@ -52,7 +52,7 @@ class Errors:
 
 class OpenLoop:
     """`images`: what training read, u8 [N, px, px, 3] by role; `noise_shape`: of one chunk; `relative_to_state`: the
-    policy's (`transforms.relative`)."""
+    policy's (`transforms.relative`); `tasks` [N]: each frame's, of a policy that normalises each by its own statistics."""
 
     def __init__(
         self,
@@ -63,9 +63,10 @@ class OpenLoop:
         noise_shape: tuple[int, int],
         batch_size: int,
         relative_to_state: Sequence[int] = (),
+        tasks: np.ndarray | None = None,
     ):
         self.predict, self.dataset, self.images = predict, dataset, images
-        self.noise_shape, self.batch_size = noise_shape, batch_size
+        self.noise_shape, self.batch_size, self.tasks = noise_shape, batch_size, tasks
         self.relative_mask, self.prompts = mask_of(relative_to_state), prompts_of(dataset)
         self.last = np.repeat(np.cumsum(dataset.lengths) - 1, dataset.lengths)
 
@@ -114,7 +115,7 @@ class OpenLoop:
             images = {role: frames[(others if role == swapped else rows)[part]] for role, frames in self.images.items()}
             state = self.dataset.state[(others if swapped == "state" else rows)[part]]
             noise = np.stack([self._noise(int(row)) for row in rows[part]])
-            told = () if self.prompts is None else (list(self.prompts[rows[part]]),)
+            told = tuple(list(names[rows[part]]) for names in (self.prompts, self.tasks) if names is not None)
             learned = relative(self.predict(images, state, noise, *told), state, self.relative_mask)
             chunks.append(absolute(learned, self.dataset.state[rows[part]], self.relative_mask))
             progress.advance(len(state))
@@ -132,6 +133,7 @@ def loop_of(policy: Policy, dataset: Dataset, images: Images) -> OpenLoop:
         noise_shape=policy.noise_shape,
         batch_size=policy.batch_size,
         relative_to_state=policy.pipeline.relative_to_state,
+        tasks=tasks_of(dataset) if policy.pipeline.stats_of else None,
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pirig.config.state_entries import STATE_ENTRIES
+from pirig.config.agreement import targets_of
+from pirig.config.state_entries import columns_of
 from pirig.datasets.lerobot_read import Dataset
+from pirig.transforms.state import JOINT_ARRAY
 
-JOINTS = STATE_ENTRIES["joints7"].count
 TURN = 2 * np.pi
 JUMP_RAD = 0.5  # between two frames; a Gen3 joint at full speed moves 0.14 rad in 0.1 s
 FAR_RAD = 1.0  # between where a joint is and where it is sent in one frame
@@ -17,26 +18,29 @@ SHARE = 0.9
 
 def angles(dataset: Dataset) -> list[str]:
     """No angle crosses the seam of its turn or jumps, and targets are near where the joints are."""
-    joints = _of_state(dataset, "joints7")
-    if joints is None:
+    columns = columns_of(dataset.contract.state, JOINT_ARRAY)
+    if not columns:
         return []
+    joints = dataset.state[:, columns]
+    targets = targets_of(dataset.contract.control_mode, dataset.contract.action_layout)
+    told = columns_of(targets, JOINT_ARRAY)
     jumps = _jumps(dataset, joints)
-    if jumps or dataset.contract.control_mode != "joint_position":
+    if jumps or len(told) != len(columns):
         return jumps
-    return _far(dataset, joints, dataset.actions[:, :JOINTS])
+    return _far(dataset, joints, dataset.actions[:, told])
 
 
 def gripper(dataset: Dataset) -> list[str]:
     """The gripper counts from 0 to 1, its command and its position agree, and it starts where it is open."""
-    position = _of_state(dataset, "gripper1")
-    if position is None:
-        return []
-    measured, command, opened = position[:, 0], dataset.actions[:, -1], dataset.contract.gripper_open
+    columns = columns_of(dataset.contract.state, "gripper_position")
+    if len(columns) != 1:
+        return []  # none, or one of each of two hands
+    measured, command, opened = dataset.state[:, columns[0]], dataset.actions[:, -1], dataset.contract.gripper_open
     for name, values in (("state", measured), ("actions", command)):
         if values.min() < -GRIPPER_SLACK or values.max() > 1 + GRIPPER_SLACK:
             return [
                 f"the gripper of the {name} goes from {values.min():.3g} to {values.max():.3g}, expected 0 to 1; give "
-                "demos.gripper_max=100 for per cent, 255 for a Robotiq's register"
+                "data.gripper_max=100 for per cent, 255 for a Robotiq's register"
             ]
     if np.ptp(command) < 0.5:
         return []  # it is not used
@@ -67,13 +71,13 @@ def _jumps(dataset: Dataset, joints: np.ndarray) -> list[str]:
         return [_seam(dataset, joints, seams, first_jump[seams[0]])]
     return [
         f"joint {joint + 1} moves {size:.2f} rad between frames {step} and {step + 1} of episode {episode}: degrees taken "
-        "for rad (demos.angle_unit=deg), or frames are missing"
+        "for rad (data.angle_unit=deg), or frames are missing"
         for joint, (episode, step, size) in list(first_jump.items())[:1]
     ]
 
 
 def _seam(dataset: Dataset, joints: np.ndarray, seams: list[int], first: tuple[int, int, float]) -> str:
-    centers = list(dataset.contract.angle_center_rad) or [0.0] * JOINTS
+    centers = list(dataset.contract.angle_center_rad) or [0.0] * joints.shape[1]
     gaps = {joint: free_center(joints[:, joint]) for joint in seams}
     centers = [round(gaps[joint][0], 2) if joint in gaps else center for joint, center in enumerate(centers)]
     names = ", ".join(str(joint + 1) for joint in seams)
@@ -110,12 +114,3 @@ def _far(dataset: Dataset, joints: np.ndarray, targets: np.ndarray) -> list[str]
         f"joint {joint + 1} is sent {apart[row, joint]:.2f} rad away in one step (frame {row}): state and actions are not of "
         "the same unit or joint order, or the actions are changes (control=kinova_joint_deltas)"
     ]
-
-
-def _of_state(dataset: Dataset, wanted: str) -> np.ndarray | None:
-    start = 0
-    for entry in dataset.contract.state:
-        if entry == wanted:
-            return dataset.state[:, start : start + STATE_ENTRIES[entry].count]
-        start += STATE_ENTRIES[entry].count
-    return None

@@ -11,7 +11,8 @@ from pirig.config.checks import goal_is_observable
 from pirig.config.load import of_run
 from pirig.config.places import ASSETS, CHECKPOINTS, META, STATS_FILE, Places, places_of
 from pirig.config.schema import Config, EvalConfig, GatesConfig
-from pirig.contract import Contract, differences
+from pirig.contract import Contract, differences, source_of
+from pirig.datasets.in_place import open_folder
 from pirig.datasets.inspect import look
 from pirig.datasets.joined import Joined
 from pirig.datasets.lerobot_read import Dataset
@@ -90,7 +91,7 @@ def _checkpoint(checkpoint: Path, config: Config, places: Places) -> tuple[str, 
 
 def _data_set_of(config: Config, places: Places) -> Dataset:
     """Of a mix, all tasks' as one; an odd data set is for `disagreements` to name."""
-    return open_data_set(config, places) if places.sources else Dataset(places.data_set)
+    return open_data_set(config, places) if places.sources else open_folder(places.data_set)
 
 
 def _loaded(checkpoint: Path, flow_steps: int) -> Policy:
@@ -103,7 +104,11 @@ def _acts(policy: Policy, dataset: Dataset | None) -> list[str]:
         return _acts_alone(policy, dataset)
     parts = dataset.parts if isinstance(dataset, Joined) else {}
     tasks = [scene.task for scene in policy.pipeline.contract.scenes]
-    return [f"{task}: {sentence}" for task in tasks for sentence in _acts_alone(policy.of_task(task), parts.get(task))]
+    return [
+        f"{task}: {sentence}"
+        for task in tasks
+        for sentence in _acts_alone(policy.of_task(task), parts.get(source_of(task)))
+    ]
 
 
 def _acts_alone(policy: Policy, dataset: Dataset | None) -> list[str]:
@@ -137,11 +142,11 @@ def data_set(
 ) -> tuple[str, Report]:
     """The data set that the file `stats` lies in. Raises ValueError where that is not there."""
     folder = stats.parents[2]
-    if not stats.is_file() and "made_from" in (dataset := Dataset(folder)).provenance:
+    if not stats.is_file() and "made_from" in (dataset := open_folder(folder)).provenance:
         return f"data set {folder}", check(dataset, compute(dataset), normalization, settings, relation=relation)
     if not stats.is_file():
         raise ValueError(
             f"{stats}: no norm stats there; run `pirig stats` with the settings that made this data set first."
         )
-    report = check(Dataset(folder), load_norm_stats(stats), normalization, settings, relation=relation)
+    report = check(open_folder(folder), load_norm_stats(stats), normalization, settings, relation=relation)
     return f"data set {folder}", report

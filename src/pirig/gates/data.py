@@ -21,6 +21,7 @@ from pirig.transforms.relative import Relative
 
 Gates = dict[str, Callable[[], list[str]]]
 SIMULATED = ("first_frame", "demo_replay")
+NO_SCENES = "the data set does not say in which scene each episode starts, so the simulator cannot be asked for it"
 
 
 def cheap(
@@ -66,6 +67,9 @@ def check(
     Those that ask the simulator run where the contract's simulator is installed.
     """
     gates = cheap(dataset, stats, normalization, held_out, relation)
+    if not dataset.scenes_known:
+        del gates["seeds"]
+        return replace(run_gates(gates, settings.skip), impossible=dict.fromkeys(("seeds", *SIMULATED), NO_SCENES))
     report = run_gates(gates, settings.skip)
     if why_not := unavailable(dataset.contract):
         return replace(report, impossible=dict.fromkeys(SIMULATED, why_not))

@@ -123,7 +123,8 @@ def gripper(dataset: Dataset) -> list[str]:
 
 def state_has_gripper(dataset: Dataset) -> list[str]:
     """A task that opens and closes the gripper needs its fingers in the state."""
-    if {"qpos8", "qpos9", "gripper1"} & set(dataset.contract.state):
+    arrays = {STATE_ENTRIES[entry].array for entry in dataset.contract.state}
+    if {"qpos", "gripper_position", "fingers", "hand_position", "numbers"} & arrays:
         return []
     if np.ptp(dataset.actions[:, -1]) < 1.0:
         return []

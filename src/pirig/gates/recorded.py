@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pirig.config.agreement import TARGETS
-from pirig.config.state_entries import state_numbers
+from pirig.config.agreement import targets_of
+from pirig.config.state_entries import columns_of, state_numbers
 from pirig.datasets.lerobot_read import Dataset
 from pirig.gates.images import FLAT, sample
 
-MOVES = {"joints7": 0.02, "gripper1": 0.05}  # rad, share of its way: a number that changes less says nothing of a lead
+MOVES = {"joints": 0.02, "gripper": 0.05}  # rad, share of its way: a number that changes less says nothing of a lead
 BEHIND_FRAMES = 5  # how far behind the state actions are looked for
 SAME = 0.2  # of what the state changes from frame to frame
 CLEAR = 0.5  # a shift must at least halve the distance between action and state to count
@@ -61,24 +61,33 @@ def lead(dataset: Dataset) -> list[str]:
 
 def leads_of(dataset: Dataset) -> list[Lead]:
     """Of every number that is a target of a number of the state and that moves; [] for a control mode without targets."""
-    targets = TARGETS.get(dataset.contract.control_mode)
-    if targets is None:
-        return []
+    targets = _targets(dataset)
     numbers = state_numbers(dataset.contract.state)
     pairs = {
         name: (action, numbers.index(name)) for action, name in enumerate(state_numbers(targets)) if name in numbers
     }
     return [
-        _lead(dataset, _called(name), action, state)
+        _lead(dataset, _called(name, state_numbers(targets)), action, state)
         for name, (action, state) in pairs.items()
-        if np.ptp(dataset.state[:, state]) > MOVES[name.split("[")[0]]
+        if np.ptp(dataset.state[:, state]) > MOVES[_kind(name)]
     ]
 
 
-def _called(name: str) -> str:
-    """joints7[2] -> joint 3."""
-    entry, _, number = name.rstrip("]").partition("[")
-    return f"joint {int(number) + 1}" if entry == "joints7" else "the gripper"
+def _targets(dataset: Dataset) -> tuple[str, ...]:
+    return targets_of(dataset.contract.control_mode, dataset.contract.action_layout)
+
+
+def _kind(number: str) -> str:
+    """joints7[2] -> joints."""
+    return "joints" if number.startswith("joints") else "gripper"
+
+
+def _called(name: str, numbers: list[str]) -> str:
+    """joints7[2] -> joint 3, counted over all arms."""
+    of_kind = [number for number in numbers if _kind(number) == _kind(name)]
+    if _kind(name) == "joints":
+        return f"joint {of_kind.index(name) + 1}"
+    return "the gripper" if len(of_kind) == 1 else f"gripper {of_kind.index(name) + 1}"
 
 
 def _lead(dataset: Dataset, name: str, action: int, state: int) -> Lead:
@@ -104,8 +113,7 @@ def _apart(pairs: list[tuple[np.ndarray, np.ndarray]], shift: int) -> float:
 
 def moves(dataset: Dataset) -> list[str]:
     """The arm moves in every episode, and a joint that is told to move does."""
-    numbers = state_numbers(dataset.contract.state)
-    joints = [column for column, name in enumerate(numbers) if name.startswith("joints7")]
+    joints = columns_of(dataset.contract.state, "joint_position")
     if not joints:
         return []
     still = [
@@ -118,19 +126,20 @@ def moves(dataset: Dataset) -> list[str]:
             f"no joint moves in {len(still)} of {dataset.episode_count} episodes (first: episode {still[0]}); give "
             f"demos.leave_out={still}".replace(", ", ",")
         ]
-    if dataset.contract.control_mode not in TARGETS:
+    sent = columns_of(_targets(dataset), "joint_position")
+    if len(sent) != len(joints):
         return []
-    told = [np.ptp(dataset.actions[:, place]) for place in range(len(joints))]
+    told = [np.ptp(dataset.actions[:, place]) for place in sent]
     stuck = [
         place + 1
         for place, column in enumerate(joints)
-        if np.ptp(dataset.state[:, column]) < STILL_RAD and told[place] > MOVES["joints7"]
+        if np.ptp(dataset.state[:, column]) < STILL_RAD and told[place] > MOVES["joints"]
     ]
     if not stuck:
         return []
     return [
         f"joint {', '.join(map(str, stuck))} never moves though it is told to: its encoder was not read, or the columns are in "
-        "another order (demos.state_columns)"
+        "another order (data.state)"
     ]
 
 

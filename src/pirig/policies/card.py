@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pirig.config.arguments import meant_run
 from pirig.config.mixes import JOINT
 from pirig.config.places import ASSETS, POLICY_FILE
+from pirig.contract import source_of
 
 if TYPE_CHECKING:
     from pirig.models.sizes import ModelConfig
@@ -60,7 +61,7 @@ class PolicyCard:
         """What the card says of one task's demos; `task` "": of all of them. Episodes keep no number of the mix."""
         if not task:
             return self
-        chosen = [episode for episode, name in enumerate(self.demo_tasks) if name == task]
+        chosen = [episode for episode, name in enumerate(self.demo_tasks) if task in (name, source_of(name))]
         place = {episode: number for number, episode in enumerate(chosen)}
         return dataclasses.replace(
             self,

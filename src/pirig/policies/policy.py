@@ -211,7 +211,7 @@ def load_pipeline(checkpoint: Path) -> Pipeline:
     """The transforms that the checkpoint was trained with: contract, statistics, normalization, tokenizer."""
     card, assets = PolicyCard.load(checkpoint), checkpoint / ASSETS
     contract, apart = Contract.load(assets), card.norm_stats == PER_SOURCE
-    tasks = [scene.task for scene in contract.scenes] if apart else []
+    tasks = contract.sources if apart else []
     return Pipeline(
         contract=contract,
         model_config=card.model,

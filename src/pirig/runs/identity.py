@@ -25,13 +25,17 @@ def run_id(config: Config) -> str:
 
 def settings_id(config: Config) -> str:
     """As `run_id`, without the paths of data and weights: they are known by what lies there, wherever that is."""
-    return _digest({key: value for key, value in _said(config).items() if key not in PATHS})[:16]
+    return _digest({key: value for key, value in _said(config).items() if not _is_path(key)})[:16]
 
 
 def _said(config: Config) -> dict[str, Any]:
     usual = old_keys(flat(as_plain(Config())))
     asked = old_keys(flat(training_slice(config))) | retired_values(config)
     return {key: value for key, value in asked.items() if value not in (None, usual.get(key))}
+
+
+def _is_path(key: str) -> bool:
+    return key in PATHS or (key.startswith("mix.sources.") and key.endswith(".path"))
 
 
 def _digest(said: dict[str, Any]) -> str:

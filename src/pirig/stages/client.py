@@ -66,11 +66,11 @@ def _words(same: bool) -> str:
 
 def _recorded(options: argparse.Namespace) -> int:
     """Raises ContractError where the server's policy is of another contract than the data set."""
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
     from pirig.evaluation.on_server import errors, lines
     from pirig.policies.remote import RemotePolicy
 
-    dataset = Dataset(options.data_set)
+    dataset = open_folder(options.data_set)
     key, layout = os.environ.get("PIRIG_API_KEY", ""), options.layout or "ours"
     policy = RemotePolicy(options.uri, dataset.contract, layout=layout, api_key=key, connections=options.clients)
     for line in lines(errors(policy, dataset, options.count), dataset.contract.action_layout.split()):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from pirig.config.measuring import SimBackend
 from pirig.config.mixes import configs_of
 from pirig.config.places import ASSETS, Places, places_of
+from pirig.config.recorded import takes_recording
 from pirig.config.scenes import CHOICE, RANGES
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
@@ -158,14 +159,14 @@ def _measure_given(config: Config, places: Places, given: Given, target: Target 
 
 def _given_open_loop(config: Config, places: Places, given: Given) -> tuple[Measured, Path]:
     """On the whole recording: none of its episodes trained it here."""
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
     from pirig.datasets.make import require_data_set
     from pirig.evaluation.measured import Measured
     from pirig.evaluation.on_recording import measure
 
     require_data_set(places)
     served = given.policy(flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
-    dataset = Dataset(places.data_set)
+    dataset = open_folder(places.data_set)
     row = measure(served, dataset, [], places, config.train.validation_frames).rows["training"]
     measured = Measured({"held_out": row})  # type: ignore[arg-type]
     return measured, recorded_folder(places.evaluations, Path("-given"), config.eval.flow_steps)
@@ -234,27 +235,39 @@ def _closed_loop(
         """The demos were made on the CPU: a GPU must show what they show, and their actions must succeed there."""
         if config.eval.sim_backend == SimBackend.cpu:
             return
-        from pirig.datasets.lerobot_read import Dataset
+        from pirig.datasets.in_place import open_folder
         from pirig.gates.data import in_simulator
         from pirig.policies.policy import load_pipeline
 
         pipeline = load_pipeline(checkpoint).of_task(task)
-        asked = in_simulator(Dataset(places.data_set), pipeline, pool, config.gates)
+        asked = in_simulator(open_folder(places.data_set), pipeline, pool, config.gates)
         save(Report(report.found | asked.found, report.skipped + asked.skipped), target.folder)
         require_good(asked, "evaluation on a GPU")
 
-    seeds, lengths = list(card.demo_seeds), list(card.demo_lengths)
+    seeds, lengths = scenes_of(config, card), list(card.demo_lengths)
     loop = ClosedLoop(config, places, checkpoint, seeds, lengths, target, before=same_physics, task=task)
     return loop.measure()
+
+
+def scenes_of(config: Config, card: PolicyCard) -> list[int]:
+    """In which the demos were made; [] where they were recorded elsewhere, which is said."""
+    if not takes_recording(config):
+        return list(card.demo_seeds)
+    print(
+        f"eval: {config.data.name}: the recording does not say its scenes: no demo is replayed, and whether one of the scenes "
+        "measured on is also one of the recording's is not known",
+        flush=True,
+    )
+    return []
 
 
 def _open_loop(
     config: Config, places: Places, checkpoint: Path, card: PolicyCard, target: Target, report: Report
 ) -> Measured:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.make import open_data_set
     from pirig.evaluation.on_recording import measure
     from pirig.policies.policy import load_policy
 
     served = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.eval.batch_size)
     held_out = list(card.held_out_episodes)
-    return measure(served, Dataset(places.data_set), held_out, places, config.train.validation_frames)
+    return measure(served, open_data_set(config, places), held_out, places, config.train.validation_frames)

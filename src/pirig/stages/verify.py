@@ -92,11 +92,11 @@ def show_given(words: list[str]) -> None:
 
 
 def _opened(folder: Path) -> Dataset:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.in_place import open_folder
 
     if not (folder / "meta" / "info.json").is_file():
         raise ValueError(f"{folder}: the run's data set is not there; give its folder: pirig verify RUN DATASET")
-    return Dataset(folder)
+    return open_folder(folder)
 
 
 def _loaded(checkpoint: Path, flow_steps: int) -> Policy:

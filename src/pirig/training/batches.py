@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pirig.config.state_entries import STATE_ENTRIES
-from pirig.datasets.joined import prompts_of, tasks_of
+from pirig.datasets.joined import prompts_of, sources_of, tasks_of
 from pirig.files.progress import Progress
 from pirig.training.order import Shares
 
@@ -230,9 +230,11 @@ def _order(
         return Shares(parts, [1 - corrections_share, corrections_share], seed).frames
     if len(shares) < 2:
         return None
-    task_of_frame = np.repeat(np.array(dataset.tasks, object), dataset.lengths)
+    source_of_frame = sources_of(dataset)
+    if source_of_frame is None:  # one data set that holds several tasks
+        source_of_frame = np.repeat(np.array(dataset.tasks, object), dataset.lengths)
     left = np.setdiff1d(np.arange(dataset.frame_count), held_out if held_out is not None else [])
-    sources = [left[task_of_frame[left] == task] for task in shares]
+    sources = [left[source_of_frame[left] == task] for task in shares]
     if empty := [task for task, frames in zip(shares, sources, strict=True) if not len(frames)]:
         raise ValueError(f"no episode of {', '.join(empty)} is left to train on; lower train.validation_share")
     return Shares(sources, list(shares.values()), seed).frames

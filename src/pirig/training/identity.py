@@ -113,10 +113,8 @@ def _adopted(asked: Identity, checkpoint: Path) -> Identity:
     if not has_card(checkpoint):
         return asked
     card = PolicyCard.load(checkpoint)
-    tasks = {
-        scene.task: stats_of_task(checkpoint / ASSETS, scene.task)
-        for scene in Contract.load(checkpoint / ASSETS).scenes
-    }
+    sources = Contract.load(checkpoint / ASSETS).sources
+    tasks = {source: stats_of_task(checkpoint / ASSETS, source) for source in sources}
     own = {task: file for task, file in tasks.items() if task and file.is_file()}
     files = own or {"": checkpoint / ASSETS / STATS_FILE}
     stats = flat_stats({task: load_norm_stats(file) for task, file in files.items()})

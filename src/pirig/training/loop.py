@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from pirig.config.schema import ScheduleConfig, TrainConfig
-from pirig.datasets.joined import tasks_of
+from pirig.datasets.joined import sources_of, tasks_of
 from pirig.files.identity import Identity
 from pirig.models.flow import FlowModel
 from pirig.models.kinds import flow_model
@@ -165,7 +165,10 @@ def train(
     run.remedies = remedies or run.remedies
     if held_out:
         seen = (pipeline, dataset.actions, dataset.state, held_out_frames, settings, losses, placement)
-        run.validation, run.held_out = Validation(batches, *seen, tasks=tasks_of(dataset)), list(held_out)
+        run.validation, run.held_out = (
+            Validation(batches, *seen, tasks=tasks_of(dataset), sources=sources_of(dataset)),
+            list(held_out),
+        )
     return run.train(state, position, seconds, should_stop or (lambda: False))
 
 

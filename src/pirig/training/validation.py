@@ -52,7 +52,7 @@ class Validation:
     """`measure(params, heads)` on up to settings.validation_frames frames spread evenly over the held-out episodes.
 
     `actions_raw` f32 [N, action_dim], `state_raw` f32 [N, state_dim]: the data set's, in the simulator's units. `tasks` [N]:
-    of a mix, each frame's.
+    of a mix, each frame's; `sources` [N]: likewise the data set that it is of.
     """
 
     def __init__(
@@ -66,19 +66,23 @@ class Validation:
         losses: Losses,
         placement: Placement | None = None,
         tasks: np.ndarray | None = None,
+        sources: np.ndarray | None = None,
     ):
         self.batches, self.pipeline, self.placement = batches, pipeline, placement
         self.actions_raw, self.state_raw, self.tasks = actions_raw, state_raw, tasks
         count = min(settings.validation_frames, len(frames))
         self.frames = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+        self.sources = None if sources is None else sources[self.frames]
         options: dict[str, Any] = {} if placement is None else {"out_shardings": placement.copied}
         self._all = jax.jit(_make_all(losses, pipeline.model_config), **options)
 
     def measure(self, params: Tree, heads: Tree) -> dict[str, float]:
         """validation_loss (the flow's), validation_<name>_loss and validation_<name>_<number> of auxiliary losses;
         action_error and action_error_<i>: mean |predicted - demonstrated| over the chunk's real steps, in the simulator's
-        units (over all dims, and of dim i). Means over the frames."""
+        units (over all dims, and of dim i). Means over the frames; of a mix also validation_loss/<source> and
+        action_error/<source>, of the frames of each data set alone."""
         sums: dict[str, float] = {}
+        losses, wrongs, reals = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
         params = as_bits(params)
         errors, steps = np.zeros(self.pipeline.contract.action_dim), 0
         size = self.batches.batch_size
@@ -88,14 +92,31 @@ class Validation:
             key_data = jax.random.key_data(jax.random.key(KEY + start))
             measured, chunk = self._all(params, heads, self._rows(padded), key_data)
             for name, rows in measured.items():
-                sums[name] = sums.get(name, 0.0) + float(_per_frame(np.asarray(rows)[: len(frames)]).sum())
+                per_frame = _per_frame(np.asarray(rows)[: len(frames)])
+                sums[name] = sums.get(name, 0.0) + float(per_frame.sum())
+                losses += [per_frame] if name == "loss" else []
             if chunk is not None:
                 wrong, real = self._wrong(np.asarray(chunk)[: len(frames)], frames)
-                errors, steps = errors + wrong, steps + real
+                errors, steps = errors + wrong.sum(axis=0), steps + int(real.sum())
+                wrongs.append(wrong)
+                reals.append(real)
         means = {f"validation_{name}": total / len(self.frames) for name, total in sums.items()}
         if steps:
             mean = errors / steps
             means |= {"action_error": float(mean.mean()), **{f"action_error_{i}": float(e) for i, e in enumerate(mean)}}
+        return means | self._by_source(losses, wrongs, reals)
+
+    def _by_source(
+        self, losses: list[np.ndarray], wrongs: list[np.ndarray], reals: list[np.ndarray]
+    ) -> dict[str, float]:
+        """Of a mix: a loss and an action error for each data set of which frames are held out; else {}."""
+        means: dict[str, float] = {}
+        for source in dict.fromkeys([] if self.sources is None else self.sources):
+            own = self.sources == source
+            means[f"validation_loss/{source}"] = float(np.concatenate(losses)[own].mean())
+            if wrongs:
+                total, count = np.concatenate(wrongs)[own].sum(axis=0), np.concatenate(reals)[own].sum()
+                means[f"action_error/{source}"] = float((total / count).mean())
         return means
 
     def _rows(self, frames: np.ndarray) -> Batch:
@@ -103,8 +124,8 @@ class Validation:
             return self.batches.gather(frames)
         return self.placement.put_batch(self.batches.gather(frames[self.placement.own_rows(len(frames))]))
 
-    def _wrong(self, chunk: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, int]:
-        """Sum of |difference| per dim over the steps inside each frame's episode, and how many those are."""
+    def _wrong(self, chunk: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[B, D] and [B]: sum of |difference| over the steps inside each frame's episode, and how many those are."""
         steps = frames[:, None] + np.arange(chunk.shape[1])
         last = self.batches.last_frame[frames][:, None]
         demonstrated = self.actions_raw[np.minimum(steps, last)]
@@ -112,7 +133,7 @@ class Validation:
         tasks = None if self.tasks is None else list(self.tasks[frames])
         predicted = self.pipeline.env_actions(chunk, self.state_raw[frames], tasks)
         wrong = np.abs(predicted - demonstrated) * real[..., None]
-        return wrong.sum(axis=(0, 1)), int(real.sum())
+        return wrong.sum(axis=1), real.sum(axis=1)
 
 
 def _per_frame(rows: np.ndarray) -> np.ndarray:

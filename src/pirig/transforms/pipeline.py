@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pirig.contract import Contract
+from pirig.contract import Contract, source_of
 from pirig.transforms.images import pixels_digest
 from pirig.transforms.normalize import NormStats, by_row, normalize, unnormalize
 from pirig.transforms.pad import pad_last
@@ -71,7 +71,7 @@ class Pipeline(Generic[ModelConfig]):
         compiled program serves all tasks. `task` "": itself."""
         if not task:
             return self
-        stats = self.stats_of[task] if self.stats_of else self.stats
+        stats = self.stats_of[source_of(task)] if self.stats_of else self.stats
         contract, tokens = self.contract.of_task(task), self.prompt_length()
         return replace(self, contract=contract, stats=stats, stats_of={}, least_tokens=tokens)
 
@@ -79,13 +79,14 @@ class Pipeline(Generic[ModelConfig]):
         """Of "state" or "actions", as `rows` [B, ..., n] need them. Raises ValueError where a row's task is not known."""
         if not self.stats_of:
             return self.stats[name]
-        unknown = sorted(set(tasks or [""]) - set(self.stats_of))
+        tasks = [source_of(task) for task in tasks or [""]]
+        unknown = sorted(set(tasks) - set(self.stats_of))
         if unknown:
             raise ValueError(
                 f"this policy normalises each task by its own statistics (mix.norm_stats=per_source), and a request names "
                 f"{unknown[0] or 'none'}: expected one of {', '.join(self.stats_of)}"
             )
-        return by_row({task: stats[name] for task, stats in self.stats_of.items()}, list(tasks or ()), rows.ndim)
+        return by_row({task: stats[name] for task, stats in self.stats_of.items()}, tasks, rows.ndim)
 
     @property
     def relative(self) -> Relative | None:

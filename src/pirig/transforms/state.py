@@ -6,13 +6,15 @@ observation and a whole episode. A new source of numbers is a line in `config/st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from pirig.config.state_entries import state_entry
+from pirig.config.state_entries import Owner, StateEntry, state_entry
 
+JOINT_ARRAY = "joint_position"  # of a real arm
 Source = Mapping[str, np.ndarray]
 
 
@@ -22,9 +24,16 @@ def build_state(entries: Sequence[str], source: Source, angle_center_rad: Sequen
     With `angle_center_rad` (the contract's), a real arm's joint angles are named within pi of it. Raises ValueError where
     an entry is unknown or the source lacks its numbers.
     """
-    taken = [(name, _taken(name, source)) for name in entries]
-    turned = [within_turn(part, angle_center_rad) if name == "joints7" else part for name, part in taken]
-    return np.concatenate(turned, axis=-1).astype(np.float32)
+    parts, used = list[np.ndarray](), Counter[str]()
+    for name in entries:
+        entry = state_entry(name)
+        start = used[entry.array] if entry.owner == Owner.arm else 0  # of two arms each has its own part of an array
+        part = _taken(entry, source, start)
+        if entry.array == JOINT_ARRAY and len(angle_center_rad):
+            part = within_turn(part, angle_center_rad[start : start + entry.count])
+        used[entry.array] += entry.count
+        parts.append(part)
+    return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
 def within_turn(angles_rad: Float[np.ndarray, "*lead n"], center_rad: Sequence[float]) -> Float[np.ndarray, "*lead n"]:
@@ -35,9 +44,8 @@ def within_turn(angles_rad: Float[np.ndarray, "*lead n"], center_rad: Sequence[f
     return low + (np.asarray(angles_rad, np.float64) - low) % (2 * np.pi)
 
 
-def _taken(name: str, source: Source) -> np.ndarray:
-    entry = state_entry(name)
-    key, count = entry.array, entry.count
+def _taken(entry: StateEntry, source: Source, start: int) -> np.ndarray:
+    key, end = entry.array, start + entry.count
     if key not in source:
         arrays = ", ".join(sorted(array for array in source if not array.startswith("image/")))
         raise ValueError(
@@ -45,6 +53,6 @@ def _taken(name: str, source: Source) -> np.ndarray:
             "choose another state=... or a task that offers it"
         )
     values = np.asarray(source[key])
-    if values.shape[-1] < count:
-        raise ValueError(f"{key} has {values.shape[-1]} numbers, the state needs at least {count}")
-    return values[..., :count]
+    if values.shape[-1] < end:
+        raise ValueError(f"{key} has {values.shape[-1]} numbers, the state needs at least {end}")
+    return values[..., start:end]
