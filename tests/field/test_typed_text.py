@@ -73,9 +73,12 @@ def test_quotes_around_the_whole_are_the_users_and_null_is_none():
 
 
 def test_interpolations_and_lists_are_what_they_were():
-    config = compose(["run.name=${task.name}-it's", "gates.skip=[acts, chunk]", "demos.state_columns=[a[0:8], 'b, c']"])
+    config = compose(
+        ["run.name=${task.name}-it's", "gates.skip=[acts, chunk]", "tower.warm_up.labels=[a[0:8], 'b, c']"]
+    )
     assert config.run.name == "push_cube-it's" and config.gates.skip == ["acts", "chunk"]
-    assert config.data.state == ["a[0:8]", "b, c"]
+    assert config.tower.warm_up.labels == ["a[0:8]", "b, c"]
+    assert texts.type_of("demos.state_columns") == list[str]  # an older key is of its new one's type
     assert compose(["gates.skip=acts"]).gates.skip == ["acts"]
 
 
@@ -101,9 +104,7 @@ def test_a_yaml_means_the_word_that_stands_there(tmp_path, word):
     """YAML 1.1 makes booleans and numbers of these; ~ alone is its null."""
     (tmp_path / "experiment").mkdir()
     (tmp_path / "task").mkdir()
-    text = (
-        f"# @package _global_\ntrain: {{project: {word}}}\nrun: {{name: {word}}}\ndemos: {{state_columns: [{word}]}}\n"
-    )
+    text = f"# @package _global_\ntrain: {{project: {word}}}\nrun: {{name: {word}}}\ntower: {{warm_up: {{labels: [{word}]}}}}\n"
     (tmp_path / "experiment" / "e.yaml").write_text(text)
     (tmp_path / "task" / "t.yaml").write_text(
         f"name: t\nenv_id: PushCube-v1\nsolver: solvePushCube\ngoal_visible: true\nprompt: {word}\n"
@@ -115,7 +116,7 @@ def test_a_yaml_means_the_word_that_stands_there(tmp_path, word):
         return
     config = compose(words)
     assert [config.train.project, config.run.name, config.task.prompt] == 3 * [word]
-    assert config.data.state == [word]
+    assert config.tower.warm_up.labels == [word]
 
 
 def test_what_is_no_text_is_read_as_before(tmp_path):

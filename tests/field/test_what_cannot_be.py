@@ -48,7 +48,7 @@ def test_it_is_refused_and_what_is_advised_is_accepted(words, said):
 
 
 @pytest.mark.parametrize(
-    "word", ["demos.leave_out=[1]", "demos.times=ignore", "demos.angle_unit=deg", "demos.gripper_max=100"]
+    "word", ["demos.leave_out=[1]", "demos.times=ignore", "data.angle_unit=deg", "data.gripper_max=100"]
 )
 def test_how_a_recording_is_read_means_nothing_to_a_simulator(word):
     with pytest.raises(ConfigError, match=rf"{word.partition('=')[0]} with robot=panda: .* passed over; leave it out"):

@@ -3,15 +3,19 @@ says value, reason and remedy."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import PurePath
 
 from pirig.config.domains import LARGEST_SEED
+from pirig.config.mapping import DataConfig
+from pirig.config.mixes import configs_of
+from pirig.config.recorded import takes_recording
 from pirig.config.schema import Config, DemosConfig
 from pirig.contract import MANISKILL
 
 SHADERS = ("default", "minimal", "rt", "rt-fast", "rt-med")
 BACKENDS = ("physx_cpu", "physx_cuda")
-OF_RECORDINGS = ("state_columns", "action_columns", "angle_unit", "gripper_max", "leave_out", "times")
+OF_RECORDINGS = ("leave_out", "times")  # of demos; and all of data
 
 
 def run_is_a_folder(config: Config) -> str | None:
@@ -46,13 +50,16 @@ def simulator_has_words(config: Config) -> str | None:
 
 
 def recorded_words_have_a_recording(config: Config) -> str | None:
-    usual = DemosConfig()
-    given = [key for key in OF_RECORDINGS if getattr(config.demos, key) != getattr(usual, key)]
-    if not config.robot.simulated or not given:
+    if any(takes_recording(own) for own in configs_of(config).values()) or takes_recording(config):
+        return None
+    demos, data = DemosConfig(), DataConfig()
+    given = [f"demos.{key}" for key in OF_RECORDINGS if getattr(config.demos, key) != getattr(demos, key)]
+    given += [f"data.{one.name}" for one in fields(data) if getattr(config.data, one.name) != getattr(data, one.name)]
+    if not given:
         return None
     return (
-        f"demos.{given[0]} with robot={config.robot.name}: it says how a recording of a real arm is read, and this one is "
-        f"simulated, so it would be passed over; leave it out, or choose task=kinova demos.path=FOLDER."
+        f"{given[0]} with robot={config.robot.name}: it says how a recording of a real arm is read, and this one is "
+        f"simulated, so it would be passed over; leave it out, or choose task=kinova demos.path=FOLDER, or data=NAME."
     )
 
 
