@@ -262,3 +262,48 @@ def test_too_few_demos_of_a_file_are_answered_with_a_count_that_works(config, tm
     assert "1 of 2 episodes end in success" in said and "episode 1 does not: give demos.count=1" in said
     assert "max_tries" not in said and "choose another file" in source.too_few([], [0, 1], 2)
     assert replace(config.demos, count=1).count == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "who"),
+    [
+        ("motionplanning", None, "a motion planner (source_type motionplanning)"),
+        ("rl", "PPO, 2M steps", "a policy of reinforcement learning (source_type rl, 'PPO, 2M steps')"),
+        ("teleoperation", None, "a person (teleoperation) (source_type teleoperation)"),
+        ("diffusion", None, "diffusion (source_type diffusion)"),
+        (None, None, ""),
+        (["rl"], None, ""),
+    ],
+)
+def test_who_recorded_a_file_is_named(tmp_path, kind, more, who):
+    path = write(tmp_path, lambda said: said.update(source_type=kind, source_desc=more))
+    assert read_trajectory(path).recorded_by == who
+    assert ([f"  recorded by {who}"] if who else []) == [one for one in look(path).lines if "recorded by" in one]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("old.pkl", b"anything"), ("old.h5", b"\x80\x04\x95\x10"), ("OLD.PICKLE", b"")]
+)
+def test_a_pickle_is_refused_with_the_reason_and_never_read(config, tmp_path, name, data):
+    path = tmp_path / name
+    path.write_bytes(data)
+    for ask in (read_trajectory, look):
+        with pytest.raises(ValueError, match=rf"{name}: it is a Python pickle, and reading one runs whatever code"):
+            ask(path)
+    with pytest.raises(ValueError, match=r"write it as \.h5"):
+        from_file(contract_of(config), path, config.demos, tmp_path / "demos")
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_motion_at_its_bound_is_said(config):
+    from pirig.demos.maniskill import saturated
+
+    contract = contract_of(config)
+    quiet = np.random.default_rng(0).uniform(-0.9, 0.9, (40, 7)).astype(np.float32)
+    quiet[:, 6] = -1  # a gripper that stays closed is no motion
+    assert saturated.note(contract, [quiet]) == ""
+    fast = quiet.copy()
+    fast[:10, 1], fast[:4, 5] = 1, -1
+    said = saturated.note(contract, [quiet, fast])
+    assert "motion saturates" in said and "dy 12%, drz 5%" in said and "gripper" not in said
+    assert saturated.note(replace(contract, control_mode="pd_joint_pos"), [fast]) == ""

@@ -167,7 +167,8 @@ def _h5(path: Path) -> Content:
                 lines += [f"  {key}", *("  " + line for line in tree(_h5_entries(file[key])))]
             if len(episodes) > len(shown):
                 lines.append(f"  ... and {len(episodes) - len(shown)} more episodes")
-            return Content(lines, _h5_missing(path, file, episodes))
+            missing = _h5_missing(path, file, episodes, lines)
+            return Content(lines, missing)
     except ValueError as error:
         return _damaged(str(error))
 
@@ -189,19 +190,20 @@ def _h5_entries(group: Any) -> dict[str, tuple[tuple[int, ...], np.dtype, str]]:
     return entries
 
 
-def _h5_missing(path: Path, file: Any, episodes: list[str]) -> list[str]:
-    """What the door says of the file and its sidecar is what `pirig demos` would say."""
+def _h5_missing(path: Path, file: Any, episodes: list[str], lines: list[str]) -> list[str]:
+    """What the door says of the file and its sidecar is what `pirig demos` would say; who recorded it goes to `lines`."""
     from pirig.foreign.trajectory import read_trajectory
 
     missing = []
     try:
-        read_trajectory(path)
+        if who := read_trajectory(path).recorded_by:
+            lines.append(f"  recorded by {who}")
     except ValueError as error:
         missing.append(str(error))
     names: list[str] = []
     if episodes and hasattr(file[episodes[0]], "visit"):
         file[episodes[0]].visit(names.append)
-    if not any(name.endswith("/rgb") for name in names):
+    if not any(name.endswith(("/rgb", "/Color")) for name in names):
         missing.append("no rgb: run `pirig demos demos.path=FILE` with the task and cameras you want, it renders them")
     missing.append("it is no data set yet: `pirig demos demos.path=FILE`, then `pirig convert`")
     return missing

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 
 from pirig.contract import Contract, require_equal
 from pirig.demos import identity
-from pirig.demos.manifest import DemosManifest, append_tried, episode_file, read_tried, write_episode
+from pirig.demos.manifest import DemosManifest, Pieces, append_tried, episode_file, read_tried, write_episode
 from pirig.demos.reuse import take_over
 from pirig.files.atomic import clear_leftovers
 from pirig.files.identity import Extends, Identity
@@ -36,7 +36,7 @@ class Source(Protocol):
 
     def open(self) -> None: ...
 
-    def episode(self, seed: int) -> dict[str, np.ndarray] | None:
+    def episode(self, seed: int) -> Mapping[str, np.ndarray | Pieces] | None:
         """The successful episode of this seed, or None."""
         ...
 
@@ -177,7 +177,7 @@ def _one(folder: str, seed: int) -> int:
     if episode is None:
         return 0
     write_episode(episode_file(Path(folder), seed), episode)
-    return len(episode["actions"])
+    return int(episode["actions"].shape[0])
 
 
 def _finish(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -90,12 +92,33 @@ def append_tried(folder: Path, seed: int, length: int) -> None:
         log.write(json.dumps({"seed": seed, "length": length}) + "\n")
 
 
-def write_episode(path: Path, arrays: dict[str, np.ndarray]) -> None:
+@dataclass(frozen=True)
+class Pieces:
+    """An array of an episode that is never in memory as a whole: `parts()` are its rows, some at a time."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    parts: Callable[[], Iterator[np.ndarray]]
+
+
+def write_episode(path: Path, arrays: Mapping[str, np.ndarray | Pieces]) -> None:
     """Uncompressed npz under a temporary name, then renamed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                _write(member, array)
     os.replace(temporary, path)
+
+
+def _write(member: IO[bytes], array: np.ndarray | Pieces) -> None:
+    if not isinstance(array, Pieces):
+        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+        return
+    descr = np.lib.format.dtype_to_descr(array.dtype)
+    np.lib.format.write_array_header_1_0(member, {"descr": descr, "fortran_order": False, "shape": array.shape})
+    for part in array.parts():
+        member.write(np.ascontiguousarray(part, array.dtype).data)
 
 
 def read_episode(path: Path) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
 def kind_of(path: Path) -> Kind:
     """Raises ForeignFileError where nothing is there, or something else. A damaged file is of the kind that it was to be."""
     path = Path(path)
+    require_no_pickle(path)
     kind = _of_folder(path) if path.is_dir() else _of_file(path) if path.is_file() else None
     if kind is not None:
         return kind
@@ -40,6 +41,21 @@ def kind_of(path: Path) -> Kind:
         "give another path (demos.path=FOLDER)",
         expected=EXPECTED,
     )
+
+
+def require_no_pickle(path: Path) -> None:
+    """Raises ForeignFileError for a Python pickle, whatever its name: old tools kept trajectories so."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        start = file.read(2)
+    by_content = start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    if by_content or path.suffix.lower() in (".pkl", ".pickle"):
+        raise refused(
+            path, "it is a Python pickle, and reading one runs whatever code it names, so pirig does not",
+            "write it as .h5 with the version of ManiSkill that made it, or download the task's demos again (they are .h5 with a "
+            ".json beside it)", expected=EXPECTED,
+        )  # fmt: skip
 
 
 def known_kind(path: Path) -> Kind | None:

@@ -17,13 +17,20 @@ import numpy as np
 from pydantic import Field
 
 from pirig.foreign.faults import ForeignFileError, refused, shown
-from pirig.foreign.kinds import Kind, known_kind
+from pirig.foreign.kinds import Kind, known_kind, require_no_pickle
 from pirig.foreign.schema import Flag, Foreign, Whole, validated
 from pirig.foreign.text import read_json
 
 AGAIN = "copy or download it again"
 CORRECT = "correct it there, or record the file again"
 LARGEST_SEED = 2**32 - 1
+RECORDERS = {  # by source_type, without _ and -
+    "motionplanning": "a motion planner",
+    "rl": "a policy of reinforcement learning",
+    "human": "a person (teleoperation)",
+    "teleoperation": "a person (teleoperation)",
+    "teleop": "a person (teleoperation)",
+}
 FLAGS = ("success", "terminated", "truncated")
 Seed = Annotated[Whole, Field(ge=0, le=LARGEST_SEED)]
 
@@ -44,6 +51,7 @@ class Sidecar(Foreign):
     env_info: EnvInfo
     episodes: list[dict[str, Any]]
     source_type: Any = None
+    source_desc: Any = None
 
 
 class EpisodeEntry(Foreign):
@@ -89,6 +97,7 @@ class TrajectoryFile:
     episodes: tuple[Episode, ...]
     robots: tuple[str, ...]
     action_widths: Mapping[int, int]  # by the episode's number
+    recorded_by: str = ""  # as a sentence ends; "" where the file does not say
 
     @property
     def sidecar(self) -> Path:
@@ -104,6 +113,7 @@ def read_trajectory(path: Path) -> TrajectoryFile:
     """Raises ForeignFileError where either file is missing, damaged, or contradicts the other."""
     path = Path(path)
     sidecar = path.with_suffix(".json") if path.name else path
+    require_no_pickle(path)
     if (kind := known_kind(path)) in (Kind.lerobot, Kind.npz, Kind.demos):
         raise refused(
             f"demos.path: {path}", f"it is {kind}", "give an .h5, or the arm that recorded it: task=kinova",
@@ -132,7 +142,19 @@ def read_trajectory(path: Path) -> TrajectoryFile:
             robots |= dict.fromkeys(_articulations(group))
             episodes.append(_episode(entry, said.env_info, group, len(actions), sidecar))
     kwargs = said.env_info.env_kwargs or {}
-    return TrajectoryFile(path, said.env_info.env_id, kwargs, tuple(episodes), tuple(robots), widths)
+    return TrajectoryFile(
+        path, said.env_info.env_id, kwargs, tuple(episodes), tuple(robots), widths, _recorded_by(said)
+    )
+
+
+def _recorded_by(said: Sidecar) -> str:
+    """Of ManiSkill's source_type and source_desc."""
+    if not isinstance(said.source_type, str) or not said.source_type.strip():
+        return ""
+    kind = said.source_type.strip()
+    who = RECORDERS.get(kind.lower().replace("_", "").replace("-", ""), kind)
+    more = f", {shown(said.source_desc)}" if isinstance(said.source_desc, str) and said.source_desc.strip() else ""
+    return f"{who} (source_type {kind}{more})"
 
 
 @contextmanager

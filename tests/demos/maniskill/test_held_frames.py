@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from pirig.demos.manifest import read_episode, write_episode
 from pirig.demos.maniskill import held_frames
 
 
@@ -29,7 +30,7 @@ OPAQUE = np.concatenate([FRAMES, np.full((6, 4, 5, 1), 255, np.uint8)], -1)
     ],
 )
 @pytest.mark.parametrize("slice_bytes", [1, 1e6])
-def test_every_form_gives_the_same_pictures(group, monkeypatch, place, kept, slice_bytes):
+def test_every_form_gives_the_same_pictures(group, tmp_path, monkeypatch, place, kept, slice_bytes):
     monkeypatch.setattr(held_frames, "SLICE_BYTES", slice_bytes)
     group[place] = kept
     array = held_frames.held(group, "cam")
@@ -37,6 +38,13 @@ def test_every_form_gives_the_same_pictures(group, monkeypatch, place, kept, sli
     taken = held_frames.taken(array, 5)
     assert taken.dtype == np.uint8
     np.testing.assert_array_equal(taken, FRAMES[:5])
+    pieces = held_frames.pieces(array, 5, lambda error: error)
+    group.file.flush()
+    write_episode(tmp_path / "one.npz", {"image/x": pieces, "actions": np.ones((5, 7), np.float32)})
+    written = read_episode(tmp_path / "one.npz")
+    np.testing.assert_array_equal(written["image/x"], FRAMES[:5])
+    np.savez(tmp_path / "numpys.npz", **{"image/x": FRAMES[:5], "actions": np.ones((5, 7), np.float32)})
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "numpys.npz").read_bytes()
 
 
 def test_what_are_no_such_pictures(group):

@@ -12,7 +12,7 @@ import numpy as np
 
 from pirig.config.state_entries import state_entry
 from pirig.contract import Camera, Contract
-from pirig.demos.manifest import IMAGE
+from pirig.demos.manifest import IMAGE, Pieces
 from pirig.demos.maniskill import held_frames
 from pirig.demos.maniskill.replay import in_range
 from pirig.foreign.faults import refused
@@ -85,10 +85,11 @@ def _arrays(contract: Contract, trajectory: Any) -> str:
     return "" if "success" in trajectory else "it does not say which step succeeded"
 
 
-def taken(sim: SimEnv, trajectory: Any, seed: int) -> dict[str, np.ndarray] | None:
+def taken(sim: SimEnv, trajectory: Any, seed: int) -> dict[str, Any] | None:
     """The episode as `replay` gives it, None where its last step is no success. Frame t is what was seen before action t.
 
-    Raises ForeignFileError where a picture is not what its type says.
+    Its pictures are read from the file as they are written (`manifest.Pieces`), which raises ForeignFileError where one is not
+    what its type says.
     """
     actions = in_range(sim, np.asarray(trajectory["actions"], np.float32))
     if not trajectory["success"][-1]:
@@ -99,15 +100,14 @@ def taken(sim: SimEnv, trajectory: Any, seed: int) -> dict[str, np.ndarray] | No
     return {**_numbers(trajectory), **images, "actions": actions, "seed": np.int64(seed), "success": np.bool_(True)}
 
 
-def _pictures(trajectory: Any, camera: Camera, rows: int) -> np.ndarray:
+def _pictures(trajectory: Any, camera: Camera, rows: int) -> Pieces:
     array = held_frames.held(trajectory, camera.sensor)
-    try:
-        return held_frames.taken(array, rows)
-    except ValueError as error:
-        raise refused(
-            trajectory.file.filename, f"{array.name}: {error}", "record it again, or remove the episode",
-            expected="whole pictures",
-        ) from error  # fmt: skip
+    file, name = trajectory.file.filename, array.name
+
+    def failed(error: ValueError) -> Exception:
+        return refused(file, f"{name}: {error}", "record it again, or remove the episode", expected="whole pictures")
+
+    return held_frames.pieces(array, rows, failed)
 
 
 def _numbers(trajectory: Any) -> dict[str, np.ndarray]:

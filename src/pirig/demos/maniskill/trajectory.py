@@ -13,8 +13,8 @@ from pirig.config.schema import DemosConfig
 from pirig.contract import Contract
 from pirig.demos.collect import collect
 from pirig.demos.identity import is_complete
-from pirig.demos.manifest import DemosManifest
-from pirig.demos.maniskill import defaults, own_frames
+from pirig.demos.manifest import DemosManifest, episode_files
+from pirig.demos.maniskill import defaults, own_frames, saturated
 from pirig.demos.maniskill.planner import PLANNING_MODE
 from pirig.demos.maniskill.replay import open_own, open_source, replay
 from pirig.demos.maniskill.source import asked_of
@@ -32,6 +32,8 @@ def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) 
     mode, or holds actions that are not finite or of another width.
     """
     file = read_index(contract, path)
+    if file.recorded_by:
+        print(f"demos: {path} was recorded by {file.recorded_by}", flush=True)
     wanted = min(demos.count, len(file.successful))
     if wanted < demos.count:
         print(f"demos: {path} holds {wanted} successful episodes, fewer than demos.count={demos.count}; all are used")
@@ -39,7 +41,16 @@ def from_file(contract: Contract, path: Path, demos: DemosConfig, folder: Path) 
     asked = asked_of(contract, source.name, path, file, demos, folder)
     if not is_complete(asked, folder):
         source.choose()
-    return collect(contract, source, list(source.episodes), wanted, demos.workers, folder, asked)
+    manifest = collect(contract, source, list(source.episodes), wanted, demos.workers, folder, asked)
+    if said := saturated.note(contract, (actions_of(one) for one in episode_files(folder))):
+        print(f"demos: note: {said}", flush=True)
+    return manifest
+
+
+def actions_of(episode: Path) -> np.ndarray:
+    """f32 [T, A] of an episode file; no picture is read."""
+    with np.load(episode) as arrays:
+        return arrays["actions"]
 
 
 def read_index(contract: Contract, path: Path) -> TrajectoryFile:
@@ -171,7 +182,7 @@ class FileSource:
         """A simulator is half a GB: opened where an episode has to be brought from planned joint angles into this run's mode."""
         return open_source(self.contract, PLANNING_MODE)
 
-    def episode(self, seed: int) -> dict[str, np.ndarray] | None:
+    def episode(self, seed: int) -> dict[str, Any] | None:
         group = self.episodes[seed].group
         with opened(self.path) as held:
             if seed in self.own:
