@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-gpu test-core test-openpi test-lerobot test-browser test-slurm lint setup
+.PHONY: demo test test-slow test-gpu test-core libero test-libero test-openpi test-lerobot test-browser test-slurm lint setup
 
 demo: setup  ## the quickstart: demos, conversion, stats, scenes, warm-up, training, evaluation, summary
 	$(PY) -m pirig pipeline experiment=quickstart_eyes run.mode=resume
@@ -22,6 +22,15 @@ test-gpu: setup  ## the simulator on a CUDA device: many scenes at once
 test-core: setup  ## the core without a simulator, in a venv of its own with numpy 2 and the newest JAX
 	$(PY) -m venv build/core && build/core/bin/python -m pip install -q -U -e '.[wandb]' pytest beartype 'numpy>=2' jax
 	build/core/bin/python -m pytest tests/config tests/files tests/transforms tests/models tests/weights tests/datasets tests/training
+
+libero: setup .venv/.libero  ## LIBERO, and the smallest chain in it: demos, training, evaluation
+	$(PY) -m pirig pipeline experiment=libero_smoke run.mode=resume
+
+test-libero: setup .venv/.libero  ## the second simulator, LIBERO
+	$(PY) -m pytest -m libero tests/sim/libero
+
+.venv/.libero: pyproject.toml constraints.txt
+	$(PY) -m pip install -q -c constraints.txt -e '.[sim,libero]' && touch $@
 
 test-openpi:  ## the real openpi beside ours: OPENPI=CLONE make test-openpi (docs/openpi.md)
 	bash launchers/openpi.sh

@@ -35,6 +35,16 @@ def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
     return centre - half if k else 0.0, centre + half if k < n else 1.0
 
 
+def mean_interval(shares: Sequence[float]) -> tuple[float, float]:
+    """95 % bounds of the mean of the rates of two tasks or more, taken for a sample of tasks (Student's t), within 0 and 1."""
+    from scipy.special import stdtrit
+
+    count = len(shares)
+    half = float(stdtrit(count - 1, 0.975)) * float(np.std(shares, ddof=1)) / math.sqrt(count)
+    mean = float(np.mean(shares))
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
 def rate(once: list[bool], at_end: list[bool]) -> Rate:
     low, high = wilson(sum(once), len(once))
     return Rate(sum(once), len(once), low, high, sum(at_end))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-WHERE_LATE = ("of", "delay", "rtc", "latency_ms", "stale", "without_delay")  # keys of few results
+WHERE_LATE = ("of", "delay", "rtc", "latency_ms", "stale", "without_delay", "between_tasks")  # keys of few results
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class SuccessRow:
     median. `episodes` and `videos` are files. `of`: how many episodes are wanted, where some are missing yet. `jerk`: of the
     commanded motion (evaluation/motion.py). With chunks that come late: `delay` in control steps, `latency_ms` where it was
     measured, `rtc`, `stale` (share of the executed actions that answered an older look than the newest), `without_delay` (k, n of
-    the same policy without it, where that is known).
+    the same policy without it, where that is known). `between_tasks`: of a suite the 95 % bounds that its tasks' rates give, as a
+    sample of tasks; Wilson's take each episode for one by itself.
     """
 
     k: int
@@ -41,6 +42,7 @@ class SuccessRow:
     latency_ms: float | None = None
     stale: float = 0.0
     without_delay: list[int] | None = None
+    between_tasks: list[float] | None = None
 
     @property
     def share(self) -> float:
@@ -58,8 +60,16 @@ class SuccessRow:
 
     def lines(self, name: str) -> list[str]:
         down = "" if self.came_down_mm is None else f", hand comes down {self.came_down_mm:.0f} mm off (median)"
-        text = [f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %){down}"]
+        text = [
+            f"{name:10} {self.k}/{self.n}  {self.low:.1%} to {self.high:.1%} (Wilson 95 %){self._tasks_text()}{down}"
+        ]
         return text if not self.late else [*text, f"{'':10} {self.late_text()}"]
+
+    def _tasks_text(self) -> str:
+        if self.between_tasks is None:
+            return ""
+        low, high = self.between_tasks
+        return f", {low:.1%} to {high:.1%} by the spread of its tasks"
 
     def late_text(self) -> str:
         """How late chunks came, and what that did."""

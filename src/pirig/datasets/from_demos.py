@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pirig.config.state_entries import state_entry
 from pirig.contract import Camera, Contract, require_equal
 from pirig.datasets.lerobot_write import USUAL, Form, LeRobotWriter
-from pirig.demos.manifest import IMAGE, LABEL, START, DemosManifest, episode_files
+from pirig.demos.manifest import IMAGE, LABEL, START, TASK, DemosManifest, episode_files
 from pirig.files.progress import Progress
 from pirig.foreign.npz import Header, headers, require_numbers
 from pirig.sim.door import State
@@ -55,8 +56,9 @@ def convert(
         writer.require_space(sum(len(actions) for _, actions in numbers))
         for seed, file, (state, actions) in zip(seeds, files, numbers, strict=True):
             known = labels_of(file, named)
-            if not writer.reuse_episode(state, actions, seed=seed, labels=known):
-                writer.add_episode(images_of(file, contract), state, actions, seed=seed, labels=known)
+            told: dict[str, Any] = {"seed": seed, "labels": known, "task": task_of(file)}
+            if not writer.reuse_episode(state, actions, **told):
+                writer.add_episode(images_of(file, contract), state, actions, **told)
             progress.advance()
         left_out = manifest.tried - manifest.kept
         counts = {"kept": manifest.kept, "tried": manifest.tried, "left_out": left_out}
@@ -143,6 +145,12 @@ def stacked(held: Sequence[State]) -> dict[str, np.ndarray]:
         name: [state.get(name, np.full(width, np.nan, np.float32)) for state in held] for name, width in widths.items()
     }
     return {name: np.stack(parts) for name, parts in rows.items()}
+
+
+def task_of(file: Path) -> str:
+    """Which of the contract's tasks an episode is of; "" where it has one."""
+    with np.load(file) as arrays:
+        return str(arrays[TASK]) if TASK in arrays.files else ""
 
 
 def labels_of(file: Path, named: list[str]) -> dict[str, np.ndarray]:

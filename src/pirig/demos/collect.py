@@ -6,11 +6,12 @@ not depend on the number of workers or on interruptions.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,13 +53,15 @@ def collect(
     folder: Path,
     asked: Identity | None = None,
     least: int | None = None,
+    parts: Sequence[list[int]] = (),
 ) -> DemosManifest:
     """Fills `folder` with the first `count` successful episodes of `seeds`. Resumes where a killed call stopped; where fewer
     are there from the same source, adds what is missing.
 
     `asked`: what else decides the episodes (the source's name alone without it). `least`: so many are enough, once all seeds
-    have been tried (None: `count`). Raises ValueError where the folder holds
-    demos of another contract or from another source, or where the seeds were not enough.
+    have been tried (None: `count`). `parts`: of a suite the same seeds by task; then as many are kept of each, made one task
+    after the other by processes of their own. Raises ValueError where the folder holds demos of another contract or from
+    another source, or where the seeds were not enough.
     """
     asked = asked or identity.asked_of(contract, source.name, count, {"first_seed": min(seeds)})
     if claim(contract, folder, asked):
@@ -66,8 +69,10 @@ def collect(
     if taken := take_over(contract, asked, seeds, count, folder):
         print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes", flush=True)
     lengths = read_tried(folder)
-    _try_seeds(source, count, workers, folder, seeds, lengths)
-    manifest = _finish(folder, source, count, seeds, lengths, count if least is None else least)
+    parts, each = parts or [seeds], math.ceil(count / max(len(parts), 1))
+    for part in parts:
+        _try_seeds(source, each, workers, folder, part, lengths)
+    manifest = _finish(folder, source, count, parts, lengths, count if least is None else least)
     asked.save(identity.record_of(folder))
     return manifest
 
@@ -181,22 +186,24 @@ def _one(folder: str, seed: int) -> int:
 
 
 def _finish(
-    folder: Path, source: Source, count: int, seeds: list[int], lengths: dict[int, int], least: int
+    folder: Path, source: Source, count: int, parts: Sequence[list[int]], lengths: dict[int, int], least: int
 ) -> DemosManifest:
-    tried = 0
-    kept: list[int] = []
-    for seed in seeds:
-        if len(kept) == count or seed not in lengths:
-            break
-        tried += 1
-        if lengths[seed]:
-            kept.append(seed)
+    each, tried, kept = math.ceil(count / len(parts)), list[int](), list[int]()
+    for part in parts:
+        of_part = 0
+        for seed in part:
+            if of_part == each or seed not in lengths:
+                break
+            tried.append(seed)
+            if lengths[seed]:
+                of_part += 1
+                kept.append(seed)
     if len(kept) < least:
-        raise ValueError(getattr(source, "too_few", _too_few)(kept, seeds[:tried], count))
+        raise ValueError(getattr(source, "too_few", _too_few)(kept, tried, count))
     for extra in set(lengths) - set(kept):  # tried ahead by another worker
         episode_file(folder, extra).unlink(missing_ok=True)
-    asked = [min(seeds), max(seeds)]
-    manifest = DemosManifest(len(kept), tried, kept, [lengths[seed] for seed in kept], source.name, asked)
+    asked = [min(map(min, parts)), max(map(max, parts))]
+    manifest = DemosManifest(len(kept), len(tried), kept, [lengths[seed] for seed in kept], source.name, asked)
     manifest.save(folder)
     return manifest
 

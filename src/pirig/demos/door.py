@@ -54,9 +54,10 @@ class Expert(Protocol):
 
 
 EXPERTS = {MANISKILL: "pirig.demos.maniskill.from_state:PlannerFromState"}
-MAKERS = {MANISKILL: "pirig.demos.maniskill.make:make"}
+MAKERS = {MANISKILL: "pirig.demos.maniskill.make:make", "libero": "pirig.demos.libero.make:make"}
 ASKED = {
-    MANISKILL: "pirig.demos.maniskill.make:asked_of"
+    MANISKILL: "pirig.demos.maniskill.make:asked_of",
+    "libero": "pirig.demos.libero.make:asked_of",
 }  # of a simulator that is not named: asked while demos are made
 
 

@@ -18,6 +18,7 @@ from pirig.files.atomic import write_text
 FILE_NAME = "manifest.json"
 TRIED = "tried.jsonl"
 IMAGE, LABEL = "image/", "labels/"  # arrays of an episode file: u8 [T, H, W, 3] by role, f32 [T, k] by label
+TASK = "task"  # of an episode file: which of the contract's tasks it is of, where there are several
 START = "start/"  # the simulator's state before the first step, where a reset to the seed is another one
 WANDERED = 2.5  # times the median length: planners vary by less than 1.9, unless they lost their way
 FEW = 0.05  # of the demos: where more are that long, long demos are what this task has

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from pirig.datasets.in_place import open_folder
 from pirig.evaluation import lockstep
 from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
 from pirig.evaluation.lateness import Lateness, lateness
-from pirig.evaluation.measured import UNTRAINED, ZERO_SHOT, Measured, SuccessRow, started_from
+from pirig.evaluation.measured import UNTRAINED, ZERO_SHOT, Measured, SuccessRow, started_from, with_spread
 from pirig.evaluation.motion import jerk, stale_share
 from pirig.evaluation.results import ResultsFile, came_down_mm, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
@@ -36,7 +36,7 @@ from pirig.models.sizes import ModelConfig
 from pirig.policies.given import Given
 from pirig.policies.policy import Policy, load_pipeline, load_policy
 from pirig.policies.remote import RemotePolicy
-from pirig.sim.door import State, in_groups
+from pirig.sim.door import State, group_of, in_groups
 from pirig.training.loop import initial_key, initial_params
 
 ROWS = ("oracle", ZERO_SHOT, UNTRAINED, "policy")  # in the order in which they are measured
@@ -79,7 +79,8 @@ class ClosedLoop:
         with self._pool() as pool:
             self.before(pool)
             rows = {name: self._row(pool, name, plan[name]) for name in ROWS if name in plan and plan[name].scenes}
-        return Measured({name: rows[name] for name in SHOWN if name in rows})
+        tasks = self._of_tasks({name: plan[name].scenes for name in SHOWN if name in rows})
+        return Measured({name: with_spread(rows[name], name, tasks) for name in SHOWN if name in rows}, tasks)
 
     def _require_server(self) -> None:
         """Raises ValueError where the policy's server is away or another's, or serves another policy than that of the results,
@@ -133,18 +134,32 @@ class ClosedLoop:
         )
         episodes = results.results(row.scenes)
         late = {} if name == "oracle" else self._late_numbers([episode.steps for episode in episodes])
+        files = [str(path) for path in videos]
+        return dataclasses.replace(self._numbers(results, row.scenes), max_steps=row.max_steps, videos=files, **late)
+
+    def _of_tasks(self, scenes: Mapping[str, list[int]]) -> dict[str, dict[str, SuccessRow]]:
+        """Of a suite, by task the rows that have episodes of it; {} of one task."""
+        contract = self.places.contract
+        if len(contract.scenes) < 2:
+            return {}
+        tasks: dict[str, dict[str, SuccessRow]] = {}
+        for number, task in enumerate(contract.scenes):
+            for name, all_scenes in scenes.items():
+                if own := [scene for scene in all_scenes if group_of(contract, scene) == number]:
+                    tasks.setdefault(task.task, {})[name] = self._numbers(ResultsFile(self.target.folder / name), own)
+        return tasks
+
+    def _numbers(self, results: ResultsFile, scenes: list[int]) -> SuccessRow:
+        episodes = results.results(scenes)
         return SuccessRow(
-            **dataclasses.asdict(results.rate(row.scenes)),
+            **dataclasses.asdict(results.rate(scenes)),
             sub_goals=sub_goals(episodes),
             mean_steps=sum(episode.steps for episode in episodes) / len(episodes),
-            max_steps=row.max_steps,
-            first_seed=row.scenes[0],
+            first_seed=scenes[0],
             gates_skipped=list(self.config.gates.skip),
             episodes=str(results.path),
-            videos=[str(path) for path in videos],
             came_down_mm=came_down_mm(episodes),
-            jerk=jerk(results.all_actions(row.scenes), self.places.contract),
-            **late,
+            jerk=jerk(results.all_actions(scenes), self.places.contract),
         )
 
     def _late_numbers(self, steps: list[int]) -> dict[str, Any]:

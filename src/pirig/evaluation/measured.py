@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pirig.comparison.delays import beside_no_delay
-from pirig.comparison.statistics import wilson
+from pirig.comparison.statistics import mean_interval, wilson
 from pirig.comparison.success import SuccessRow
 from pirig.config.mixes import configs_of
 from pirig.config.recorded import takes_recording
@@ -77,7 +77,7 @@ class Measured:
     """Closed loop the rows are policy, oracle and `started_from` (a baseline only where it has episodes); open loop held_out
     (where episodes were) and training.
 
-    `tasks`: of a mix, the rows of each task; `rows` are all of them together.
+    `tasks`: of a mix or a suite, the rows of each task; `rows` are all of them together.
     """
 
     rows: Mapping[str, SuccessRow] | Mapping[str, ErrorRow]
@@ -118,7 +118,7 @@ class Measured:
         if not self.closed_loop:
             return True
         for task, own in configs_of(config).items():
-            rows = self.tasks.get(task, {}) if self.tasks else self.rates
+            rows = self.tasks.get(task, {}) if self.tasks and task else self.rates  # a suite's tasks share its episodes
             oracle = 0 if takes_recording(own) else min(1, asked.oracle_episodes)
             if not all(_has(rows.get(name), count) for name, count in {**wanted, "oracle": oracle}.items()):
                 return False
@@ -156,6 +156,12 @@ def with_fall(measured: Measured, folder: Path, settings: Mapping[str, Any]) -> 
     finished = ((theirs, found.rates["policy"]) for theirs, found in others if found and "policy" in found.rates)
     policy = beside_no_delay(measured.rates["policy"], settings, finished)
     return dataclasses.replace(measured, rows={**measured.rates, "policy": policy})
+
+
+def with_spread(row: SuccessRow, name: str, tasks: Mapping[str, Mapping[str, SuccessRow]]) -> SuccessRow:
+    """The row of a suite with the interval that its tasks' rates give, where there are two of them."""
+    shares = [rows[name].share for rows in tasks.values() if name in rows]
+    return dataclasses.replace(row, between_tasks=[*mean_interval(shares)]) if len(shares) > 1 else row
 
 
 def together(tasks: Mapping[str, Measured]) -> Measured:

@@ -14,10 +14,17 @@ from pirig.evaluation.target import Target, result_settings, results_folder
 from pirig.policies.given import Given, given_of
 from pirig.runs.progress import has_data_set, newest_checkpoint
 
+READY = ("pi05_libero",)  # of the weights that `pirig weights fetch` knows
+
 
 def given_weights(config: Config, places: Places) -> Path | None:
-    """The folder of `weights.path`, where no run of this config has a checkpoint of its own; else None."""
-    if not config.weights.path or config.run.checkpoint or newest_checkpoint(places.run) is not None:
+    """The folder of `weights.path`, or of weights that are known to be trained for their tasks, where no run of this config has a
+    checkpoint of its own; else None."""
+    if (
+        not (config.weights.path or config.weights.name in READY)
+        or config.run.checkpoint
+        or newest_checkpoint(places.run) is not None
+    ):
         return None
     from pirig.weights.fetch import resolve
 

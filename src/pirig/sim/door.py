@@ -134,11 +134,11 @@ class Implementation(Protocol):
 
 @runtime_checkable
 class Grouped(Protocol):
-    """What an `Implementation` has beside it where going from some scenes to others is slow, or leaves memory behind: a process
-    is given scenes of one group only."""
+    """What an `Implementation` has beside it whose contracts may be of several tasks, a suite: a process is given scenes of one
+    task only, since to open another one is slow, or leaves memory behind."""
 
     def group(self, contract: Contract, scene: int) -> int:
-        """Raises ValueError where there is no such scene."""
+        """Of which task the scene is: its place in `contract.scenes`. Raises ValueError where there is no such scene."""
         ...
 
 

@@ -15,7 +15,7 @@ from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
 from pirig.sim.libero.numbers import axis_angle, turned
 from pirig.sim.libero.places import place_of
-from pirig.sim.libero.settings import Settings, require_versions, settings_of
+from pirig.sim.libero.settings import require_versions, settings_of
 from pirig.sim.libero.sub_goals import SubGoals
 
 AT_REST = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)  # the hand open, as openpi waits
@@ -30,7 +30,6 @@ class LiberoEnv:
         require_versions(self.settings)
         self.task, self.env = -1, None
         self.steps = 0
-        atexit.register(self.close)  # EGL complains where the interpreter ends first
 
     def reset(self, scene: int, state: State | None = None) -> None:
         """Another task than the scene's before is opened, which takes ten seconds.
@@ -59,7 +58,9 @@ class LiberoEnv:
             return
         self.close()
         suite, name = _suite_and_name(self.contract.scenes[task].env_id)
-        self.env = _opened(suite, name, self.contract, self.settings)
+        self.env = _opened(suite, name, self.contract)
+        atexit.unregister(self.close)
+        atexit.register(self.close)  # before what robosuite registered when it was imported: EGL itself ends there
         self.initial = _initial_states(suite, name)
         self.task = task
 
@@ -137,7 +138,7 @@ def _suite_and_name(env_id: str) -> tuple[str, str]:
     return suite, name
 
 
-def _opened(suite: str, name: str, contract: Contract, settings: Settings) -> Any:
+def _opened(suite: str, name: str, contract: Contract) -> Any:
     """Raises ValueError naming a task or a camera that LIBERO does not have."""
     with _quiet():
         from libero.libero import get_libero_path

@@ -1,0 +1,75 @@
+"""Of a suite as many demos of each task: kept and tried by task, and fewer where a task is too hard."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from pirig.config.agreement import contract_of
+from pirig.config.load import compose
+from pirig.contract import Contract
+from pirig.datasets import from_demos
+from pirig.datasets.lerobot_read import Dataset
+from pirig.demos.collect import collect
+from pirig.demos.libero import make
+from pirig.demos.manifest import IMAGE, TASK
+
+
+@dataclasses.dataclass
+class ByTask:
+    """Task 0 always succeeds, task 1 every other time, task 2 never."""
+
+    contract: Contract
+    name: str = "by task"
+
+    def open(self) -> None: ...
+
+    def episode(self, seed):
+        task, number = seed % 3, seed // 3
+        if task == 2 or (task == 1 and number % 2):
+            return None
+        images = {f"{IMAGE}{camera.role}": np.zeros((4, 8, 8, 3), np.uint8) for camera in self.contract.cameras}
+        numbers = {"eef_pos": np.zeros((4, 3)), "eef_axis_angle": np.zeros((4, 3)), "fingers": np.zeros((4, 2))}
+        told = {"seed": np.int64(seed), TASK: np.array(self.contract.scenes[task].task)}
+        return {**images, **numbers, **told, "actions": np.full((4, 7), 0.1 * task, np.float32)}
+
+
+@pytest.fixture
+def contract():
+    whole = contract_of(compose(["task=libero_object", "camera.resolution_px=8"]))
+    return dataclasses.replace(whole, scenes=whole.scenes[:3])
+
+
+def test_as_many_of_each_task_are_kept_and_their_sentences_are_in_the_data_set(contract, tmp_path):
+    demos = dataclasses.replace(compose(["task=libero_object"]).demos, count=6, max_tries=12)
+    parts = make.parts_of(contract, demos)
+    assert parts == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
+    seeds = [seed for part in parts for seed in part]
+    folder = tmp_path / "demos"
+    manifest = collect(contract, ByTask(contract), seeds, 6, 1, folder, least=1, parts=parts)
+    assert (manifest.seeds, manifest.kept, manifest.tried) == ([0, 3, 1, 7], 4, 2 + 3 + 4)
+    said = re.findall(r"demos: +(\d) of +(\d)  pick up the (\w+)", "\n".join(make.lines(contract, folder, parts)))
+    assert said == [("2", "2", "alphabet"), ("2", "3", "cream"), ("0", "4", "salad")]
+    from_demos.convert(folder, tmp_path / "lerobot", contract)
+    dataset = Dataset(tmp_path / "lerobot")
+    assert list(dataset.seeds) == [0, 3, 1, 7] and dataset.state.shape == (16, 8)
+
+
+def test_where_no_task_gives_one_it_is_said(contract, tmp_path):
+    with pytest.raises(ValueError, match=r"only 0 of 2 seeds gave a successful demo"):
+        collect(contract, ByTask(contract), [2, 5], 2, 1, tmp_path / "demos", least=1, parts=[[2, 5]])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["demos.path=demo.hdf5"], "files of LIBERO's demonstrations are not read yet"),
+        (["demos.start_spread_rad=0.1"], "the scripted expert starts where LIBERO does"),
+    ],
+)
+def test_what_the_expert_cannot_do_is_said_before_anything_is_written(words, said, tmp_path):
+    config = compose(["task=libero_object", *words])
+    with pytest.raises(ValueError, match=said):
+        make.make(contract_of(config), config.task, config.demos, tmp_path / "demos", tmp_path)
+    assert not (tmp_path / "demos").exists()
