@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from pirig.models.bits import numbers_of
-from pirig.models.layers import run_layers
+from pirig.models.layers import cut, run_layers
 from pirig.models.sizes import LoraConfig, TransformerConfig
 
 Tree = dict[str, Any]
@@ -47,17 +47,22 @@ def run_stack(
     """Runs the stack named by `suffix` ("" or "_1").
 
     There are K*T queries; the keys are the cached ones and then the K*T own ones. `cond` is for adaptive norms. Returns
-    the normed output and the own keys and values.
+    the normed output and the own keys and values. The layers may be those of `with_layers_cut`.
     """
 
     def layer(x: jax.Array, scanned: tuple[Tree, Cache | None]) -> tuple[jax.Array, Cache]:
         params, cached = scanned
         return _block(params, stack, x, positions, mask, cond, cached)
 
-    stacked = (_stack_params(llm["layers"], suffix), cache)
-    x, own = run_layers(layer, x, stacked, stack.depth, remat=remat)
+    params = llm[f"cut{suffix}"] if f"cut{suffix}" in llm else _stack_params(llm["layers"], suffix)
+    x, own = run_layers(layer, x, (params, cache), stack.depth, remat=remat)
     x, _ = _rms_norm(x, llm[f"final_norm{suffix}"], cond)
     return x, own
+
+
+def with_layers_cut(llm: Tree, stack: TransformerConfig, suffix: str) -> Tree:
+    """The tree, with the layers of one stack cut apart beside it: for many runs of that stack in one program."""
+    return llm | {f"cut{suffix}": cut(_stack_params(llm["layers"], suffix), stack.depth)}
 
 
 def _stack_params(layers: Tree, suffix: str) -> Tree:

@@ -18,6 +18,7 @@ def run_layers(
 ) -> tuple[jax.Array, Any]:
     """x -> layer(x, stacked[i]) for each i of `depth`; returns the last x and the layers' second results, stacked.
 
+    A part of `stacked` may be a list of layers (`cut`) where the depth is laid out.
     Of leaves that are bits (see `pirig.models.bits`) the layer gets the numbers.
 
     With `remat` the backward pass computes each layer again instead of keeping its activations.
@@ -31,9 +32,20 @@ def run_layers(
         return jax.lax.scan(body, x, stacked, length=depth)
     results = []
     for index in range(depth):
-        x, result = body(x, jax.tree.map(lambda leaf: leaf[index], stacked))  # noqa: B023 (used at once)
+        part = jax.tree.map(lambda leaf: leaf[index], stacked, is_leaf=lambda node: isinstance(node, list))  # noqa: B023
+        x, result = body(x, part)
         results.append(result)
     return x, jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
+
+
+def cut(stacked: Any, depth: int) -> Any:
+    """A stack as a list of its layers where they are laid out; a deeper one as it is.
+
+    For a stack that runs many times in one program: in a loop, XLA on a CPU slices and copies every layer each time.
+    """
+    if depth > UNROLL_UP_TO:
+        return stacked
+    return [jax.tree.map(lambda leaf: numbers_of(leaf[index]), stacked) for index in range(depth)]  # noqa: B023
 
 
 def layer_bytes(tokens: int, width: int, mlp: int, attention: int, heads: int, keys: int, item_bytes: int) -> float:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from pirig.models.flow import ModelInputs
-from pirig.models.gemma import Cache, embed_tokens, run_stack
+from pirig.models.gemma import Cache, embed_tokens, run_stack, with_layers_cut
 from pirig.models.layout import init_params, param_shapes
 from pirig.models.sampling import Guide, integrate
 from pirig.models.sizes import ModelConfig
@@ -83,6 +83,8 @@ def sample_actions(
 ) -> Float[jax.Array, "batch action_horizon action_dim"]:
     """Euler steps from noise at time 1 to actions at time 0, going on from a chunk that is underway where one guides them."""
     prefix = encode_prefix(params, config, inputs)
+    gemma = params["PaliGemma"] | {"llm": with_layers_cut(params["PaliGemma"]["llm"], config.expert, "_1")}
+    params = params | {"PaliGemma": gemma}
 
     def velocity(x: jax.Array, time: jax.Array) -> jax.Array:
         times = jnp.broadcast_to(time, (x.shape[0], 1))

@@ -37,7 +37,7 @@ class Policy:
     program of one row: XLA's matrix product there rounds the last rows of a matrix otherwise than the others, so that a
     row's actions would depend on its place; and where one observation waits, one is computed.
     `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk. `black_cameras`: roles
-    beside the contract's that the model is shown as black pictures, taken for valid.
+    beside the contract's that the model is shown as black pictures, taken for valid. `rows_a_call`: of a program.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Policy:
         self.blends = True  # takes a chunk that is underway
         self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
         self.token_count = pipeline.prompt_length()
-        self._program_rows = 1 if jax.default_backend() == "cpu" else batch_size
+        self.rows_a_call = 1 if jax.default_backend() == "cpu" else batch_size
         self._params = as_bits(jax.tree.map(jnp.asarray, params))
         sample_actions = flow_model().sample_actions
         assert sample_actions is not None
@@ -113,7 +113,7 @@ class Policy:
         """The rows of each call of a program: those that go on from a chunk have a program of their own."""
         for guided in (False, True):
             rows = np.flatnonzero([(one is not None) == guided for one in before])
-            for part in _slices(len(rows), self._program_rows):
+            for part in _slices(len(rows), self.rows_a_call):
                 yield rows[part]
 
     def _told(self, prompts: Sequence[str] | None, tasks: Sequence[str] | None, count: int) -> np.ndarray:
@@ -133,7 +133,7 @@ class Policy:
         underway: list[Underway] | None,
     ) -> np.ndarray:
         """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
-        count, missing = len(state_raw), self._program_rows - len(state_raw)
+        count, missing = len(state_raw), self.rows_a_call - len(state_raw)
         inputs = self.model_inputs(
             {role: _padded(pixels, missing) for role, pixels in images.items()},
             _padded(state_raw, missing),

@@ -36,23 +36,26 @@ class _Waiting:
 
 
 class Batches:
-    """A thread that owns the model. Use as a context; leaving it serves what waits and then ends the thread.
+    """Threads that ask the model. Use as a context; leaving it serves what waits and then ends the threads.
 
-    `max_wait_s`: how long the first of a batch may wait for company.
+    `max_wait_s`: how long the first of a batch may wait for company. `calls`: of the model, at once.
     """
 
-    def __init__(self, predict: Predict, *, max_batch: int, max_wait_s: float, waiting: int = 1024):
+    def __init__(self, predict: Predict, *, max_batch: int, max_wait_s: float, waiting: int = 1024, calls: int = 1):
         self._predict, self._max_batch, self._max_wait_s = predict, max_batch, max_wait_s
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(waiting)
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._threads = [threading.Thread(target=self._run, name="model", daemon=True) for _ in range(calls)]
 
     def __enter__(self) -> Batches:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
+        for _ in self._threads:
+            self._queue.put(None)  # an end for each
+        for thread in self._threads:
+            thread.join()
 
     def submit(self, shown: Shown, noise: np.ndarray) -> Future[Answer]:
         """Raises queue.Full where more wait than can be served."""

@@ -106,6 +106,7 @@ def _until_stopped(config: Config, policy: Policy, checkpoint: Path) -> int:
 
 
 def _listen(config: Config, policy: Policy, checkpoint: Path) -> None:
+    from pirig.runs.hardware import cores
     from pirig.serving.batches import Batches, predictor
     from pirig.serving.checkpoint import metadata, warm
     from pirig.serving.server import Limits, PolicyServer, Served
@@ -124,7 +125,9 @@ def _listen(config: Config, policy: Policy, checkpoint: Path) -> None:
     if settings.protocol == "vla_eval":
         _listen_to_harness(config, policy, checkpoint, warmed, predict)
         return
-    with Batches(predict, max_batch=settings.max_batch, max_wait_s=settings.max_wait_ms / 1e3) as batches:
+    alone = policy.rows_a_call == 1  # then calls go side by side in place of rows
+    calls = min(settings.max_batch, cores()) if alone else 1
+    with Batches(predict, max_batch=policy.rows_a_call, max_wait_s=settings.max_wait_ms / 1e3, calls=calls) as batches:
         server = PolicyServer(batches, served, api_key=os.environ.get(API_KEY, ""), limits=limits)
 
         def say(port: int) -> None:
