@@ -166,15 +166,16 @@ def main() -> None:
         keep("one_request_a_call", loaded(process, uri, options.clients, options.seconds / 2))
     with started(f"serve.max_batch={options.clients}") as (process, uri):
         keep("batched", loaded(process, uri, options.clients, options.seconds))
+        rates = {name: found[name]["requests_per_s"] for name in ("one_client", "one_request_a_call", "batched")}
+        found["times_one_client"] = rates["batched"] / rates["one_client"]
+        found["times_one_request_a_call"] = rates["batched"] / rates["one_request_a_call"]
         keep("fuzz", serving_abuse.fuzz(uri, options.fuzz))
         keep("killed_clients", serving_abuse.killed_clients(uri))
         keep("stalled_clients", serving_abuse.stalled_clients(uri))
-        keep("memory", steady(process, uri, options.requests))
     keep("wrong_keys", serving_abuse.wrong_keys(started))
     keep("restart", serving_abuse.restart(started))
-    rates = {name: found[name]["requests_per_s"] for name in ("one_client", "one_request_a_call", "batched")}
-    found["times_one_client"] = rates["batched"] / rates["one_client"]
-    found["times_one_request_a_call"] = rates["batched"] / rates["one_request_a_call"]
+    with started(f"serve.max_batch={options.clients}") as (process, uri):
+        keep("memory", steady(process, uri, options.requests))
     report.write("serving", options.device, found, ("jax", "websockets", "msgpack"))
 
 

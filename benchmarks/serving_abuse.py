@@ -99,7 +99,7 @@ def wrong_keys(started: Started) -> dict[str, Any]:
     os.environ["PIRIG_API_KEY"] = "the right one"
     try:
         with started() as (_, uri):
-            refused = sum(_is_refused(uri, key) for key in ("", "wrong", "the right on", "the right one "))
+            refused = sum(_is_refused(uri, key) for key in ("", "wrong", "the right on", "the right one!"))
             good, request = asking(uri)
             assert "actions" in good.ask(request)
             good.close()
