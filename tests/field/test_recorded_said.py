@@ -8,7 +8,7 @@ import pytest
 
 from pirig.config.places import places_of
 from pirig.datasets.lerobot_read import Dataset
-from pirig.stages import convert
+from pirig.stages import convert, demos
 from tests.datasets.kinova_recordings import make_recording
 from tests.field.recordings import column, every, info, meta, pointed, recording
 
@@ -60,6 +60,14 @@ def test_what_contradicts_the_contract_is_refused(kinova, tmp_path, change, says
 def test_what_says_nothing_else_is_taken(kinova, tmp_path, change):
     config = pointed(kinova, recording(tmp_path / "mugs", change), tmp_path / "out")
     assert Dataset(convert.make(config, places_of(config))).lengths == [24, 24, 24]
+
+
+def test_a_count_that_is_passed_over_is_said(kinova, tmp_path, capsys):
+    config = pointed(kinova, recording(tmp_path / "mugs"), tmp_path / "out")
+    for count, said in ((64, False), (3, False), (2, True)):
+        asked = replace(config, demos=replace(config.demos, count=count))
+        demos.make(asked, places_of(asked))
+        assert (f"demos.count={count} is of planned demos" in capsys.readouterr().out) == said
 
 
 def test_the_remedy_for_another_order_works_as_it_is_given(kinova, tmp_path):

@@ -15,7 +15,7 @@ from pirig.config.keeping import IN_PLACE
 from pirig.config.mixes import configs_of
 from pirig.config.places import DATA, META, Places
 from pirig.config.recorded import takes_recording
-from pirig.config.schema import Config
+from pirig.config.schema import Config, DemosConfig
 from pirig.contract import FILE_NAME, Contract, require_equal
 from pirig.demos.manifest import FILE_NAME as MANIFEST
 from pirig.files.atomic import clear_leftovers, move_aside
@@ -169,6 +169,10 @@ def _recorded(config: Config, places: Places) -> Path:
     source = open_recording(folder, config.demos.leave_out)
     lengths = [recording.episode.length for recording in from_recording.check(source, contract, config)]
     told = ", ".join(repr(scene.prompt) for scene in contract.scenes)
+    if config.demos.count not in (DemosConfig.count, len(lengths)):
+        print(
+            f"demos: demos.count={config.demos.count} is of planned demos; a recording is taken whole, but for demos.leave_out"
+        )
     print(f"demos: {len(lengths)} recorded episodes, {min(lengths)} to {max(lengths)} steps, prompt {told}")
     return folder
 
