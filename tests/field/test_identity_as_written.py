@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pirig.datasets import make
+from pirig.datasets import as_written, make
 from pirig.files.identity import IdentityError
 from tests.field.test_identity_data_sets import Planned
 
@@ -53,3 +53,12 @@ def test_rows_of_a_data_set_from_before_they_were_noted_are_taken_in_once(tmp_pa
     demos.data_set()
     demos.data_set()
     assert capsys.readouterr().out.count("no record of its rows; taken in as they are now") == 1
+
+
+def test_a_source_that_is_only_read_is_not_written_to(tmp_path):
+    demos = Planned(tmp_path, [0, 1])
+    source = demos.data_set()
+    (source / "meta/pirig/rows.json").unlink()
+    before = sorted(source.rglob("*"))
+    as_written.require(source, takes_in=False)
+    assert sorted(source.rglob("*")) == before

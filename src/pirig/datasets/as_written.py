@@ -31,17 +31,18 @@ def note(data_set: Path) -> None:
     _note(data_set, digest_of(data_set))
 
 
-def require(data_set: Path, cache: Path | None = None) -> None:
+def require(data_set: Path, cache: Path | None = None, *, takes_in: bool = True) -> None:
     """Computes the digest again where a file has changed since; `cache`: the folder where that is remembered, if any.
 
-    One from before digests were kept is taken in as it is, once, and said so. Raises IdentityError where it was changed.
+    One from before digests were kept is taken in as it is, once, and said so; not with `takes_in` False, for a folder that is only
+    read. Raises IdentityError where it was changed.
     """
     files = _files(data_set)
-    if not files:
+    kept = data_set / META / FILE_NAME
+    if not files or not (takes_in or kept.is_file()):
         return
     name = f"rows of {data_set.resolve()}"
     now = Digests(cache).of(name, files, lambda: digest_of(data_set)) if cache else digest_of(data_set)
-    kept = data_set / META / FILE_NAME
     if not kept.is_file():
         with contextlib.suppress(OSError):
             _note(data_set, now)

@@ -46,7 +46,7 @@ class Beside:
         if not (meta / FILE_NAME).is_file():
             return None
         provenance = read_provenance(meta / PROVENANCE)
-        as_written.require(source.folder)
+        as_written.require(source.folder, takes_in=False)
         lengths = [episode.length for episode in source.episodes]
         if provenance["lengths"] != lengths:
             raise ValueError(
