@@ -81,4 +81,4 @@ def test_steps_that_belong_together_follow_the_given_ones():
     guide = guide_of(earlier, [(2, 2)] * 256)
     plain, guided = (np.asarray(integrate(together, noise, 20, each)) for each in (None, guide))
     assert np.abs(plain[:, 2:] - 1.5).mean() > 1.2
-    assert np.abs(guided[:, 2:] - 1.5).mean() < 0.3 * np.abs(plain[:, 2:] - 1.5).mean()
+    assert np.abs(guided[:, 2:] - 1.5).mean() < 0.5 * np.abs(plain[:, 2:] - 1.5).mean()

@@ -34,8 +34,8 @@ def note(data_set: Path) -> None:
 def require(data_set: Path, cache: Path | None = None, *, takes_in: bool = True) -> None:
     """Computes the digest again where a file has changed since; `cache`: the folder where that is remembered, if any.
 
-    One from before digests were kept is taken in as it is, once, and said so; not with `takes_in` False, for a folder that is only
-    read. Raises IdentityError where it was changed.
+    One from before digests were kept is taken in as it is, once, and said so; not with `takes_in` False, for a folder that is
+    only read. Raises IdentityError where it was changed.
     """
     files = _files(data_set)
     kept = data_set / META / FILE_NAME

@@ -1,8 +1,9 @@
 """From noise to actions: Euler steps along a flow, and how a chunk that is underway guides the next one.
 
 Real-time chunking (Black, Galliker, Levine 2025, arXiv:2506.07339): the new chunk is inpainted. What the arm will have executed
-by the time it arrives is given, what the earlier chunk foresees behind that counts the less the further away it is, and each
-Euler step's velocity is corrected by the pseudo-inverse guidance of Pokle et al. (2024, arXiv:2310.04432).
+by the time it arrives is given, and held on its way from its noise to what it is. What the earlier chunk foresees behind that
+counts the less the further away it is: there each Euler step's velocity is corrected by the pseudo-inverse guidance of Pokle et
+al. (2024, arXiv:2310.04432). The paper guides towards the given steps too; here that broke the free ones (docs/delay.md).
 Flow time here is 1 at noise and 0 at the action; the papers' tau is 1 minus it and their velocity minus ours.
 """
 
@@ -45,15 +46,30 @@ def integrate(
 ) -> Float[jax.Array, "batch action_horizon action_dim"]:
     """Euler steps from noise at time 1 to actions at time 0. With a guide its given steps come out as they are; a row of weights
     0 is not guided."""
-    delta = -1.0 / steps
+    noise, delta = jnp.asarray(noise), -1.0 / steps
+    flow = velocity if guide is None else _inpainted(velocity, noise, guide)
 
     def step(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         x, time = carry
-        towards = velocity(x, time) if guide is None else _guided(velocity, x, time, guide)
-        return x + delta * towards, time + delta
+        return x + delta * flow(x, time), time + delta
 
-    x = jax.lax.fori_loop(0, steps, step, (jnp.asarray(noise), jnp.ones((), jnp.float32)))[0]
-    return x if guide is None else jnp.where(guide.weights[..., None] >= 1, guide.actions, x)
+    x = jax.lax.fori_loop(0, steps, step, (noise, jnp.ones((), jnp.float32)))[0]
+    return x if guide is None else jnp.where(_given(guide), guide.actions, x)
+
+
+def _given(guide: Guide) -> jax.Array:
+    return guide.weights[..., None] >= 1
+
+
+def _inpainted(velocity: Velocity, noise: jax.Array, guide: Guide) -> Velocity:
+    """Of a chunk whose given steps are on their way from their noise to what they are, and whose other ones are guided."""
+    given, others = _given(guide), guide._replace(weights=jnp.where(guide.weights >= 1, 0.0, guide.weights))
+
+    def flow(x: jax.Array, time: jax.Array) -> jax.Array:
+        on_its_way = time * noise + (1 - time) * guide.actions
+        return _guided(velocity, jnp.where(given, on_its_way, x), time, others)
+
+    return flow
 
 
 def _guided(velocity: Velocity, x: jax.Array, time: jax.Array, guide: Guide) -> jax.Array:
