@@ -16,7 +16,12 @@ from pirig.sweeps.settings import SlurmSettings
 from tests.field import advice
 
 OF_RETRY = {key for key, _, _ in leaves(SlurmSettings)}  # `pirig runs retry` changes the launcher
-CODE = ("horizon=range", "model=model", "robot=kortex")  # Hydra's function, a line of Python, an arm's driver
+CODE = (
+    "horizon=range",
+    "model=model",
+    "robot=kortex",
+    "data=SimpleDataConfig",
+)  # Hydra's function, Python, an arm's driver
 PLACES = re.compile(r"X|FOLDER|FILE(\.\w+)?|NAME|KIND|N|\.\.\.|RUN.*|VALUE|")
 
 
