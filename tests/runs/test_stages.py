@@ -30,10 +30,12 @@ def test_each_time_a_stage_runs_is_an_entry(tmp_path):
 
 
 def test_a_peak_is_the_stages_own(tmp_path):
-    with stages.measured(tmp_path, "one"):
-        with mmap.mmap(-1, 200_000_000) as held:  # new pages, whatever the allocator kept of earlier tests
-            for page in range(0, len(held), mmap.PAGESIZE):
-                held[page] = 1
+    with (
+        stages.measured(tmp_path, "one"),
+        mmap.mmap(-1, 200_000_000) as held,
+    ):  # new pages, whatever earlier tests left free
+        for page in range(0, len(held), mmap.PAGESIZE):
+            held[page] = 1
     with stages.measured(tmp_path, "two"):
         pass
     one, two = stages.entries(tmp_path)

@@ -58,6 +58,7 @@ def test_where_the_planner_finds_no_way_the_arm_goes_back_to_the_start_and_it_is
     expert.solver = knows_the_start_alone
     episode = expert.solve(SEED, start)
     assert episode is not None and episode["success"] and len(stood_at) == 2 and stood_at[0] > 0.1 > stood_at[1]
+    assert (episode["actions"][:, -1] == -1).all()  # fingers that were closed stay closed
     np.testing.assert_allclose(episode["qpos"][0], start["articulations/panda"][13:22], atol=1e-5)
     kept = {name.removeprefix("start/"): part for name, part in episode.items() if name.startswith("start/")}
     assert watch(sim, Acted(SEED, episode["actions"], kept)).timeline[SUCCESS][-1]

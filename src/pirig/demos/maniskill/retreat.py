@@ -13,18 +13,21 @@ from pirig.sim.maniskill.batches import batched
 
 UP_M = 0.12  # clear of what stands on the table in the six tasks
 MOST_RAD = 0.04  # of a joint in one step: at 20 Hz the speed of a plan
+OPEN, CLOSED = 1.0, -1.0  # what a gripper is told
+HALF_OPEN_M = 0.02  # of one finger
 SETTLE_STEPS = 5  # at the end, until the arm stands still
 
 
 def retreat(recorder: RecordingEnv, rest: np.ndarray) -> bool:
-    """The fingers open, the hand goes straight up by `UP_M`, the arm moves to the joints `rest` [7 + 2]; all is recorded.
+    """The hand goes straight up by `UP_M`, then the arm moves to the joints `rest` [7 + 2]; all is recorded.
 
-    False where no straight way up is found. An arm that something holds up ends elsewhere; the caller plans from there.
+    The fingers stay open or closed: where a task's demos never move them, a policy must not learn to. False where no straight way up is found. An arm that something holds up ends elsewhere; the caller plans from there.
     """
     import sapien
     from mani_skill.examples.motionplanning.panda.motionplanner import PandaArmMotionPlanningSolver
 
     unwrapped = recorder.unwrapped
+    fingers = OPEN if batched(unwrapped.agent.robot.get_qpos())[0, -1] > HALF_OPEN_M else CLOSED
     with contextlib.redirect_stdout(io.StringIO()):
         planner: Any = PandaArmMotionPlanningSolver(
             recorder,
@@ -35,13 +38,13 @@ def retreat(recorder: RecordingEnv, rest: np.ndarray) -> bool:
             print_env_info=False,
         )
         hand = unwrapped.agent.tcp.pose.sp
-        planner.open_gripper()
+        planner.gripper_state = fingers
         went = planner.move_to_pose_with_screw(sapien.Pose(p=hand.p + np.array([0.0, 0.0, UP_M]), q=hand.q))
         planner.close()
     if isinstance(went, int):
         return False
     for target in way(batched(unwrapped.agent.robot.get_qpos())[0, :-FINGERS], rest[:-FINGERS]):
-        recorder.step(np.concatenate([target, [1.0]]))
+        recorder.step(np.concatenate([target, [fingers]]))
     return True
 
 
