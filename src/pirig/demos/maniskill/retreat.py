@@ -21,7 +21,8 @@ SETTLE_STEPS = 5  # at the end, until the arm stands still
 def retreat(recorder: RecordingEnv, rest: np.ndarray) -> bool:
     """The hand goes straight up by `UP_M`, then the arm moves to the joints `rest` [7 + 2]; all is recorded.
 
-    The fingers stay open or closed: where a task's demos never move them, a policy must not learn to. False where no straight way up is found. An arm that something holds up ends elsewhere; the caller plans from there.
+    The fingers stay open or closed: where a task's demos never move them, a policy must not learn to. False where no straight
+    way up is found. An arm that something holds up ends elsewhere; the caller plans from there.
     """
     import sapien
     from mani_skill.examples.motionplanning.panda.motionplanner import PandaArmMotionPlanningSolver
