@@ -10,7 +10,7 @@ from pirig.cli import main
 from pirig.config.checks import ConfigError
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.datasets import make
+from pirig.datasets import make, make_stats
 from pirig.datasets.film_write import ENCODERS
 from pirig.datasets.frame_cache import frame_cache
 from pirig.datasets.lerobot_read import Dataset
@@ -134,7 +134,7 @@ def test_a_data_set_that_is_given_is_trained_on_as_it_is(tmp_path, capsys):
     assert make.make_demos(given, places) == make.make_data_set(given, places) == some
     assert "as it is: 2 episodes, 48 frames" in capsys.readouterr().out
     assert make.open_data_set(given, places).seeds == [0, 2] and make.is_current(given, places)
-    assert make.make_norm_stats(given, places) == some / "meta/pirig/norm_stats.json"
+    assert make_stats.make_norm_stats(given, places) == some / "meta/pirig/norm_stats.json"
     with pytest.raises(ConfigError, match=r"dataset\.path=.* with a mix"):
         compose(["mix=push_pull", f"dataset.path={some}"])
     nothing = compose([*words, f"dataset.path={tmp_path / 'nothing'}"])

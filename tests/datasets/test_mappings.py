@@ -12,7 +12,8 @@ from pirig.config.load import compose
 from pirig.config.places import META, places_of
 from pirig.datasets.in_place import InPlace, open_folder
 from pirig.datasets.joined import prompts_of
-from pirig.datasets.make import open_data_set, relation_of, require_current
+from pirig.datasets.make import open_data_set, require_current
+from pirig.datasets.make_stats import relation_of
 from pirig.gates.data import check
 from pirig.stages import convert, stats
 from pirig.transforms.normalize import load_norm_stats

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pirig.config.places import places_of
-from pirig.datasets import frame_cache, make, norm_stats
+from pirig.datasets import frame_cache, make, make_stats, norm_stats
 from pirig.datasets import identity as data_identity
 from pirig.demos import door
 from pirig.demos.identity import relation_to
@@ -105,7 +105,7 @@ def other_statistics(good, pool):
         record = norm_stats.record_of(places.norm_stats)
         made = norm_stats.identity.load(record)
         dataclasses.replace(made, made_from={"data set": "another"}).save(record)
-        make.make_norm_stats(good.config, places)
+        make_stats.make_norm_stats(good.config, places)
 
 
 @fault(

@@ -14,7 +14,7 @@ from pirig.config.mixes import configs_of
 from pirig.config.places import places_of
 from pirig.config.schema import Config
 from pirig.datasets import norm_stats
-from pirig.datasets.make import relation_of
+from pirig.datasets.make_stats import relation_of
 from pirig.demos.maniskill import generate
 from pirig.evaluation.target import result_settings, results_folder
 from pirig.policies.build import model_of

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pirig.datasets import as_written, make
+from pirig.datasets import as_written, make_stats
 from pirig.files.identity import IdentityError
 from tests.field.test_identity_data_sets import Planned
 
@@ -38,9 +38,9 @@ def test_a_data_set_that_was_edited_in_place_is_not_used(tmp_path, change):
     made = demos.data_set()
     rewritten(made, lambda table: table)  # packed otherwise: the same
     assert demos.data_set() == made
-    make.make_norm_stats(demos.config, demos.places)
+    make_stats.make_norm_stats(demos.config, demos.places)
     rewritten(made, change)
-    for use in (demos.data_set, lambda: make.make_norm_stats(demos.config, demos.places)):
+    for use in (demos.data_set, lambda: make_stats.make_norm_stats(demos.config, demos.places)):
         with pytest.raises(
             IdentityError, match=r"rows or pictures were changed after it was made: .* then, .* now.*mv "
         ):

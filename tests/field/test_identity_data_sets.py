@@ -13,7 +13,7 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.contract import Contract
-from pirig.datasets import make, norm_stats
+from pirig.datasets import make, make_stats, norm_stats
 from pirig.datasets.identity import record_of
 from pirig.datasets.lerobot_read import Dataset
 from pirig.demos.manifest import episode_file, read_episode, write_episode
@@ -220,22 +220,22 @@ def test_arrays_that_the_data_set_does_not_hold_change_nothing_and_more_demos_ma
 def test_statistics_are_those_of_their_data_set_or_refused(tmp_path, capsys):
     demos = Planned(tmp_path, [0, 1, 2])
     demos.data_set()
-    file = make.make_norm_stats(demos.config, demos.places)
+    file = make_stats.make_norm_stats(demos.config, demos.places)
     first = file.read_text()
-    assert make.make_norm_stats(demos.config, demos.places).read_text() == first
+    assert make_stats.make_norm_stats(demos.config, demos.places).read_text() == first
     assert "is there already, of the same data set" in capsys.readouterr().out
     norm_stats.record_of(file).unlink()
-    make.make_norm_stats(demos.config, demos.places)
+    make_stats.make_norm_stats(demos.config, demos.places)
     assert "computed again, they are those of the data set" in capsys.readouterr().out
     demos.places.data_set.rename(tmp_path / "first")
     demos.write([0, 1, 2, 3])
     demos.data_set()
     shutil.copyfile(tmp_path / "first/meta/pirig/norm_stats.json", file)
     with pytest.raises(IdentityError, match=r"not the statistics of .*mv "):
-        make.make_norm_stats(demos.config, demos.places)
+        make_stats.make_norm_stats(demos.config, demos.places)
     shutil.copyfile(tmp_path / "first/meta/pirig/norm_stats.identity.json", norm_stats.record_of(file))
     with pytest.raises(IdentityError, match=r"data set: .* then, .* now"):
-        make.make_norm_stats(demos.config, demos.places)
+        make_stats.make_norm_stats(demos.config, demos.places)
 
 
 def test_frames_know_their_data_set_whatever_their_folder_is_called(tmp_path, capsys):
@@ -300,7 +300,7 @@ def test_a_data_set_of_an_older_version_is_used_with_statistics_and_frames(tmp_p
     shutil.copytree(made, places.data_set)
     make.require_current(config, places)
     assert make.make_data_set(config, places) == places.data_set and "its source is gone" in capsys.readouterr().out
-    make.make_norm_stats(config, places)
+    make_stats.make_norm_stats(config, places)
     make.open_frames(Dataset(places.data_set), 16, places)
-    assert make.make_norm_stats(config, places) and make.open_frames(Dataset(places.data_set), 16, places)
+    assert make_stats.make_norm_stats(config, places) and make.open_frames(Dataset(places.data_set), 16, places)
     assert capsys.readouterr().out.count("is there already, of the same data set") == 2

@@ -11,7 +11,7 @@ from pirig.comparison.collect import collect
 from pirig.comparison.compare import Comparison
 from pirig.config.load import compose, of_run
 from pirig.config.places import places_of
-from pirig.datasets import make
+from pirig.datasets import make, make_stats
 from pirig.evaluation.target import is_measured, target_of
 from pirig.files.identity import IdentityError
 from pirig.policies.card import PolicyCard
@@ -53,7 +53,7 @@ class Run:
 
     def convert(self):
         make.make_data_set(self.config, self.places)
-        make.make_norm_stats(self.config, self.places)
+        make_stats.make_norm_stats(self.config, self.places)
 
     def made(self, config=None):
         dataset = make.open_data_set(self.config, self.places)

@@ -9,7 +9,7 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.datasets import make
+from pirig.datasets import make, make_stats
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.demos import door as demos_door
@@ -71,7 +71,7 @@ def whole(tmp_path_factory):
     config = a_config(root)
     make.make_demos(config, places_of(config))
     make.make_data_set(config, places_of(config))
-    make.make_norm_stats(config, places_of(config))
+    make_stats.make_norm_stats(config, places_of(config))
     return root, config, METHOD.make(a_round(config, root))
 
 
@@ -107,7 +107,7 @@ def test_statistics_step_limits_and_held_out_episodes_are_the_demos_alone(whole)
     _, config, made = whole
     child = made.config
     parent, dataset = Dataset(places_of(config).data_set), Dataset(places_of(child).data_set)
-    make.make_norm_stats(child, places_of(child))
+    make_stats.make_norm_stats(child, places_of(child))
     ours, theirs = (load_norm_stats(places_of(one).norm_stats) for one in (child, config))
     for name in theirs:
         np.testing.assert_array_equal(ours[name].mean, theirs[name].mean)

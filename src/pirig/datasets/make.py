@@ -6,7 +6,6 @@ What was recorded on a real arm has its pictures already: as demos it is only ch
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ from pirig.contract import FILE_NAME, Contract, require_equal
 from pirig.demos.manifest import FILE_NAME as MANIFEST
 from pirig.files.atomic import clear_leftovers, move_aside
 from pirig.files.identity import Extends, Identity, IdentityError, Same, load, move_away
-from pirig.files.records import read_record
 from pirig.runs.lock import held_in_turn
 from pirig.runs.progress import has_data_set
 from pirig.transforms.images import resize_named
@@ -32,14 +30,13 @@ if TYPE_CHECKING:
 
     from pirig.datasets.lerobot_read import Dataset
     from pirig.demos.manifest import DemosManifest
-    from pirig.transforms.relative import Relative
 
 
 def make_demos(config: Config, places: Places) -> Path:
     """The folder of demos that this config asks for; of a mix the one that each task's folder lies in."""
     made = []
     for of_task, own in _each(config, places):
-        with _alone(own):
+        with alone(own):
             made.append(_make_demos(of_task, own))
     return places.data.parent if places.sources else made[0]
 
@@ -51,12 +48,12 @@ def make_data_set(config: Config, places: Places) -> Path:
     """
     made = []
     for of_task, own in _each(config, places):
-        with _alone(own):
+        with alone(own):
             made.append(_make_data_set(of_task, own))
     return places.data.parent if places.sources else made[0]
 
 
-def _alone(places: Places) -> AbstractContextManager[None]:
+def alone(places: Places) -> AbstractContextManager[None]:
     """Two commands that need one data set share it: one makes it, the other waits."""
     return held_in_turn(places.data, lambda: _how_far(places))
 
@@ -86,7 +83,7 @@ def open_frames(dataset: Dataset, image_px: int, places: Places) -> dict[str, np
     from pirig.datasets.joined import Joined, JoinedFrames
 
     if not isinstance(dataset, Joined):
-        with _alone(places):
+        with alone(places):
             return frame_cache(dataset, image_px, places.frame_caches)
     parts = [frame_cache(part, image_px, places.sources[task].frame_caches) for task, part in dataset.parts.items()]
     return {role: JoinedFrames([part[role] for part in parts]) for role in dataset.roles}  # type: ignore[misc]
@@ -345,69 +342,3 @@ def require_data_set(places: Places) -> None:
     """Raises ValueError where `pirig convert` has not run."""
     if missing := [str(own.data_set) for own in places.of_tasks if not has_data_set(own)]:
         raise ValueError(f"{', '.join(missing)}: no data set there; run `pirig convert` with the same settings first.")
-
-
-def make_norm_stats(config: Config, places: Places) -> Path:
-    """The file of the statistics of all episodes, of a mix those of all tasks together, or where each task has its own the
-    folder that their data sets lie in; no image is decoded."""
-    require_data_set(places)
-    for task, own in places.sources.items():
-        make_norm_stats(configs_of(config)[task], own)
-    if places.per_source:
-        return places.data.parent
-    with _alone(places):
-        return _make_norm_stats(config, places)
-
-
-def _make_norm_stats(config: Config, places: Places) -> Path:
-    from pirig.datasets import norm_stats
-
-    asked = norm_stats.asked_of(contents_of(places), folders_of(places), places.contract, relation_of(config))
-    norm_stats.make(places.norm_stats, asked, lambda: open_data_set(config, places), relation_of(config))
-    return places.norm_stats
-
-
-def folders_of(places: Places) -> dict[str, Path]:
-    """The data sets by name: "data set", or in a mix "data set TASK"."""
-    own = {f"data set {task}": of_task.data_set for task, of_task in places.sources.items()}
-    return own or {"data set": places.data_set}
-
-
-def contents_of(places: Places) -> dict[str, str]:
-    """The digests that the writer of each data set noted, by the names of `folders_of`. Raises IdentityError where the rows
-    of one are others than were written."""
-    from pirig.datasets import as_written
-    from pirig.datasets.lerobot_write import PROVENANCE
-
-    for own in places.of_tasks:
-        as_written.require(own.data_set, own.data)
-    notes = {name: folder / META / PROVENANCE for name, folder in folders_of(places).items()}
-    return {name: read_record(note, "content_sha256")["content_sha256"][:16] for name, note in notes.items()}
-
-
-def own_norm_stats(
-    config: Config, places: Places, dataset: Dataset, held_out: Sequence[int], *, write: bool
-) -> dict[str, Path]:
-    """The files of the statistics of the episodes that train, by task where each has its own, else under "": the data
-    set's, or the run's where some are held out.
-
-    `write`: of several processes one does.
-    """
-    from pirig.datasets.joined import part_of
-    from pirig.datasets.norm_stats import compute
-    from pirig.transforms.normalize import save_norm_stats
-
-    if not held_out:
-        return places.statistics
-    for task, path in places.own_statistics.items() if write else ():
-        part, left_out = part_of(dataset, task, held_out)
-        save_norm_stats(path, compute(part, left_out, relation_of(config)))
-    return places.own_statistics
-
-
-def relation_of(config: Config) -> Relative | None:
-    """What the actions are relative to in training; None: nothing."""
-    from pirig.transforms.relative import Relative
-
-    counts = tuple(config.control.relative_to_state)
-    return Relative(counts, config.horizon.steps) if counts else None

@@ -17,7 +17,8 @@ from pirig.datasets.inspect import look
 from pirig.datasets.joined import Joined
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.make import open_data_set, relation_of
+from pirig.datasets.make import open_data_set
+from pirig.datasets.make_stats import relation_of
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.inference import looks, made_up_looks
 from pirig.gates import lerobot_files, policy

@@ -18,6 +18,6 @@ def run(config: Config) -> int:
 
 
 def make(config: Config, places: Places) -> Path:
-    from pirig.datasets.make import make_norm_stats
+    from pirig.datasets.make_stats import make_norm_stats
 
     return make_norm_stats(config, places)

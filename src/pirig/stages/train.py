@@ -87,7 +87,8 @@ class _Ready:
 
 
 def _prepare(config: Config, places: Places) -> _Ready:
-    from pirig.datasets.make import open_data_set, open_frames, own_norm_stats
+    from pirig.datasets.make import open_data_set, open_frames
+    from pirig.datasets.make_stats import own_norm_stats
     from pirig.gates.data import require_good_data
     from pirig.policies import build
     from pirig.training import processes, start

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pirig.config.places import ASSETS, Places
 from pirig.config.schema import Config, Mode
-from pirig.datasets.make import are_there, contents_of, is_current
+from pirig.datasets.make import are_there, is_current
+from pirig.datasets.make_stats import contents_of
 from pirig.evaluation.target import evaluation_folder, is_measured
 from pirig.files import identity
 from pirig.runs import progress
