@@ -1,6 +1,5 @@
 """The page in a real headless Chromium: every control, videos, no request to anywhere, 3 and 300 runs."""
 
-import shutil
 import time
 
 import pytest
@@ -11,19 +10,6 @@ from pirig.comparison.page.build import write_page
 from tests.comparison.run_folders import RunFolders
 
 pytestmark = pytest.mark.browser
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    assert path, "no Chromium: make test-browser installs one"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +29,7 @@ def three_hundred(tmp_path_factory):
         if place < 30:
             settings = {
                 "horizon.steps": (10, 16, 20)[place % 3],
-                "train.peak_lr": 1e-4 * (1 + place % 5),
+                "schedule.peak_lr": 1e-4 * (1 + place % 5),
                 "train.seed": place,
             }
             folders.write(f"run{place:03d}", settings, policy=(place * 7 % 41, 40), steps=2000)

@@ -1,6 +1,5 @@
 """The page of `pirig inspect` in a real headless Chromium, without a network (`make test-browser`)."""
 
-import shutil
 import time
 
 import pytest
@@ -9,21 +8,8 @@ from pirig.cli import main
 from tests.datasets.kinova_recordings import make_recording, write_recording
 
 pytestmark = pytest.mark.browser
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FILLED = """node => { const data = node.getContext("2d").getImageData(0, 0, node.width, node.height).data;
     let count = 0; for (let i = 3; i < data.length; i += 4) count += data[i] > 40; return count / (node.width * node.height); }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    assert path, "no Chromium: make test-browser installs one"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from pirig.files.atomic import staging_folder
 from pirig.files.identity import Identity
 from pirig.files.records import read_record
 from pirig.foreign import films
+from pirig.foreign.lerobot import EpisodeMeta
 from pirig.foreign.ours import read_provenance
 
 PLACE, NUMBERS = "in_place.json", "numbers.npz"  # below META
@@ -110,11 +112,11 @@ class InPlace(Dataset):
         if self.source.features[column].dtype == "video":
             return self._of_film(column, number, frame)
         if self._cells[:2] != (column, number):
-            self._cells = (column, number, list(self.source.encoded(self._episode(number), column)))
+            self._cells = (column, number, list(self.source.encoded(self._episodes[number], column)))
         return self._cells[2][frame]
 
     def _of_film(self, column: str, number: int, frame: int) -> np.ndarray:
-        part = self.source.part(self._episode(number), column)
+        part = self.source.part(self._episodes[number], column)
         if self._film[0] != part.file:
             if self._film[1] is not None:
                 self._film[1].close()
@@ -123,8 +125,9 @@ class InPlace(Dataset):
         assert self._film[1] is not None
         return self._film[1].at(start_s + frame / self.source.fps, f"{frame} of episode {number}")
 
-    def _episode(self, number: int):  # type: ignore[no-untyped-def]
-        return next(episode for episode in self.source.episodes if episode.index == number)
+    @cached_property
+    def _episodes(self) -> dict[int, EpisodeMeta]:
+        return {episode.index: episode for episode in self.source.episodes}
 
 
 def open_folder(folder: Path) -> Dataset:

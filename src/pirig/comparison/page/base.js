@@ -16,21 +16,6 @@ const state = {
   of: "policy",
 };
 
-const $ = (id) => document.getElementById(id);
-
-// el("td", { class: "number", onclick: f }, "text", node)
-function el(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === false || value === null || value === undefined) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "style") node.style.cssText = value;
-    else node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
-
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 function number(value, digits = 4) {

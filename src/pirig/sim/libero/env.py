@@ -34,8 +34,8 @@ class LiberoEnv:
     def reset(self, scene: int, state: State | None = None) -> None:
         """Another task than the scene's before is opened, which takes ten seconds.
 
-        The model is compiled once a task, not at each reset as LIBERO does; the scene is the same bit by bit, for a quarter of
-        the time.
+        The model is compiled once a task, not at each reset as LIBERO does: a quarter of the time, and the same bits where both
+        were compared (docs/libero.md).
         """
         place = place_of(scene, len(self.contract.scenes))
         self._enter(place.task)
