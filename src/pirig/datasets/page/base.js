@@ -1,6 +1,8 @@
 // The data, small helpers, the theme.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PALETTE = ["#3a72d8", "#df7a22", "#2a9d6f", "#c93f7d", "#8860d0", "#ab8a14", "#1c9cb6", "#d1493c", "#6d8127", "#86705e"];
+const SVG = "http://www.w3.org/2000/svg";
+const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 const picture = (data, alt) => el("img", { src: `data:image/webp;base64,${data}`, alt, loading: "lazy" });
 
 function number(value, digits = 3) {

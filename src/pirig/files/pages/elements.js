@@ -1,5 +1,4 @@
-// What every page is made of: el("td", { class: "number", onclick: f }, "text", node), and svg likewise.
-const SVG = "http://www.w3.org/2000/svg";
+// What every page is made of: el("td", { class: "number", onclick: f }, "text", node).
 const $ = (id) => document.getElementById(id);
 
 function fill(node, attributes, children) {
@@ -13,5 +12,3 @@ function fill(node, attributes, children) {
   return node;
 }
 const el = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
-const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
-
