@@ -87,8 +87,8 @@ def _replayed(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: in
 def replay(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) -> list[str]:
     """The data set's own actions, through the evaluation's path, succeed in the scenes that they were recorded in."""
     rate = _replayed(dataset, pipeline, pool, count)
-    if rate.k < ENOUGH * rate.n < ENOUGH * len(dataset.seeds):
-        rate = _replayed(dataset, pipeline, pool, MORE * count)  # one demo that hardly succeeded proves nothing
+    if 0 < rate.k < ENOUGH * rate.n < ENOUGH * len(dataset.seeds):
+        rate = _replayed(dataset, pipeline, pool, MORE * count)  # some do: a demo that hardly succeeded proves nothing
     if rate.k >= ENOUGH * rate.n:
         return []
     return [
