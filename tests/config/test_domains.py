@@ -54,7 +54,13 @@ def plain_keys():
 
 def test_the_command_line_is_refused_for_each_plain_number():
     """All at once: every broken key has its line."""
-    lists = ("control.relative_to_state", "state.angle_center_rad", "demos.leave_out")
+    lists = (
+        "control.relative_to_state",
+        "state.angle_center_rad",
+        "demos.leave_out",
+        "improve.critic.widths",
+        "improve.head.widths",
+    )
     asked = {key: domain for key, domain in plain_keys() if key not in lists}
     below = {key: (domain.least if domain.least is not None else domain.above) - 1 for key, domain in asked.items()}
     with pytest.raises(ConfigError) as refused:

@@ -114,6 +114,7 @@ Positive = Annotated[float, Between(above=0)]
 NotNegative = Annotated[float, Between(least=0)]
 Share = Annotated[float, Between(least=0, most=1)]
 SharePart = Annotated[float, Between(least=0, below=1)]  # something is left
+Part = Annotated[float, Between(above=0, below=1)]  # something is taken and something is left
 Angle = Annotated[float, Between(above=0, below=math.pi)]
 Turn = Annotated[float, Between(least=-2 * math.pi, most=2 * math.pi)]
 Gripper = Annotated[float, Between(least=-1, most=1)]
@@ -131,6 +132,8 @@ WandbMode = Annotated[str, OneOf(("disabled", "offline", "online"))]
 Delay = Annotated[str, WholeOr("measured")]
 Port = Annotated[int, _whole(0, 65535)]  # 0: a free one
 LayoutName = Annotated[str, OneOf(("ours", "libero", "droid", "aloha"), "src/pirig/policies/layouts")]
+Backup = Annotated[str, OneOf(("mean", "best"))]
+CriticUse = Annotated[str, OneOf(("best_of", "fql", "weighted", "residual"))]
 WireProtocol = Annotated[str, OneOf(("openpi", "vla_eval"))]
 Trainer = Annotated[str, OneOf(("pirig", "openpi"))]
 GateName = Annotated[str, OneOf(GATES)]

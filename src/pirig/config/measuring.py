@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pirig.config.critic import BestOfConfig, CriticConfig, FqlConfig, HeadConfig, ResidualConfig, WeightedConfig
 from pirig.config.domains import (
     Count,
     CountOrNone,
+    CriticUse,
     Delay,
     FrameStep,
     LayoutName,
@@ -75,6 +77,13 @@ class ImproveConfig:
     scenes: Count = 200  # new ones each round
     steps: Count = 1000  # of training, each round; the control makes as many
     corrections: CorrectionsConfig = field(default_factory=CorrectionsConfig)
+    use: CriticUse = "best_of"  # of improve=calql: what is made of its critic
+    critic: CriticConfig = field(default_factory=CriticConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    best_of: BestOfConfig = field(default_factory=BestOfConfig)
+    fql: FqlConfig = field(default_factory=FqlConfig)
+    weighted: WeightedConfig = field(default_factory=WeightedConfig)
+    residual: ResidualConfig = field(default_factory=ResidualConfig)
 
 
 @dataclass
