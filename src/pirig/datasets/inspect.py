@@ -24,10 +24,12 @@ RANGE_LIMIT = 2_000_000  # numbers; the range of larger arrays is not computed
 
 @dataclass(frozen=True)
 class Content:
-    """`lines`: a tree with shapes, types and ranges; `missing`: what it lacks to be trained on."""
+    """`lines`: a tree with shapes, types and ranges; `missing`: what it lacks to be trained on; `no_contract`: what to know of
+    a recording of somebody else's, which has none."""
 
     lines: list[str]
     missing: list[str]
+    no_contract: str = ""
 
 
 def look(path: Path) -> Content:

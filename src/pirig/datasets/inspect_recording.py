@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pirig.config.presets import fitting
 from pirig.config.recorded import used_tasks
 from pirig.datasets.inspect import Content, tree, value_range
 from pirig.datasets.recording import Recording, open_recording
@@ -30,12 +31,20 @@ def look_at(path: Path) -> Content:
         return Content([*lines, f"  damaged: {error}"], [f"damaged: {error}"])
     bad = [f"episode {number}: {fault}" for number, fault in source.faults.items()]
     lines += [f"  left out: {one}" for one in bad]
-    missing = [
-        "it has no contract: if an arm recorded it, `pirig convert task=kinova demos.path=FOLDER` (docs/kinova.md)"
+    advice = _advice(source)
+    missing = [] if source.meta.image_columns() else ["no images: a policy of pirig looks; record a camera"]
+    return Content([*lines, f"  to train on it: {advice}"], [*bad, *missing], f"it has none; to train on it: {advice}")
+
+
+def _advice(source: Recording) -> str:
+    """The words of a command that reads it, by the presets of conf/data that fit its columns."""
+    pictures = source.meta.image_columns()
+    widths = {name: source.features[name].width for name in source.number_columns()}
+    found = sorted(fitting(pictures, widths), key=lambda preset: preset.simulated)
+    said = [
+        preset.words + (" (recorded in ManiSkill)" if preset.simulated and len(found) > 1 else "") for preset in found
     ]
-    if not source.meta.image_columns():
-        missing.append("no images: a policy of pirig looks; record a camera")
-    return Content(lines, [*bad, *missing])
+    return ", or ".join(said) or "no preset of data=NAME has its columns; write one (docs/datasets.md, Your own arm)"
 
 
 def _described(source: Recording) -> list[str]:

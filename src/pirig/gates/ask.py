@@ -44,11 +44,12 @@ def reports(path: Path, overrides: Sequence[str] = ()) -> Asked:
     elif has_card(path):
         yield _checkpoint_alone(path, overrides)
     else:
-        missing = look(path).missing
-        yield f"content of {path}", Report({"complete": missing}, [])
-        if (path / "meta" / "info.json").is_file() and not any(said.startswith("damaged") for said in missing):
+        content = look(path)
+        unasked = {"contract": content.no_contract} if content.no_contract else {}
+        yield f"content of {path}", Report({"complete": content.missing}, [], unasked)
+        if (path / "meta" / "info.json").is_file() and not any(said.startswith("damaged") for said in content.missing):
             yield f"files of {path}", run_gates(lerobot_files.gates(LeRobotSource(path)), [])
-            if not missing:
+            if not content.missing and (path / META).is_dir():
                 yield data_set(path / META / STATS_FILE, "quantile", GatesConfig())
 
 
