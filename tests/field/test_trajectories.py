@@ -181,8 +181,7 @@ def test_torn_files_are_named(config, tmp_path, name, change, says):
         (each(lambda one: one.pop("success")), lambda file: [file.create_dataset(f"traj_{n}/success", data=np.zeros(5, bool)) for n in (0, 1)],
          r"none of its 2 episodes succeeded"),
         (None, actions(np.zeros((5, 7), np.float32)), r"episode 1: its actions have 7 numbers; expected 8 numbers in pd_joint_pos"),
-        (each(lambda one: one.pop("control_mode")), None, r"its actions are in control mode pd_joint_delta_pos \(the robot's default; it names none\)"),
-        (each(lambda one: one.update(control_mode="pd_joint_vel")), None, r"control mode pd_joint_vel; expected pd_ee_delta_pose, or pd_joint_pos"),
+        (each(lambda one: one.update(control_mode="pd_joint_vel")), None, r"control mode pd_joint_vel; expected pd_ee_delta_pose, or what can be replayed into it: pd_joint_pos, pd_joint_delta_pos, pd_joint_target_delta_pos"),
         (None, actions(np.full((5, 8), 57.3, np.float32)), r"episode 1, frame 0: joint 1 is sent to 57\.3; expected joint targets in rad"),
         (second(episode_seed=0, reset_kwargs={}), None, r"episode 1: it has the seed 0 of episode 0; expected a seed of its own"),
     ],
@@ -229,6 +228,11 @@ def test_sidecars_of_other_versions_are_understood(config, tmp_path, bend, seeds
     assert list(source.episodes) == seeds and set(source.modes.values()) == {"pd_joint_pos"}
 
 
+def test_a_control_mode_that_is_not_named_is_the_robots_first_one(config, tmp_path):
+    index = read_index(contract_of(config), write(tmp_path, each(lambda one: one.pop("control_mode"))))
+    assert set(FileSource(contract_of(config), index.path, index).modes.values()) == {"pd_joint_delta_pos"}
+
+
 def test_a_file_of_maniskill_2_keeps_its_states_as_one_array(config, tmp_path):
     def old(file):
         for number in (0, 1):
@@ -244,8 +248,8 @@ def test_a_file_of_maniskill_2_keeps_its_states_as_one_array(config, tmp_path):
 
 
 def test_the_remedy_for_another_control_mode_works_when_typed(tmp_path):
-    """RL files hold deltas: what is advised composes, and then the file fits."""
-    path = write(tmp_path, each(lambda one: one.update(control_mode="pd_joint_delta_pos")))
+    """A file may hold velocities: what is advised composes, and then the file fits."""
+    path = write(tmp_path, each(lambda one: one.update(control_mode="pd_joint_vel")))
     words = ["task=push_cube", "camera=close"]
     with pytest.raises(ValueError) as caught:
         read_index(contract_of(compose(words)), path)

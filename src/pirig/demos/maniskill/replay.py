@@ -14,6 +14,14 @@ from pirig.sim.maniskill import renderer
 from pirig.sim.maniskill.env import SimEnv, make_env
 from pirig.sim.maniskill.states import as_maniskill
 
+# Of reinforcement learning, mostly: changes of the joint angles from where they are, or from where they were to be.
+DELTA_MODES = ("pd_joint_delta_pos", "pd_joint_target_delta_pos")
+
+
+def replayable(control_mode: str) -> tuple[str, ...]:
+    """The modes of joint angles, of PLANNING_DIM numbers, that can be replayed in this one."""
+    return (PLANNING_MODE, *(DELTA_MODES if "ee" in control_mode else ()))
+
 
 def open_simulators(contract: Contract, source_mode: str, *, start_spread_rad: float = 0.0) -> tuple[Any, SimEnv]:
     """(an environment in the source's control mode that never renders, the contract's own) for this process.
@@ -82,6 +90,13 @@ class Targets:
         self.unwrapped.agent.set_action(torch.as_tensor(action)[None])
 
 
+class Driven:
+    """As `Targets`, of a mode whose targets follow from where the arm is: its actions are simulated."""
+
+    def __init__(self, env: Any):
+        self.unwrapped, self.step = env.unwrapped, env.step
+
+
 def in_range(sim: SimEnv, actions: np.ndarray) -> np.ndarray:
     """What the controller makes of actions [T, A]: one whose range is -1 to 1 clips them to it."""
     space = sim.env.action_space
@@ -102,8 +117,8 @@ def replay(
 ) -> dict[str, np.ndarray] | None:
     """The episode of these actions in the contract's control mode, or None where the replay does not end in success.
 
-    `actions` [T, A] are in `source_mode`; the controller of `source_env` (that mode, same robot; not asked where it is the
-    contract's mode) says what they aim at.
+    `actions` [T, A] are in `source_mode` (PLANNING_MODE, one of DELTA_MODES or the contract's); the controller of `source_env`
+    (that mode, same robot; not asked where it is the contract's mode) says what they aim at.
     `start`: the state that they start from, kept in the episode; None: that of a reset to the seed.
     """
     recorder = Recorder(sim, labels)
@@ -117,7 +132,8 @@ def replay(
         source_env.reset(seed=seed, options={"reconfigure": True})
         if start is not None:
             source_env.reset(seed=seed, options={"reset_to_env_states": {"env_states": as_maniskill([start])}})
-        conversion.from_pd_joint_pos(contract.control_mode, actions, Targets(source_env), recorder)
+        source = Targets(source_env) if source_mode == PLANNING_MODE else Driven(source_env)
+        conversion.from_pd_joint_pos(contract.control_mode, actions, source, recorder)
     if not recorder.success:
         return None
     return recorder.episode(seed) | {f"{START}{name}": part for name, part in (start or {}).items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from pirig.demos.identity import is_complete
 from pirig.demos.manifest import DemosManifest, episode_files
 from pirig.demos.maniskill import defaults, own_frames, saturated
 from pirig.demos.maniskill.planner import PLANNING_MODE
-from pirig.demos.maniskill.replay import open_own, open_source, replay
+from pirig.demos.maniskill.replay import open_own, open_source, replay, replayable
 from pirig.demos.maniskill.source import asked_of
 from pirig.foreign.faults import refused
 from pirig.foreign.trajectory import Episode, TrajectoryFile, opened, read_trajectory
@@ -110,14 +109,15 @@ def mode_of(file: TrajectoryFile, contract: Contract, episode: Episode) -> str:
 
 def _require_mode(contract: Contract, file: TrajectoryFile, episode: Episode) -> None:
     mode, width = mode_of(file, contract, episode), file.action_widths[episode.number]
-    modes = {PLANNING_MODE: PLANNING_DIM, contract.control_mode: contract.action_dim}
+    replayed = replayable(contract.control_mode)
+    modes = dict.fromkeys(replayed, PLANNING_DIM) | {contract.control_mode: contract.action_dim}
     if mode not in modes:
         raise refused(
             file.path,
             f"its actions are in control mode {mode}" + ("" if episode.control_mode else " (the robot's default; it names none)"),
             f"give control.mode={mode} control.action_dim={width} control.layout='{' '.join(f'a{n}' for n in range(width))}' to "
             "train on them as they are, or choose another file",
-            expected=f"{contract.control_mode}, or {PLANNING_MODE}, which can be replayed into it", episode=episode.number,
+            expected=f"{contract.control_mode}, or what can be replayed into it: {', '.join(replayed)}", episode=episode.number,
         )  # fmt: skip
     if width != modes[mode]:
         raise refused(
@@ -158,6 +158,7 @@ class FileSource:
         self.contract, self.path, self.file, self.labels = contract, path, file, labels
         self.episodes = {episode.seed: episode for episode in file.successful}
         self.modes = {seed: mode_of(file, contract, episode) for seed, episode in self.episodes.items()}
+        self._sources: dict[str, Any] = {}
         self.own: frozenset[int] = frozenset()  # seeds whose frames may be the file's own
 
     def choose(self) -> None:
@@ -177,10 +178,11 @@ class FileSource:
     def open(self) -> None:
         self.sim = open_own(self.contract)
 
-    @cached_property
-    def planning(self) -> Any:
-        """A simulator is half a GB: opened where an episode has to be brought from planned joint angles into this run's mode."""
-        return open_source(self.contract, PLANNING_MODE)
+    def source_in(self, mode: str) -> Any:
+        """A simulator is half a GB: opened where an episode has to be brought from this mode into the run's."""
+        if mode not in self._sources:
+            self._sources[mode] = open_source(self.contract, mode)
+        return self._sources[mode]
 
     def episode(self, seed: int) -> dict[str, Any] | None:
         group = self.episodes[seed].group
@@ -192,7 +194,7 @@ class FileSource:
                 print(f"demos: the episode of seed {seed} is replayed: {reason}", flush=True)
             actions = np.asarray(held[f"{group}/actions"], np.float32)
         mode = self.modes[seed]
-        source_env = None if mode == self.contract.control_mode else self.planning
+        source_env = None if mode == self.contract.control_mode else self.source_in(mode)
         return replay(self.contract, source_env, self.sim, actions, seed, mode, labels=self.labels)
 
     def too_few(self, kept: list[int], tried: list[int], count: int) -> str:
