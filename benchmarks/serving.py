@@ -1,6 +1,6 @@
-"""`pirig serve` under load: many clients beside one at a time, what it must outlive, and memory over many requests.
+"""`pirig serve` under load: many clients beside one at a time, and what it must outlive. Memory: `benchmarks.serving_memory`.
 
-    python -m benchmarks.serving RUN [--clients 32] [--seconds 60] [--fuzz 10000] [--requests 100000] [--flow-steps 10]
+    python -m benchmarks.serving RUN [--clients 32] [--seconds 60] [--fuzz 10000] [--flow-steps 10]
         [--device NAME]
 
 The server runs in a process of its own. "One request a call" is the same server with serve.max_batch=1: what a server does
@@ -22,13 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from websockets.sync.client import connect
 
 from benchmarks import report, serving_abuse
 from pirig.contract import Contract
 from pirig.policies.layouts import named, random_look
 from pirig.policies.remote import Connection
-from pirig.policies.wire import pack
 
 
 @contextlib.contextmanager
@@ -112,38 +110,12 @@ def loaded(process: subprocess.Popen[str], uri: str, clients: int, seconds: floa
     }
 
 
-def steady(process: subprocess.Popen[str], uri: str, count: int, every: int = 10) -> dict[str, Any]:
-    """Resident memory after each tenth of so many requests by eight clients, of which every `every`-th reaches the model; the
-    others go through the whole wire and are refused for their state, so that 100,000 take minutes."""
-    parts, spent_s = [round(memory_mb(process), 1)], time.monotonic()
-    for _ in range(10):
-        threads = [threading.Thread(target=_asks, args=(uri, count // 80, every)) for _ in range(8)]
-        run_together(threads, [])
-        parts.append(round(memory_mb(process), 1))
-    spent_s = time.monotonic() - spent_s
-    asked = count // 80 * 80
-    return {"requests": asked, "answered": -(-(count // 80) // every) * 80, "seconds": spent_s, "resident_mb": parts}
-
-
-def _asks(uri: str, count: int, every: int) -> None:
-    good, request = serving_abuse.asking(uri)
-    messages = pack(request), pack(request | {"state": np.full_like(request["state"], np.nan)})
-    good.close()
-    with connect(uri, compression=None, max_size=None, ping_interval=None) as raw:
-        raw.recv()
-        for number in range(count):
-            refused = number % every != 0
-            raw.send(messages[refused])
-            assert isinstance(raw.recv(), str) == refused
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--fuzz", type=int, default=10_000)
-    parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--flow-steps", type=int, default=10)
     parser.add_argument("--device", default=report.MACHINE)
     options = parser.parse_args()
@@ -174,8 +146,6 @@ def main() -> None:
         keep("stalled_clients", serving_abuse.stalled_clients(uri))
     keep("wrong_keys", serving_abuse.wrong_keys(started))
     keep("restart", serving_abuse.restart(started))
-    with started(f"serve.max_batch={options.clients}") as (process, uri):
-        keep("memory", steady(process, uri, options.requests))
     report.write("serving", options.device, found, ("jax", "websockets", "msgpack"))
 
 

@@ -104,5 +104,5 @@ def test_lerobot_folder(tmp_path, contract):
 def test_nothing_and_unknown_kinds(tmp_path):
     with pytest.raises(ValueError, match="there is nothing"):
         look(tmp_path / "no")
-    with pytest.raises(ValueError, match="neither"):
+    with pytest.raises(ValueError, match="no run, checkpoint, data set or demos"):
         look(tmp_path)

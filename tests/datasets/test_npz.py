@@ -9,6 +9,7 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.config.places import places_of
+from pirig.datasets.inspect import look
 from pirig.datasets.lerobot_read import Dataset
 from pirig.foreign.kinds import Kind, episode_files, kind_of
 from pirig.foreign.npz_episodes import NO_TASK
@@ -149,6 +150,9 @@ def test_numbers_that_were_padded_first_are_named(tmp_path, write):
     else:
         held = make_recording(0) | {"observation.state": wide["states"], "action": wide["actions"]}
         path = write_recording(tmp_path / "mugs", episodes=[held])
+    for column, key in (("observation.state", "state"), ("action", "actions")):
+        named = f"{column}: the last 24 numbers are always 0: it was padded, which comes after normalising; data.{key}="
+        assert f"{named}['{column}[0:8]'] takes the others" in look(path).missing
     with pytest.raises(
         ValueError, match=r"holds 32 numbers, the last 24 always 0: it was padded.*'observation\.state\[0:8\]'"
     ):

@@ -170,6 +170,22 @@ def test_a_policy_that_is_too_slow_stops_the_arm(robot, clock, contract):
     assert "answers an observation of" in report.stopped and report.waited > 0 and robot.stopped
 
 
+def test_a_joint_without_end_goes_on_where_its_count_starts_anew(clock, contract):
+    """Joint 3 starts at 3.14: the arm says -3.12 next, and so does the policy; nothing turns back, and nothing stops it."""
+
+    class Counts(SimulatedGen3):
+        def read(self):
+            reading = super().read()
+            return dataclasses.replace(reading, joint_position=(reading.joint_position + np.pi) % (2 * np.pi) - np.pi)
+
+    arm = Counts(clock=clock)
+    report = loop(arm, Late(clock, delay_s=0.35, drift_rad=0.02, joint=2), contract, clock).run(3.0)
+    targets = np.stack(report.frames.actions)[:, 2]
+    assert not report.stopped and report.steps == 30
+    assert targets[-1] > np.pi and np.diff(targets).min() >= 0 and np.abs(np.diff(targets)).max() < 0.1
+    assert np.abs(np.stack(report.frames.states)[1:, 2] - targets[:-1]).max() < 0.1
+
+
 def test_changes_per_step_add_up_to_targets(robot, clock, contract):
     class Constant(Late):
         def ask(self, reading, underway=None):

@@ -23,7 +23,15 @@ from pirig.config.recorded import column_of, rate_of, takes_recording, told_in
 from pirig.config.schema import Config
 from pirig.contract import RECORDED, Contract
 from pirig.datasets.lerobot_write import NO_SCENES, PROVENANCE, USUAL, Form, LeRobotWriter
-from pirig.datasets.recorded_numbers import action_units, as_contract, in_units, read_as, state_units
+from pirig.datasets.recorded_numbers import (
+    PADDED,
+    action_units,
+    as_contract,
+    filled,
+    in_units,
+    read_as,
+    state_units,
+)
 from pirig.datasets.recording import Recording, open_recording, split_column
 from pirig.datasets.said_of_columns import require_columns, require_robot
 from pirig.files.progress import Progress
@@ -164,11 +172,9 @@ def _require_widths(source: Recording, first: Episode, contract: Contract, data:
 
 
 def _padded(numbers: np.ndarray, wanted: int) -> str:
-    """Of numbers [T, D] that somebody made wider: openpi pads to 32, but after it has normalised."""
-    behind = numbers[:, wanted:]
-    if not behind.size or behind.any():
-        return ""
-    return f", the last {behind.shape[1]} always 0: it was padded, which comes after normalising"
+    """Of numbers [T, D] that somebody made wider."""
+    behind = numbers.shape[1] - wanted
+    return f", the last {behind} always 0: {PADDED}" if behind > 0 and filled(numbers) <= wanted else ""
 
 
 def _names(source: Recording, columns: list[str]) -> str:

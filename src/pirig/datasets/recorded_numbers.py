@@ -14,6 +14,7 @@ from pirig.contract import RECORDED, Contract
 from pirig.transforms.state import within_turn
 
 GRIPPER_UNIT, ANGLE_UNIT = "0 open, 1 closed", "rad"
+PADDED = "it was padded, which comes after normalising"  # openpi pads to 32, but then
 
 
 def state_units(entries: Sequence[str]) -> list[str]:
@@ -27,6 +28,11 @@ def action_units(contract: Contract) -> list[str]:
     if contract.simulator != RECORDED or not contract.control_mode.startswith("joint"):
         return [""] * contract.action_dim
     return state_units(entries_of(contract.action_layout.split()))
+
+
+def filled(numbers: np.ndarray) -> int:
+    """How many of [T, D] there are before those at the end that are always 0."""
+    return int(np.flatnonzero(numbers.any(axis=0)).max(initial=-1)) + 1
 
 
 def in_units(numbers: np.ndarray, units: Sequence[str], data: DataConfig) -> np.ndarray:

@@ -33,11 +33,11 @@ def kind_of(path: Path) -> Kind:
     if kind is not None:
         return kind
     if not path.exists():
-        raise refused(path, "there is nothing", "is the path right?", expected=EXPECTED)
+        raise refused(path, "there is nothing", "give a path that is there", expected=EXPECTED)
     there = f"no {INFO} and no {EPISODES} there" if path.is_dir() else "it is none of these"
     raise refused(
         path,
-        f"neither a run or a checkpoint, nor a data set or demos: {there}",
+        f"no run, checkpoint, data set or demos: {there}",
         "give another path (demos.path=FOLDER)",
         expected=EXPECTED,
     )

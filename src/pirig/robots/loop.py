@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from pirig.robots.clock import Clock, Jitter
 from pirig.robots.door import Reading, Robot
 from pirig.robots.episode import Episode
 from pirig.robots.safety import Monitor, SafetyStop
+from pirig.transforms.state import within_turn
 
 REMEMBERED = 10  # chunks, of which the slowest says how late the next will be
 DELTA_MODES = ("joint_delta",)  # whose actions are changes of the joints' targets per step
@@ -167,6 +168,7 @@ class ControlLoop:
 
     def _step(self, step: int, planned_s: float, report: Report) -> None:
         reading = self.robot.read()
+        reading = replace(reading, joint_position=self._named(reading.joint_position))
         self._think(step, reading, report)
         action = self._chunk.at(step)
         if action is None:
@@ -189,10 +191,15 @@ class ControlLoop:
 
     def _aim(self, action: np.ndarray) -> np.ndarray:
         """f32 [8]: an absolute target, of an action as the contract means it."""
-        if self.contract.control_mode not in DELTA_MODES:
-            return np.asarray(action, np.float32)
-        joints = self._target[:-1] + action[:-1]
+        change = self.contract.control_mode in DELTA_MODES
+        joints = self._target[:-1] + action[:-1] if change else self._named(action[:-1])
         return np.append(joints, action[-1]).astype(np.float32)
+
+    def _named(self, joints_rad: np.ndarray) -> np.ndarray:
+        """f32 [7], each joint that turns without end in the turn of its last target: the arm and the policy may count from
+        another one, and a straight line from 3.1 to -3.1 would go all the way round."""
+        endless = np.isinf(self.monitor.kinematics.limits.high_rad)
+        return np.where(endless, within_turn(joints_rad, self._target[:-1]), joints_rad).astype(np.float32)
 
     def _move(self, target: np.ndarray, reading: Reading, planned_s: float, report: Report) -> None:
         """A straight line from the last target to this one, in the driver's steps; the whole of it is checked first."""
