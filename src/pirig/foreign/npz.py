@@ -39,8 +39,8 @@ def headers(path: Path, read: Iterable[str] | None = None) -> dict[str, Header]:
     for name, head in asked.items():
         if head.dtype.hasobject:
             raise ValueError(
-                f"{path}: {name} holds Python objects, which are not unpickled, since that can run any code; expected plain numbers or "
-                "text; save it as an array of those"
+                f"{path}: {name} holds Python objects, which are not unpickled, since that can run any code; expected plain "
+                "numbers or text; save it as an array of those"
             )
     return heads
 

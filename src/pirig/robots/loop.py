@@ -199,7 +199,7 @@ class ControlLoop:
         """f32 [7], each joint that turns without end in the turn of its last target: the arm and the policy may count from
         another one, and a straight line from 3.1 to -3.1 would go all the way round."""
         endless = np.isinf(self.monitor.kinematics.limits.high_rad)
-        return np.where(endless, within_turn(joints_rad, self._target[:-1]), joints_rad).astype(np.float32)
+        return np.where(endless, within_turn(joints_rad, self._target[:-1].tolist()), joints_rad).astype(np.float32)
 
     def _move(self, target: np.ndarray, reading: Reading, planned_s: float, report: Report) -> None:
         """A straight line from the last target to this one, in the driver's steps; the whole of it is checked first."""
