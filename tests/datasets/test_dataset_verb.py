@@ -12,9 +12,11 @@ import pytest
 
 from pirig.cli import main
 from pirig.contract import TaskScene
+from pirig.datasets import film_write
 from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_source import LeRobotSource
 from pirig.datasets.lerobot_write import Form
+from pirig.files import at_once
 from tests.datasets.episodes import make_contract, make_episode, write_dataset
 from tests.datasets.kinova_recordings import BASE, WRIST, make_recording, write_recording
 
@@ -248,3 +250,23 @@ def test_help_teaches(verb, capsys):
     assert dataset(verb, "--help") == 0
     said = capsys.readouterr().out
     assert "--format" in said and "DATASET" in said and len(said.splitlines()) > 12
+
+
+def test_several_episodes_at_once_are_the_same_bytes_as_one_after_the_other(source, tmp_path, monkeypatch):
+    for count in (1, 4):
+        monkeypatch.setattr(at_once, "processors", lambda count=count: count)
+        assert dataset("convert", source, tmp_path / str(count), "--storage", "video") == 0
+    assert digests(tmp_path / "1") == digests(tmp_path / "4") and not list(tmp_path.glob(".*"))
+
+
+def test_what_goes_wrong_while_others_are_worked_on_leaves_nothing_behind(source, tmp_path, monkeypatch):
+    encode = film_write.encode
+
+    def once_full(file, *rest):
+        if file.parent.name == "1":
+            raise OSError(28, "No space left on device", str(file))
+        return encode(file, *rest)
+
+    monkeypatch.setattr(film_write, "encode", once_full)
+    assert dataset("convert", source, tmp_path / "films", "--storage", "video") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """Recorded data sets in one training: each by its own mapping, with its own sentences, cameras and statistics."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,37 +19,16 @@ from pirig.datasets.make import open_data_set, open_frames
 from pirig.policies.build import pipeline_of
 from pirig.stages import convert, stats
 from pirig.training.batches import BatchSettings, prepare
+from pirig.training.validation import held_out_of
 from pirig.transforms.normalize import load_norm_stats
 from tests.datasets.kinova_recordings import write_recording
 from tests.datasets.layouts import LAB_PX, episodes_of, settings_of
-
-DRAWERS = """data:
-  name: drawers
-  base: front
-  wrist: hand
-  state: [qpos]
-  actions: [delta]
-"""
-NAMES = {"image": "front", "wrist_image": "hand", "state": "qpos", "actions": "delta"}
+from tests.datasets.recorded_mix import mix_of_two
 
 
 @pytest.fixture
 def words(tmp_path):
-    """Two data sets of one arm, with other keys and other sizes of pictures."""
-    bowls = write_recording(tmp_path / "bowls", episodes=episodes_of("libero"), **settings_of("libero"))
-    others = [{NAMES[key]: values for key, values in one.items()} for one in episodes_of("libero", 5)[3:]]
-    for one in others:
-        one["front"] = np.ascontiguousarray(one["front"][:, :24])
-        one["delta"] = one["delta"] * 0.5
-    drawers = write_recording(tmp_path / "drawers", episodes=others, robot="panda", task="close the drawer")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "drawers.yaml").write_text("# @package _global_\n" + DRAWERS)
-    (tmp_path / "mix").mkdir()
-    text = f"name: two\nsources:\n  bowls: {{weight: 3, path: {bowls}, mapping: libero}}\n"
-    text += f"  drawers: {{weight: 1, path: {drawers}, mapping: drawers}}\n"
-    (tmp_path / "mix" / "two.yaml").write_text(text)
-    sizes = ["size=tiny", "size.image_px=32", "horizon=4", "eval.execute=4"]
-    return [f"hydra.searchpath=[file://{tmp_path}]", "data=libero", "mix=two", *sizes, f"run.root={tmp_path / 'out'}"]
+    return mix_of_two(tmp_path)
 
 
 def test_the_contract_says_whose_sentences_cameras_and_statistics(words):
@@ -88,6 +68,9 @@ def test_numbers_sentences_shares_and_statistics_are_each_data_sets(words, rule)
     own = {"bowls": dataset.actions[:42], "drawers": dataset.actions[42:], "": dataset.actions}
     for name, file in files.items():
         np.testing.assert_allclose(load_norm_stats(file)["actions"].mean, own[name].mean(0), atol=1e-5)
+    held_out = held_out_of(dataset, replace(config.train, validation_share=0.1))
+    assert [dataset.sources[episode] for episode in held_out] == ["bowls", "drawers"]  # a tenth of each, at least one
+    assert held_out_of(dataset, config.train) == []
     pipeline, frames = pipeline_of(config, dataset.contract, files), open_frames(dataset, 32, places)
     assert frames["base_0_rgb"].shape == (70, 32, 32, 3)
     batches = prepare(pipeline, dataset, frames, BatchSettings(1000, 3), shares={"bowls": 0.75, "drawers": 0.25})

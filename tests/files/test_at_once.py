@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from pirig.files import at_once
-from pirig.files.at_once import AtOnce
+from pirig.files.at_once import AtOnce, in_order
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,35 @@ def test_an_error_comes_out_of_a_later_call():
         several.submit(1, lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             several.submit(1, lambda: None)
+
+
+def test_results_of_work_ahead_come_in_order_and_wait_for_whoever_takes_them():
+    met, begun = threading.Barrier(3, timeout=20), []
+
+    def work(number):
+        begun.append(number)
+        if number < 3:
+            met.wait()
+        return number
+
+    taken = in_order("x", ((1, lambda number=number: work(number)) for number in range(20)), bytes_at_once=5)
+    assert next(taken) == 0 and max(begun) <= 5
+    assert list(taken) == list(range(1, 20))
+
+
+def test_what_was_begun_ends_before_an_error_or_a_close_is_over():
+    blocked, ended = threading.Event(), []
+
+    def late():
+        blocked.wait(20)
+        ended.append("late")
+
+    failing = in_order("x", [(1, lambda: 1 / 0), (1, late), (1, late)])
+    threading.Timer(0.2, blocked.set).start()
+    with pytest.raises(ZeroDivisionError):
+        next(failing)
+    assert ended == ["late", "late"]
+    left = in_order("x", ((6, late) for _ in range(9)), bytes_at_once=10)
+    next(left)
+    left.close()
+    assert len(ended) < 6

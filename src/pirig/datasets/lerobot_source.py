@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class LeRobotSource:
         self.faults: Mapping[int, ForeignFileError] = {}  # one bad episode refuses the recording
         self.features: dict[str, Feature] = self.info.features
         self.fps = self.info.fps
-        self._table = lru_cache(maxsize=4)(tables.read)
+        self._table, self._one_reads = lru_cache(maxsize=4)(tables.read), Lock()
 
     @cached_property
     def index(self) -> RowIndex:
@@ -261,7 +262,8 @@ class LeRobotSource:
     def _cells(self, rows: EpisodeRows, name: str) -> pa.ChunkedArray:
         """A column of an episode, in the order of its frames."""
         kinds = np.unique(rows.files)
-        parts = {number: self._table(rows.paths[number], (name,))[name] for number in map(int, kinds)}
+        with self._one_reads:  # of several threads that want the same file
+            parts = {number: self._table(rows.paths[number], (name,))[name] for number in map(int, kinds)}
         if len(parts) == 1:
             return next(iter(parts.values())).take(pa.array(rows.rows))
         runs = [parts[int(number)].slice(int(row), 1) for number, row in zip(rows.files, rows.rows, strict=True)]

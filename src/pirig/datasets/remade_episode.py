@@ -71,6 +71,16 @@ class Column:
     crop: Box | None
 
 
+@dataclass(frozen=True)
+class Made:
+    """A film of one episode. `loss`: None where it was copied; `described`: as info.json says it."""
+
+    file: Path
+    described: dict[str, Any]
+    codec: str = ""
+    loss: Loss | None = None
+
+
 class Films:
     """The films of the new data set: copied where nothing changes, else encoded, with what that has lost."""
 
@@ -80,17 +90,22 @@ class Films:
         self.codecs: dict[str, str] = {}
         self.seen: dict[str, dict[str, Any]] = {}
 
-    def make(self, source: LeRobotSource, episode: EpisodeMeta, column: Column, target: Path) -> Path:
+    def make(self, source: LeRobotSource, episode: EpisodeMeta, column: Column, target: Path) -> Made:
         """The film of an episode: the source's own file, a part that was cut out of it, or a new one."""
         film = self._copied(source, episode, column, target) if column.was_film and column.crop is None else None
-        if film is None:
-            codec = self.codec or self._codec_of(source, episode, column)
-            loss = film_write.encode(target, lambda: frames_of(source, episode, column), source.fps, codec)
-            self.losses[column.new] = self.losses.get(column.new, Loss()) + loss
-            self.codecs[column.new] = codec
-            film = target
-        self.seen.setdefault(column.new, film_write.described(film, source.fps))
-        return film
+        if film is not None:
+            return Made(film, film_write.described(film, source.fps))
+        codec = self.codec or self._codec_of(source, episode, column)
+        loss = film_write.encode(target, lambda: frames_of(source, episode, column), source.fps, codec)
+        return Made(target, film_write.described(target, source.fps), codec, loss)
+
+    def note(self, made: Mapping[str, Made]) -> None:
+        """What was made of an episode, by feature; to be called in the order of the episodes."""
+        for key, film in made.items():
+            self.seen.setdefault(key, film.described)
+            if film.loss is not None:
+                self.losses[key] = self.losses.get(key, Loss()) + film.loss
+                self.codecs[key] = film.codec
 
     def _copied(self, source: LeRobotSource, episode: EpisodeMeta, column: Column, target: Path) -> Path | None:
         """None where it is to be of another codec, or cannot be cut out without encoding it."""
@@ -138,15 +153,35 @@ def frames_of(source: LeRobotSource, episode: EpisodeMeta, column: Column) -> It
 
 
 class RemadeEpisode:
-    """One of a layout's episodes (`lerobot_layout.Episode`). Its films lie in `place` until `clear`."""
+    """One of a layout's episodes (`lerobot_layout.Episode`), once it is `prepared`. Its films lie in `place` until `clear`."""
 
     def __init__(
         self, source: LeRobotSource, episode: EpisodeMeta, *, sentences: Sequence[str], films: Films, place: Path
     ) -> None:
         self.source, self.episode, self.sentences = source, episode, list(sentences)
         self._films, self.place, self.columns_kept = films, place, films.columns
-        self._made: dict[str, Path] = {}
+        self.made: dict[str, Made] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._table = pa.table({})
+
+    @property
+    def bytes_held(self) -> float:
+        """Of memory, roughly, while it is prepared and until it is cleared."""
+        shown = [(column.size[0] * column.size[1] * 3, column.is_film) for column in self.columns_kept]
+        few = len(fmt.sampled(self.length))
+        return sum(size * (few if is_film else few + self.length) for size, is_film in shown)
+
+    def prepared(self) -> RemadeEpisode:
+        """All that costs time; of several episodes at once."""
+        self._table = self._columns()
+        for column in self.columns_kept:
+            if column.is_film:
+                target = self.place / f"{column.new}.mp4"
+                self.made[column.new] = self._films.make(self.source, self.episode, column, target)
+        for column in self.columns_kept:
+            if column.size != (0, 0):
+                self._histograms[column.new] = self._histogram(column)
+        return self
 
     @property
     def length(self) -> int:
@@ -162,6 +197,9 @@ class RemadeEpisode:
         return np.array([number[int(index)] for index in rows.task_index], np.int64)
 
     def columns(self) -> pa.Table:
+        return self._table
+
+    def _columns(self) -> pa.Table:
         table: dict[str, Any] = {}
         for column in self.columns_kept:
             if column.is_film or (column.old in OWN_COLUMNS and column.old != TIME):
@@ -199,31 +237,31 @@ class RemadeEpisode:
         self._histograms[column.new] = fmt.image_histogram(np.stack(kept))
 
     def films(self) -> Mapping[str, Path]:
-        for column in self.columns_kept:
-            if column.is_film and column.new not in self._made:
-                target = self.place / f"{column.new}.mp4"
-                self._made[column.new] = self._films.make(self.source, self.episode, column, target)
-        return self._made
+        return {key: film.file for key, film in self.made.items()}
 
     def histograms(self) -> Mapping[str, Histogram]:
-        return {column.new: self._histogram(column) for column in self.columns_kept if column.size != (0, 0)}
+        return self._histograms
 
     def _histogram(self, column: Column) -> Histogram:
         """Of the pictures as the new data set shows them."""
-        if column.new not in self._histograms:
-            chosen = sorted(fmt.sampled(self.length))
-            if column.is_film:
-                file = self._made[column.new]
-                start_s = films.offset_s(films.look(file))
-                with FilmReader(file, self.source.fps) as film:
-                    frames = [film.at(start_s + number / self.source.fps) for number in chosen]
-            else:
-                pictures = list(self.source.encoded(self.episode, column.old))
-                frames = [png.decode(pictures[number]) for number in chosen]
-            self._histograms[column.new] = fmt.image_histogram(np.stack(frames))
-        return self._histograms[column.new]
+        if column.new in self._histograms:
+            return self._histograms[column.new]
+        chosen = sorted(fmt.sampled(self.length))
+        if column.is_film:
+            file = self.made[column.new].file
+            start_s = films.offset_s(films.look(file))
+            with FilmReader(file, self.source.fps) as film:
+                frames = [film.at(start_s + number / self.source.fps) for number in chosen]
+        else:
+            pictures = list(self.source.encoded(self.episode, column.old))
+            frames = [png.decode(pictures[number]) for number in chosen]
+        return fmt.image_histogram(np.stack(frames))
 
     def clear(self) -> None:
-        for file in self._made.values():
-            if file.parent == self.place:
-                file.unlink(missing_ok=True)
+        """Its columns and films; the episode is laid out."""
+        self._table = pa.table({})
+        for film in self.made.values():
+            if film.file.parent == self.place:
+                film.file.unlink(missing_ok=True)
+        if self.place.is_dir():
+            self.place.rmdir()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from pirig.datasets.lerobot_v21 import VERSION as V21
 from pirig.datasets.lerobot_v30 import VERSION as V30
 from pirig.datasets.lerobot_write import LAYOUTS
 from pirig.datasets.remade_episode import Box, Column, Films, RemadeEpisode
+from pirig.files.at_once import in_order
 from pirig.files.atomic import staging_folder
 from pirig.files.progress import Progress
 from pirig.files.space import require_space
@@ -175,8 +177,10 @@ def write(
     films = Films(plan.columns, plan.kept.codec)
     description = Description(plan.features, plan.first.fps, plan.first.info.robot_type, tasks or plan.tasks)
     with staging_folder(folder) as staging:
-        with Progress("dataset", len(plan.chosen)) as progress:
-            episodes = _episodes(plan, description, films, staging / ".films", progress)
+        with (
+            Progress("dataset", len(plan.chosen)) as progress,
+            closing(_episodes(plan, description, films, staging / ".films", progress)) as episodes,
+        ):
             LAYOUTS[plan.version](staging, description, episodes)
         also(staging)
         _require_whole(staging, plan)
@@ -187,13 +191,19 @@ def write(
 
 def _episodes(
     plan: Plan, description: Description, films: Films, place: Path, progress: Progress
-) -> Iterator[RemadeEpisode]:
-    """One at a time; its films lie in `place` until the next is asked for. Completes what is said of films at the end."""
-    for one in plan.chosen:
-        episode = RemadeEpisode(one.source, one.episode, sentences=description.tasks, films=films, place=place)
-        yield episode
-        episode.clear()
-        progress.advance()
+) -> Generator[RemadeEpisode]:
+    """In order, several at once; the films of one lie below `place` until the next is asked for. Completes what is said of
+    films at the end."""
+    remade = (
+        RemadeEpisode(one.source, one.episode, sentences=description.tasks, films=films, place=place / str(number))
+        for number, one in enumerate(plan.chosen)
+    )
+    with closing(in_order("episode", ((one.bytes_held, one.prepared) for one in remade))) as prepared:
+        for episode in prepared:
+            films.note(episode.made)
+            yield episode
+            episode.clear()
+            progress.advance()
     for key, info in films.told(plan.sources).items():
         plan.features[key].pop("video_info", None)
         plan.features[key]["info"] = info

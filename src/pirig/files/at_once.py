@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 IN_FLIGHT_BYTES = 256e6  # of what is worked on at a time
 
 
@@ -44,3 +45,26 @@ class AtOnce:
         self._running.append((size, future))
         self._left -= size
         return future
+
+
+def in_order(
+    name: str, works: Iterable[tuple[float, Callable[[], Result]]], bytes_at_once: float = IN_FLIGHT_BYTES
+) -> Generator[Result]:
+    """What each of (bytes, work) returns, one after the other, while a thread for each processor works ahead of whoever takes
+    them: on no more than `bytes_at_once`, counting what is done and not taken yet (one is always worked on).
+
+    Raises what a work raises, in its turn; closed early, it waits for those that have begun and drops the others.
+    """
+    held: deque[tuple[float, Future[Result]]] = deque()
+    pool = ThreadPoolExecutor(processors(), thread_name_prefix=name)
+    try:
+        for size, work in works:
+            while held and sum(one for one, _ in held) + size > bytes_at_once:
+                yield held.popleft()[1].result()
+            held.append((size, pool.submit(work)))
+            while len(held) > 2 * processors():
+                yield held.popleft()[1].result()
+        while held:
+            yield held.popleft()[1].result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

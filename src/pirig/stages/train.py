@@ -93,7 +93,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
     from pirig.policies import build
     from pirig.training import processes, start
     from pirig.training.losses import auxiliary_losses
-    from pirig.training.validation import held_out_episodes
+    from pirig.training.validation import held_out_of
 
     processes.join()
     with processes.first_then_others("data"):
@@ -101,7 +101,7 @@ def _prepare(config: Config, places: Places) -> _Ready:
         dataset = open_data_set(config, places)
         start.require_long_enough(config, dataset)
         auxiliary = auxiliary_losses(config.losses, dataset.labels)
-        held_out = held_out_episodes(dataset.corrections.start, config.train.validation_share, config.train.seed)
+        held_out = held_out_of(dataset, config.train)
         own_stats = own_norm_stats(config, places, dataset, held_out, write=_is_first())
         pipeline = build.pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config

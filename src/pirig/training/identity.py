@@ -17,7 +17,7 @@ from pirig.files import identity
 from pirig.files.identity import Identity, IdentityError, Same, digest_of_tree
 from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.identity import settings_id
-from pirig.training.validation import held_out_episodes
+from pirig.training.validation import held_out_of
 from pirig.training.warmed import content_of
 from pirig.transforms.normalize import NormStats, load_norm_stats
 from pirig.weights import fetch
@@ -45,8 +45,7 @@ def asked_of(
 
 def stats_in_use(config: Config, places: Places, dataset: Dataset) -> dict[str, NormStats]:
     """Those of the episodes that train, flat; nothing is written."""
-    settings = config.train
-    held_out = held_out_episodes(dataset.corrections.start, settings.validation_share, settings.seed)
+    held_out = held_out_of(dataset, config.train)
     if not held_out:
         return flat_stats({task: load_norm_stats(file) for task, file in places.statistics.items()})
     by_task = {}

@@ -336,6 +336,8 @@ class _Run:
         others = "".join(
             f", {name.removeprefix('validation_').replace('_', ' ')} {held_out[name]:.4g}" for name in parts
         )
+        sources = (name for name in held_out if name.startswith("action_error/"))
+        others += "".join(f", {name.replace('_', ' ')} {held_out[name]:.4g}" for name in sources)
         _say(f"step {done}: held-out loss {held_out['validation_loss']:.4f}{error}{others}")
         return held_out
 

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.schema import TrainConfig
+from pirig.datasets.joined import Joined
+from pirig.datasets.lerobot_read import Dataset
 from pirig.models.bits import as_bits
 from pirig.training.batches import Batches
 from pirig.training.losses import Losses
@@ -39,6 +41,17 @@ def held_out_episodes(episode_count: int, share: float, seed: int) -> list[int]:
             "choose 0 (none held out) or a share such as 0.05, or more demos"
         )
     return sorted(int(episode) for episode in np.random.default_rng([seed, KEY]).permutation(episode_count)[:count])
+
+
+def held_out_of(dataset: Dataset, settings: TrainConfig) -> list[int]:
+    """Those of a data set; of a mix that share of each of its data sets, so that each is measured and trained on."""
+    parts = dataset.parts.values() if isinstance(dataset, Joined) else [dataset]
+    held_out, first = list[int](), 0
+    for part in parts:
+        own = held_out_episodes(part.corrections.start, settings.validation_share, settings.seed)
+        held_out += [first + episode for episode in own]
+        first += part.episode_count
+    return held_out
 
 
 def frames_of(episodes: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
