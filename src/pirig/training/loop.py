@@ -332,12 +332,11 @@ class _Run:
             return {}
         held_out = self.validation.measure(weights_to_serve(state, self.trainable), heads_to_measure(state))
         error = f", actions off by {held_out['action_error']:.4f}" if "action_error" in held_out else ""
-        parts = (name for name in held_out if name.startswith("validation_") and name != "validation_loss")
-        others = "".join(
-            f", {name.removeprefix('validation_').replace('_', ' ')} {held_out[name]:.4g}" for name in parts
+        parts = (
+            name for name in held_out if name.startswith(("validation_", "action_error/")) and name != "validation_loss"
         )
-        sources = (name for name in held_out if name.startswith("action_error/"))
-        others += "".join(f", {name.replace('_', ' ')} {held_out[name]:.4g}" for name in sources)
+        named = ((name.removeprefix("validation_").replace("_", " "), held_out[name]) for name in parts)
+        others = "".join(f", {name} {value:.4g}" for name, value in named)
         _say(f"step {done}: held-out loss {held_out['validation_loss']:.4f}{error}{others}")
         return held_out
 
