@@ -2,6 +2,8 @@
 
     python -m benchmarks.data_forms DEMOS_FOLDER [--episodes 4] [--repeats 3] [--device NAME]
 
+With 1 and 2 cameras (the second shows what the first does, moved), and with 1 and 2 workers: ours are a thread for each processor
+that the process may use; lerobot writes in one thread, and reads in as many processes of torch's DataLoader.
 Writing: episodes are in memory before the clock starts. Reading, in random order: ours is the decoded frames in a memory map
 that training reads (its making is a row of its own) and a chunk of 20 actions; lerobot's is its dataset with delta_timestamps of
 20 actions. CPU time is that of the process and of those that it started. Needs the real lerobot (`make test-lerobot`).
@@ -10,7 +12,9 @@ that training reads (its making is a row of its own) and a chunk of 20 actions; 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+import itertools
 import os
 import tempfile
 import time
@@ -82,13 +86,28 @@ def read_ours(folder: Path, order: np.ndarray) -> Iterator[tuple[str, Callable[[
     yield "read", read
 
 
-def read_theirs(folder: Path, order: np.ndarray, fps: int) -> Iterator[tuple[str, Callable[[], None]]]:
+def read_theirs(folder: Path, order: np.ndarray, fps: int, workers: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    from torch.utils.data import DataLoader
+
     times = {fmt.ACTION_KEY: [step / fps for step in range(HORIZON)]}
     opened = import_lerobot().LeRobotDataset("bench/x", root=folder, delta_timestamps=times, video_backend="pyav")
-    yield "read", lambda: [opened[int(row)] for row in order] and None
+    loader = DataLoader(opened, batch_size=None, sampler=order.tolist(), num_workers=workers if workers > 1 else 0)
+    yield "read", lambda: [None for _ in loader] and None
 
 
-def measure(episodes: Episodes, contract: Contract) -> dict[str, float]:
+def of_cameras(episodes: Episodes, contract: Contract, count: int) -> tuple[Episodes, Contract]:
+    """With the first camera, or with it and another that shows the same, moved."""
+    first = contract.cameras[0]
+    cameras = [first, dataclasses.replace(first, role="left_wrist_0_rgb", sensor="moved")][:count]
+    images = [episode[f"image/{first.role}"] for episode in episodes]
+    changed = [
+        {**episode, **{f"image/{camera.role}": np.roll(shown, 9 * number, 2) for number, camera in enumerate(cameras)}}
+        for episode, shown in zip(episodes, images, strict=True)
+    ]
+    return changed, dataclasses.replace(contract, cameras=tuple(cameras))
+
+
+def measure(episodes: Episodes, contract: Contract, workers: int) -> dict[str, float]:
     """CPU and wall ms per frame of everything, once, and kB per frame on disk."""
     frames, found = sum(len(episode["actions"]) for episode in episodes), dict[str, float]()
     order = np.random.default_rng(0).permutation(frames)
@@ -107,7 +126,7 @@ def measure(episodes: Episodes, contract: Contract) -> dict[str, float]:
                 clocked(f"{who} {kind} write", lambda: write(folder, episodes, contract, kind))  # noqa: B023
                 size = sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in (".parquet", ".mp4"))
                 found[f"{who} {kind}: kb"] = size / frames / 1e3
-                steps = read_ours(folder, order) if who == "ours" else read_theirs(folder, order, contract.fps)
+                steps = read_ours(folder, order) if who == "ours" else read_theirs(folder, order, contract.fps, workers)
                 for name, action in steps:
                     clocked(f"{who} {kind} {name}", action)
     return found
@@ -116,19 +135,23 @@ def measure(episodes: Episodes, contract: Contract) -> dict[str, float]:
 def main() -> None:
     options = report.options_of_demos(__doc__)
     contract = Contract.load(options.demos)
-    episodes = load(options.demos, options.episodes, contract)
-    measure(episodes[:1], contract)  # imports and first calls are not counted
-    runs = [measure(episodes, contract) for _ in range(options.repeats)]
-    medians = {name: float(np.median([run[name] for run in runs])) for name in runs[0]}
-    for name, value in medians.items():
-        report.show({name: value})
+    episodes, rows = load(options.demos, options.episodes, contract), []
+    allowed = sorted(os.sched_getaffinity(0))
+    measure(episodes[:1], contract, 1)  # imports and first calls are not counted
+    for cameras, workers in itertools.product((1, 2), (1, 2)):
+        os.sched_setaffinity(0, allowed[:workers])
+        given = of_cameras(episodes, contract, cameras)
+        runs = [measure(*given, workers) for _ in range(options.repeats)]
+        medians = {name: float(np.median([run[name] for run in runs])) for name in runs[0]}
+        rows.append({"cameras": cameras, "workers": workers, "medians": medians, "runs": runs})
+        for name, value in medians.items():
+            report.show({"cameras": cameras, "workers": workers, name: value})
     result = {
         "what": "LeRobot data sets written from demos in memory, read in random order with 20 actions; per frame of all cameras",
         "frames": sum(len(episode["actions"]) for episode in episodes),
-        "cameras": [[camera.role, camera.width_px, camera.height_px] for camera in contract.cameras],
+        "px": [contract.cameras[0].width_px, contract.cameras[0].height_px],
         "repeats": options.repeats,
-        "medians": medians,
-        "runs": runs,
+        "rows": rows,
     }
     report.write(
         "data_forms", options.device, result, ("lerobot", "datasets", "numpy", "pyarrow", "pillow", "torch", "av")

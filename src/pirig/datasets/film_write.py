@@ -112,12 +112,14 @@ def through(image: np.ndarray, fps: float, codec: str) -> np.ndarray:
 def decoded_frames(file: Path) -> Iterator[np.ndarray]:
     """Every frame u8 [H, W, 3] of a film, in the order of their times. Raises ForeignFileError where one cannot be decoded."""
     import av
+    from av.video.reformatter import VideoReformatter
 
+    to_rgb = VideoReformatter()  # one for all frames: each would make its own
     try:
         with av.open(str(file)) as container:
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                yield to_rgb.reformat(frame, format="rgb24").to_ndarray()
     except (av.error.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise cannot_decode(file, error) from error
 

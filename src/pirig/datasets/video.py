@@ -31,6 +31,7 @@ class FilmReader:
     def __init__(self, file: Path, fps: float) -> None:
         try:
             import av
+            from av.video.reformatter import VideoReformatter
         except ImportError as error:
             raise ValueError(f"{file}: reading a video needs the package av; pip install av") from error
         self.file, self.fps, self._av = file, fps, av
@@ -41,6 +42,7 @@ class FilmReader:
         except self._broken as error:
             raise cannot_decode(file, error) from error
         self._stream.thread_type = "AUTO"
+        self._to_rgb = VideoReformatter()  # one for all frames: each would make its own
         self._frames: Iterator[Any] = iter(())
         self._shown: Any = None  # the frame that was decoded last
 
@@ -67,7 +69,7 @@ class FilmReader:
         while self._shown is not None:
             behind = (self._shown.time - time_s) * self.fps  # in frames
             if abs(behind) <= ON_TIME:
-                return self._shown.to_ndarray(format="rgb24")
+                return self._to_rgb.reformat(self._shown, format="rgb24").to_ndarray()
             if behind > 0.5:
                 break
             self._shown = next(self._frames, None)
