@@ -34,7 +34,7 @@ test-libero: setup .venv/.libero  ## the second simulator, LIBERO
 
 test-openpi:  ## the real openpi beside ours: OPENPI=CLONE make test-openpi (docs/openpi.md)
 	bash launchers/openpi.sh
-	build/openpi/bin/python -m pytest -m openpi tests/weights/test_real_openpi.py tests/training/test_real_openpi_trainer.py tests/training/test_real_openpi_relative.py -o junit_family=xunit1 --junitxml=build/openpi/numbers.xml
+	build/openpi/bin/python -m pytest -m openpi tests/weights/test_real_openpi.py tests/training/test_real_openpi_trainer.py tests/training/test_real_openpi_relative.py tests/serving/test_real_openpi_serving.py -o junit_family=xunit1 --junitxml=build/openpi/numbers.xml
 
 test-lerobot: setup  ## real lerobots read what we write: 0.4.4, and 0.3.3, which reads v2.1
 	$(PY) -m pip install -q --no-deps lerobot==0.4.4 torchvision==0.28.0 && $(PY) -m pip install -q -c constraints.txt 'datasets<4.3' jsonlines einops accelerate huggingface-hub

@@ -1,4 +1,4 @@
-"""`pirig serve` under load: many clients beside one at a time, and what it must outlive. Memory: `benchmarks.serving_memory`.
+"""`pirig serve` under load: a minute of many clients, and what it must outlive. See `serving_load` and `serving_memory` too.
 
     python -m benchmarks.serving RUN [--clients 32] [--seconds 60] [--fuzz 10000] [--flow-steps 10]
         [--device NAME]

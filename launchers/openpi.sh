@@ -30,7 +30,7 @@ pip=("$venv/bin/python" -m pip install -q)
 echo "installing what openpi pins into $venv (torch alone is 3 GB)"
 "${pip[@]}" -c "$venv/pins.txt" "$jax" flax orbax-checkpoint optax chex ml-dtypes tensorstore numpy jaxtyping beartype ml_collections \
   augmax einops equinox treescope dm-tree torch torchvision transformers sentencepiece pillow opencv-python-headless imageio \
-  numpydantic polars flatbuffers tyro rich tqdm-loggable wandb fsspec gcsfs msgpack websockets datasets pandas pyarrow \
+  numpydantic polars flatbuffers tyro rich tqdm-loggable wandb fsspec gcsfs msgpack websockets prometheus-client datasets pandas pyarrow \
   jsonlines draccus termcolor deepdiff h5py matplotlib av filelock pytest 'hydra-core>=1.3.2,<1.4' 'submitit>=1.5.2,<2'
 "${pip[@]}" --no-deps "${LEROBOT:-git+https://github.com/huggingface/lerobot@0cf864870cf29f4738d3ade893e6fd13fbd7cdb5}"
 "${pip[@]}" --no-deps -e "$OPENPI/packages/openpi-client" -e "$OPENPI" -e .
