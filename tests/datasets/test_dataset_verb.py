@@ -17,6 +17,7 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.datasets.lerobot_source import LeRobotSource
 from pirig.datasets.lerobot_write import Form
 from pirig.files import at_once
+from pirig.foreign import tables
 from tests.datasets.episodes import make_contract, make_episode, write_dataset
 from tests.datasets.kinova_recordings import BASE, WRIST, make_recording, write_recording
 
@@ -50,6 +51,21 @@ def test_to_v21_and_back_is_the_same_bytes(source, tmp_path):
     assert digests(tmp_path / "new") == before == digests(source)
     assert {path.name for path in tmp_path.iterdir()} == {"old", "new"}
     assert Dataset(tmp_path / "old").content_hash == Dataset(source).content_hash
+
+
+def test_columns_that_are_read_by_row_groups_are_the_same(source, tmp_path, monkeypatch):
+    def cells():
+        opened = LeRobotSource(source)
+        return [opened.cells(one, name) for one in opened.episodes for name in (KEY, "action", "index")]
+
+    whole, read, around = cells(), [], tables.Groups.around
+    monkeypatch.setattr(tables, "LARGE_BYTES", 1)
+    monkeypatch.setattr(tables.Groups, "around", lambda *given: read.append(given) or around(*given))
+    assert all(one.equals(other) for one, other in zip(cells(), whole, strict=True)) and len(read) == len(whole)
+    assert dataset("filter", source, tmp_path / "a", "--leave-out", "0") == 0
+    monkeypatch.undo()
+    assert dataset("filter", source, tmp_path / "b", "--leave-out", "0") == 0
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
 def test_films_are_copied_to_v21_and_back(films, tmp_path):

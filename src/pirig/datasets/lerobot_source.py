@@ -48,7 +48,8 @@ class LeRobotSource:
         self.faults: Mapping[int, ForeignFileError] = {}  # one bad episode refuses the recording
         self.features: dict[str, Feature] = self.info.features
         self.fps = self.info.fps
-        self._table, self._one_reads = lru_cache(maxsize=4)(tables.read), Lock()
+        self._table, self._groups = lru_cache(maxsize=4)(tables.read), lru_cache(maxsize=4)(tables.Groups)
+        self._one_reads = Lock()  # of several threads that want the same file
 
     @cached_property
     def index(self) -> RowIndex:
@@ -261,12 +262,16 @@ class LeRobotSource:
 
     def _cells(self, rows: EpisodeRows, name: str) -> pa.ChunkedArray:
         """A column of an episode, in the order of its frames."""
-        kinds = np.unique(rows.files)
-        with self._one_reads:  # of several threads that want the same file
-            parts = {number: self._table(rows.paths[number], (name,))[name] for number in map(int, kinds)}
+        with self._one_reads:
+            parts = {
+                int(number): self._part(rows.paths[number], name, rows.rows[rows.files == number])
+                for number in np.unique(rows.files)
+            }
         if len(parts) == 1:
-            return next(iter(parts.values())).take(pa.array(rows.rows))
-        runs = [parts[int(number)].slice(int(row), 1) for number, row in zip(rows.files, rows.rows, strict=True)]
+            ((column, first),) = parts.values()
+            return column.take(pa.array(rows.rows - first))
+        places = [(*parts[int(number)], int(row)) for number, row in zip(rows.files, rows.rows, strict=True)]
+        runs = [column.slice(row - first, 1) for column, first, row in places]
         chunks = [chunk for run in runs for chunk in run.chunks]
         if len({str(chunk.type) for chunk in chunks}) > 1:
             raise refused(
@@ -274,6 +279,11 @@ class LeRobotSource:
                 "write both alike", expected="one type of column",
             )  # fmt: skip
         return pa.chunked_array(chunks)
+
+    def _part(self, file: Path, name: str, rows: np.ndarray) -> tuple[pa.ChunkedArray, int]:
+        """A file's column and the number of its first row: all of it, or where it is large what is about these rows."""
+        groups = self._groups(file)
+        return groups.around(name, rows) if groups.is_large(name) else (self._table(file, (name,))[name], 0)
 
     def number_columns(self) -> list[str]:
         others = (*OWN_COLUMNS, *self.meta.image_columns())

@@ -45,6 +45,43 @@ def read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise _damaged(file, error) from error
 
 
+LARGE_BYTES = 64e6  # of a column in one file: beyond it, it is read by row groups
+
+
+class Groups:
+    """A parquet file whose large columns are read by row groups: of an episode's pictures alone, where others lie beside them.
+
+    Raises ForeignFileError where the file is damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        try:
+            self._opened = pq.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(file, error) from error
+        told = self._opened.metadata
+        self._starts = np.cumsum([0, *(told.row_group(number).num_rows for number in range(told.num_row_groups))])
+
+    def is_large(self, column: str) -> bool:
+        told = self._opened.metadata
+        if told.num_row_groups < 2 or self._opened.schema_arrow.names.count(column) != 1:
+            return False
+        group = told.row_group(0)
+        parts = [group.column(number) for number in range(group.num_columns)]
+        size = sum(one.total_uncompressed_size for one in parts if f"{one.path_in_schema}.".startswith(f"{column}."))
+        return bool(size * told.num_row_groups > LARGE_BYTES)
+
+    def around(self, column: str, rows: np.ndarray) -> tuple[pa.ChunkedArray, int]:
+        """The column in those groups that hold rows from the first to the last of these, and the number of its first row."""
+        first, last = np.searchsorted(self._starts, [rows.min(), rows.max()], side="right") - 1
+        try:
+            table = self._opened.read_row_groups(list(range(int(first), int(last) + 1)), columns=[column])
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self.file, error) from error
+        return table[column], int(self._starts[first])
+
+
 def _damaged(file: Path, error: Exception) -> ForeignFileError:
     if not file.exists():
         return refused(file, "it is not there", "copy the whole folder again")
