@@ -41,6 +41,7 @@ VERBS = {
     "inspect": "what is in a file, a data set, a run or a checkpoint?",
     "doctor": "what would waste your time? every gate of this machine or of a path",
     "verify": "what does a run's newest checkpoint give, and how fast?",
+    "rollouts": "the policy's own episodes, successes and failures, as a data set",
     "improve": "what an evaluated policy teaches goes back to training: corrections from the planner",
     "diagnose": "why does a run not succeed? a page with ranked causes",
 }
@@ -57,6 +58,7 @@ CONFIG_FREE = (
     "verify",
     "diagnose",
     "improve",
+    "rollouts",
 )  # verbs that take paths instead of a config
 OWN_OPTIONS = ("client", "dataset", "collect", "robot", "weights", "compare", "inspect")  # read by argparse
 AGAIN = "the same command goes on; a run that has a checkpoint asks for run.mode=resume besides"

@@ -200,7 +200,7 @@ def test_corrections_get_their_share_of_the_samples(whole):
     ("words", "message"),
     [
         (["task.solver="], "names no solver"),
-        (["mix=push_pull"], "corrections are made for one task"),
+        (["mix=push_pull"], "improve=corrections is made for one task"),
         (["task.solver=solveNothing"], r"solver 'solveNothing' is none of ManiSkill's planners"),
     ],
 )

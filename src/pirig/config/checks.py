@@ -396,4 +396,5 @@ RULES = (
     sizes_fit,
     number_rules.scenes_are_apart,
     number_rules.corrections_have_their_scenes,
+    number_rules.rollouts_have_their_scenes,
 )

@@ -21,7 +21,7 @@ from pirig.config.recorded import completed
 from pirig.config.schema import Config
 from pirig.files import identity
 
-LATER = "improve"  # the group that a run which is there may still choose
+LATER = ("improve", "rollouts")  # groups that a run which is there may still choose
 
 
 def register_schema() -> None:
@@ -154,8 +154,8 @@ def _unknown_keys(config: Any, known: Any, prefix: str) -> list[str]:
 
 
 def of_run(folder: Path, overrides: list[str]) -> Config:
-    """The config that a run folder was made with, changed by `key=value` overrides (groups were resolved back then; only
-    improve=NAME comes later than a run).
+    """The config that a run folder was made with, changed by `key=value` overrides (groups were resolved back then; only those of
+    `LATER` come later than a run).
 
     Raises ConfigError where the folder holds no config, or a key is unknown.
     """
@@ -167,8 +167,8 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
     refuse_retired(overrides)
     overrides = move_words(overrides)
     saved = saved_config(path)
-    improved = [word for word in overrides if word.startswith(f"{LATER}=")]
-    overrides = [word for word in overrides if word not in improved]
+    later = {word.partition("=")[0]: word for word in overrides if word.partition("=")[0] in LATER}
+    overrides = [word for word in overrides if word.partition("=")[0] not in LATER]
     groups = [word for word in overrides if "." not in word.split("=")[0] and "=" in word and _is_group(saved, word)]
     if groups:
         raise ConfigError(
@@ -176,7 +176,7 @@ def of_run(folder: Path, overrides: list[str]) -> Config:
             "or give the whole configuration instead of the folder"
         )
     try:
-        chosen = {LATER: _named(LATER, improved[-1].partition("=")[2])} if improved else {}
+        chosen = {group: _named(group, word.partition("=")[2]) for group, word in later.items()}
         merged = OmegaConf.merge(saved, _here(folder), chosen, assignments.parsed(overrides))
     except OmegaConfBaseException as error:
         raise ConfigError(mistakes.sentence(error)) from error

@@ -11,6 +11,7 @@ from pirig.config.domains import (
     CountOrNone,
     CriticUse,
     Delay,
+    Finite,
     FrameStep,
     LayoutName,
     NotNegative,
@@ -84,6 +85,24 @@ class ImproveConfig:
     fql: FqlConfig = field(default_factory=FqlConfig)
     weighted: WeightedConfig = field(default_factory=WeightedConfig)
     residual: ResidualConfig = field(default_factory=ResidualConfig)
+
+
+@dataclass
+class RewardsConfig:
+    """Of each step of a roll-out."""
+
+    success: Finite = 10.0  # of the step that reaches the goal, beside its own
+    step: Finite = -0.05
+
+
+@dataclass
+class RolloutsConfig:
+    """Of `pirig rollouts`: the policy's own episodes, successes and failures, as a data set."""
+
+    name: str = "penalised"
+    scenes: Count = 200  # more of them add to what is there
+    first_seed: Seed = 700000
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
 
 
 @dataclass

@@ -117,13 +117,22 @@ def batch_divides(config: Config) -> str | None:
 
 
 def corrections_have_their_scenes(config: Config) -> str | None:
-    asked, usual = scenes.corrections(config), scenes.RANGES[scenes.CORRECTIONS]
+    return _own_range(
+        scenes.corrections(config), scenes.CORRECTIONS, "improve.corrections.first_seed", "improve.scenes"
+    )
+
+
+def rollouts_have_their_scenes(config: Config) -> str | None:
+    return _own_range(scenes.rollouts(config), scenes.ROLLOUTS, "rollouts.first_seed", "rollouts.scenes")
+
+
+def _own_range(asked: range, use: str, key: str, count_key: str) -> str | None:
+    usual = scenes.RANGES[use]
     if usual.start <= asked.start and asked.stop <= usual.stop:
         return None
     return (
-        f"improve.corrections.first_seed={asked.start}: the scenes {asked.start} to {asked.stop - 1} are not all "
-        f"among {usual.start} to {usual.stop - 1}, which are for corrections; choose "
-        f"improve.corrections.first_seed={usual.start}, or fewer improve.scenes."
+        f"{key}={asked.start}: the scenes {asked.start} to {asked.stop - 1} are not all among {usual.start} to {usual.stop - 1}, "
+        f"which are for {use}; choose {key}={usual.start}, or fewer {count_key}."
     )
 
 

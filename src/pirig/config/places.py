@@ -30,6 +30,7 @@ DEMOS, DATA_SET = "demos", "lerobot"  # of a data folder
 META = "meta/pirig"  # of a data set: what other readers of the format pass over
 CHECKPOINTS, EVALUATIONS, CURVES, DIAGNOSIS = "checkpoints", "eval", "choice", "diagnosis"  # of a run
 IMPROVEMENTS, LINEAGE = "improve", "lineage.json"  # of a run: what was made of its policy; of a child: whose it is
+ROLLOUTS = "rollouts"  # of a run: its policy's own episodes
 ASSETS = "assets/pirig"  # of a checkpoint: what a policy is rebuilt with
 POLICY_FILE, STATS_FILE, TOKENIZER_FILE = "policy.json", "norm_stats.json", "tokenizer.model"  # of the assets
 

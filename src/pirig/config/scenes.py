@@ -11,13 +11,14 @@ from pirig.config.schema import Config
 
 DEMOS, HELD_OUT, DIAGNOSIS, LABELLED = "demos", "held out", "diagnosis", "labelled scenes"
 CORRECTIONS = "corrections"
+ROLLOUTS = "roll-outs"
 CHOICE = "choice of a checkpoint"
 RANGES = {
     DEMOS: range(0, 100_000),
     HELD_OUT: range(100_000, 500_000),
     DIAGNOSIS: range(500_000, 600_000),
     CORRECTIONS: range(600_000, 700_000),
-    "roll-outs": range(700_000, 800_000),
+    ROLLOUTS: range(700_000, 800_000),
     LABELLED: range(800_000, 900_000),
     CHOICE: range(900_000, 1_000_000),
 }
@@ -46,6 +47,12 @@ def corrections(config: Config) -> range:
     """What all rounds of `pirig improve improve=corrections` roll the policy out on."""
     first = config.improve.corrections.first_seed
     return range(first, first + config.improve.rounds * config.improve.scenes)
+
+
+def rollouts(config: Config) -> range:
+    """What `pirig rollouts` rolls the policy out on."""
+    first = config.rollouts.first_seed
+    return range(first, first + config.rollouts.scenes)
 
 
 def meet(first: range, other: range) -> bool:

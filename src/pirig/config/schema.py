@@ -39,7 +39,7 @@ from pirig.config.domains import (
 )
 from pirig.config.keeping import DatasetConfig
 from pirig.config.mapping import DataConfig
-from pirig.config.measuring import EvalConfig, ImproveConfig, ServeConfig
+from pirig.config.measuring import EvalConfig, ImproveConfig, RolloutsConfig, ServeConfig
 
 
 class Mode(StrEnum):
@@ -366,6 +366,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
     improve: ImproveConfig = field(default_factory=ImproveConfig)
+    rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     trainer: Trainer = "pirig"  # or openpi: an installed openpi trains on the same batches (a reference run)
     allow_unobservable_goal: bool = False

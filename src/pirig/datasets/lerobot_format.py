@@ -43,11 +43,15 @@ def label_key(name: str) -> str:
 
 
 def features(
-    contract: Contract, labels: Mapping[str, int], films: Mapping[str, Mapping[str, Any]] | None = None
+    contract: Contract,
+    labels: Mapping[str, int],
+    films: Mapping[str, Mapping[str, Any]] | None = None,
+    columns: Mapping[str, tuple[str, int]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """LeRobot's feature table of the contract and of labels (name -> width), as info.json has it.
 
-    `films`: by role, what is said of a film, where pictures are kept as films.
+    `films`: by role, what is said of a film, where pictures are kept as films. `columns`: what else there is, by name its type
+    and its width, 0 of one number.
     """
     names = ["height", "width", "channels"]
     table: dict[str, dict[str, Any]] = {}
@@ -59,6 +63,8 @@ def features(
     table[STATE_KEY] = _vector(contract.state_dim, _state_names(contract))
     table[ACTION_KEY] = _vector(contract.action_dim, contract.action_layout.split())
     table |= {label_key(name): _vector(width, _label_names(name, width)) for name, width in labels.items()}
+    for key, (dtype, width) in (columns or {}).items():
+        table[key] = {"dtype": dtype, "shape": [width or 1], "names": None}
     for key, dtype in _INDEX_FEATURES.items():
         table[key] = {"dtype": dtype, "shape": [1], "names": None}
     return table

@@ -25,12 +25,14 @@ from pirig.datasets.film_write import Loss
 from pirig.files.atomic import replacing
 
 _RECORD = b"pirig"
+NONE: Mapping[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
 class Part:
     """One converted episode: its file, seed, length in frames, per role (frames sampled, histogram [3, 256]), the width of
-    each label, its task in a contract of several, and by role what was lost where its pictures are films."""
+    each label, its task in a contract of several, by role what was lost where its pictures are films, and of each further
+    column (its type, its width, 0 of one number a frame)."""
 
     file: Path
     seed: int
@@ -39,6 +41,7 @@ class Part:
     labels: dict[str, int]
     task: str = ""
     losses: dict[str, Loss] = field(default_factory=dict)
+    columns: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def film(self, role: str) -> Path:
         return film_file(self.file, role)
@@ -53,10 +56,16 @@ def film_file(part: Path, role: str) -> Path:
 
 
 def part_file(
-    folder: Path, seed: int, state: np.ndarray, actions: np.ndarray, labels: Mapping[str, np.ndarray], task: str = ""
+    folder: Path,
+    seed: int,
+    state: np.ndarray,
+    actions: np.ndarray,
+    labels: Mapping[str, np.ndarray],
+    task: str = "",
+    columns: Mapping[str, np.ndarray] = NONE,
 ) -> Path:
     """The file of this episode: its name follows from the numbers, so a part of other demos is never taken."""
-    named = b"".join(name.encode() + values.tobytes() for name, values in labels.items())
+    named = b"".join(name.encode() + values.tobytes() for name, values in [*labels.items(), *columns.items()])
     digest = hashlib.sha256(state.tobytes() + actions.tobytes() + named + task.encode()).hexdigest()[:16]
     return folder / f"{seed:010d}-{digest}.parquet"
 
@@ -71,8 +80,10 @@ def write(
     labels: Mapping[str, np.ndarray],
     task: str = "",
     films: tuple[str, float] | None = None,
+    others: Mapping[str, np.ndarray] = NONE,
 ) -> Part:
-    """Encodes {role: u8 [T, H, W, 3]} with the pool and writes the part; `films`: as films of this codec and rate."""
+    """Encodes {role: u8 [T, H, W, 3]} with the pool and writes the part; `films`: as films of this codec and rate. `others`: [T]
+    or [T, k] by the name of the column."""
     columns: dict[str, pa.Array] = {}
     histograms, losses = {}, {}
     for role, images in frames.items():
@@ -84,8 +95,10 @@ def write(
         histograms[role] = fmt.image_histogram(images)
     columns[fmt.STATE_KEY], columns[fmt.ACTION_KEY] = fmt.vectors(state), fmt.vectors(actions)
     columns |= {fmt.label_key(name): fmt.vectors(values) for name, values in labels.items()}
+    columns |= {name: fmt.vectors(values) if values.ndim > 1 else pa.array(values) for name, values in others.items()}
     widths = {name: values.shape[1] for name, values in labels.items()}
-    return _save(Part(file, seed, len(actions), histograms, widths, task, losses), columns)
+    kinds = {name: (values.dtype.name, values.shape[1] if values.ndim > 1 else 0) for name, values in others.items()}
+    return _save(Part(file, seed, len(actions), histograms, widths, task, losses, kinds), columns)
 
 
 def write_encoded(
@@ -118,6 +131,7 @@ def _save(part: Part, columns: Mapping[str, pa.Array]) -> Part:
         **({"labels": part.labels} if part.labels else {}),  # without them a part is what it always was, byte by byte
         **({"task": part.task} if part.task else {}),
         **({"losses": losses} if losses else {}),
+        **({"columns": part.columns} if part.columns else {}),
     }
     table = pa.table(dict(columns)).replace_schema_metadata({_RECORD: json.dumps(record)})
     with replacing(part.file) as file:
@@ -137,4 +151,5 @@ def read(file: Path) -> Part:
     histograms = {role: (count, np.asarray(rows)) for role, (count, rows) in record["histograms"].items()}
     losses = {role: Loss(*numbers) for role, numbers in record.get("losses", {}).items()}
     labels, task = record.get("labels", {}), record.get("task", "")
-    return Part(file, record["seed"], footer.num_rows, histograms, labels, task, losses)
+    columns = {name: (kind, width) for name, (kind, width) in record.get("columns", {}).items()}
+    return Part(file, record["seed"], footer.num_rows, histograms, labels, task, losses, columns)

@@ -14,7 +14,7 @@ from pirig.contract import Contract
 from pirig.datasets import film_write, lerobot_v30, png
 from pirig.datasets.film_pictures import FilmPictures
 from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
-from pirig.datasets.lerobot_write import CORRECTIONS, LAYOUTS, NO_SCENES, PROVENANCE, STARTS, prompts
+from pirig.datasets.lerobot_write import CORRECTIONS, FAILED, LAYOUTS, NO_SCENES, PROVENANCE, STARTS, prompts
 from pirig.foreign.kinds import INFO
 from pirig.foreign.lerobot import Info, read_info
 from pirig.foreign.ours import read_provenance
@@ -127,6 +127,12 @@ class Dataset:
         return range(self.episode_count - count, self.episode_count)
 
     @property
+    def succeeded(self) -> list[int]:
+        """Episodes that reached their goal: all of them, but for those of a policy that failed."""
+        failed = set(getattr(self, "provenance", {}).get(FAILED, []))
+        return [episode for episode in range(self.episode_count) if episode not in failed]
+
+    @property
     def frame_count(self) -> int:
         return len(self.actions)
 
@@ -175,6 +181,13 @@ class Dataset:
     def image(self, role: str, index: int) -> np.ndarray:
         """Frame `index`, decoded: u8 [H, W, 3]."""
         return png.decoded(self.picture(role, index))
+
+    def column(self, key: str) -> np.ndarray:
+        """[N] or [N, k] of a column of numbers that is neither state, action nor label. Raises ValueError where there is none."""
+        whole = pa.concat_tables([_columns(file, path, [key]) for path, file in self._by_path])[key].combine_chunks()
+        if not pa.types.is_fixed_size_list(whole.type):
+            return whole.to_numpy(zero_copy_only=False)
+        return lerobot_v30.as_matrix(pa.chunked_array([whole]))
 
     @property
     def has_films(self) -> bool:

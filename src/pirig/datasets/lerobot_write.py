@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write, lerobot_v21.VERSION: lerobot_v21.write}
 PROVENANCE = "provenance.json"
 NO_SCENES = "scenes_unknown"  # of the provenance: the episodes' numbers are no scenes of the simulator
+FAILED = "failed"  # key of it: numbers of the episodes that did not succeed, of a policy's own
 CORRECTIONS = "corrections"  # key of it: what each of the last episodes corrects
 STARTS = "starts.npz"  # beside it, where episodes start elsewhere than their scenes' resets do
 NO_LABELS: Mapping[str, np.ndarray] = {}
@@ -106,9 +107,10 @@ class LeRobotWriter:
         seed: int,
         labels: Mapping[str, np.ndarray] = NO_LABELS,
         task: str = "",
+        columns: Mapping[str, np.ndarray] = NO_LABELS,
     ) -> bool:
         """Takes the part that an earlier run finished, if there is one; so the caller need not read its images."""
-        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels, task)
+        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels, task, columns)
         if file.is_file():
             self._asked.append(lerobot_parts.read(file))
         return file.is_file()
@@ -122,25 +124,27 @@ class LeRobotWriter:
         seed: int,
         labels: Mapping[str, np.ndarray] = NO_LABELS,
         task: str = "",
+        columns: Mapping[str, np.ndarray] = NO_LABELS,
     ) -> None:
         """{role: u8 [T, H, W, 3]}, state f32 [T, S], actions f32 [T, A], {label: f32 [T, k]}.
 
         `task`: which of the contract's scenes it is of, where there are several; LeRobot's `task_index` follows from its prompt.
+        `columns`: whatever else is to be kept of every frame, [T] or [T, k] by its name in the data set.
 
         Raises ValueError where they break the contract.
         """
         state, actions = _numbers(state, actions)
-        if self.reuse_episode(state, actions, seed=seed, labels=labels, task=task):
+        if self.reuse_episode(state, actions, seed=seed, labels=labels, task=task, columns=columns):
             return
-        self._check(images, state, actions, seed, labels)
+        self._check(images, state, actions, seed, {**labels, **columns})
         if task not in {scene.task for scene in self.contract.scenes}:
             known = ", ".join(scene.task or "none" for scene in self.contract.scenes)
             raise ValueError(f"episode of seed {seed}: task {task!r}, the contract knows {known}")
         frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
-        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels, task)
+        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels, task, columns)
         films = (self.form.codec, self.contract.fps) if self.form.codec else None
         size = sum(pictures.nbytes for pictures in frames.values())
-        asked = (file, seed, frames, state, actions, self._pool, labels, task, films)
+        asked = (file, seed, frames, state, actions, self._pool, labels, task, films, columns)
         self._asked.append(self._at_once.submit(size, lerobot_parts.write, *asked))
 
     def copy_episode(self, dataset: Dataset, episode: int) -> None:
@@ -173,7 +177,7 @@ class LeRobotWriter:
         wanted["actions"] = (length, contract.action_dim)
         shapes: dict[str, tuple[int, ...]] = {"state": state.shape, "actions": actions.shape}
         for name, values in labels.items():
-            wanted[name], shapes[name] = (length, values.shape[-1]), values.shape
+            wanted[name], shapes[name] = (length, *values.shape[1:]), values.shape
         for camera in contract.cameras:
             if camera.role not in images:
                 raise ValueError(f"episode of seed {seed}: no images of camera {camera.role}")
@@ -219,17 +223,18 @@ class LeRobotWriter:
         shutil.rmtree(self.parts_folder, ignore_errors=True)
 
     def _description(self) -> Description:
-        """Raises ValueError where the episodes have different labels. Says what films have lost."""
+        """Raises ValueError where the episodes have different labels or columns. Says what films have lost."""
         parts = self.parts
         contract, labels, films = self.contract, parts[0].labels, dict[str, dict[str, Any]]()
         for part in parts:
-            if part.labels != labels:
-                raise ValueError(f"episode of seed {part.seed}: labels {part.labels}, the first has {labels}")
+            for what, theirs, ours in (("labels", part.labels, labels), ("columns", part.columns, parts[0].columns)):
+                if theirs != ours:
+                    raise ValueError(f"episode of seed {part.seed}: {what} {theirs}, the first has {ours}")
         for role in parts[0].losses:
             loss = sum((part.losses[role] for part in parts), Loss())
             films[role] = film_write.described(parts[0].film(role), contract.fps) | film_write.told(loss)
             print(f"convert: {role}: {film_write.sentence(self.form.codec, loss)}", flush=True)
-        features = fmt.features(contract, labels, films)
+        features = fmt.features(contract, labels, films, parts[0].columns)
         return Description(features, contract.fps, contract.robot_uid, prompts(contract))
 
     def _laid_out(self, part: Part, description: Description, digest: Any) -> _LaidOut:

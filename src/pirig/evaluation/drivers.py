@@ -118,8 +118,12 @@ class PolicyDriver:
         return (total / weights).astype(np.float32)
 
     def _noise(self, request: Request) -> np.ndarray:
-        random = np.random.default_rng([self.noise_seed, request.scene, request.chunk])
-        return random.standard_normal(self.policy.noise_shape, np.float32)
+        return noise_of(self.noise_seed, request.scene, request.chunk, self.policy.noise_shape)
+
+
+def noise_of(noise_seed: int, scene: int, chunk: int, shape: tuple[int, int]) -> np.ndarray:
+    """f32 of this shape, for the chunk of this number in a scene's episode."""
+    return np.random.default_rng([noise_seed, scene, chunk]).standard_normal(shape, np.float32)
 
 
 class DemoDriver:

@@ -74,7 +74,8 @@ def _state(dataset: Dataset, observation: Observation, row: int) -> list[str]:
 
 
 def _replayed(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) -> Rate:
-    chosen = np.unique(np.linspace(0, len(dataset.seeds) - 1, count).astype(int)).tolist()
+    places = np.unique(np.linspace(0, len(dataset.succeeded) - 1, count).astype(int))
+    chosen = [dataset.succeeded[place] for place in places]
     scenes = [dataset.seeds[episode] for episode in chosen]
     actions = {dataset.seeds[episode]: demo_actions(dataset, pipeline, episode) for episode in chosen}
     with tempfile.TemporaryDirectory() as folder:
@@ -85,9 +86,12 @@ def _replayed(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: in
 
 
 def replay(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) -> list[str]:
-    """The data set's own actions, through the evaluation's path, succeed in the scenes that they were recorded in."""
+    """The data set's own actions, through the evaluation's path, succeed in the scenes that they were recorded in; of a policy's
+    own episodes those that did."""
+    if not dataset.succeeded:
+        return []
     rate = _replayed(dataset, pipeline, pool, count)
-    if 0 < rate.k < ENOUGH * rate.n < ENOUGH * len(dataset.seeds):
+    if 0 < rate.k < ENOUGH * rate.n < ENOUGH * len(dataset.succeeded):
         rate = _replayed(dataset, pipeline, pool, MORE * count)  # some do: a demo that hardly succeeded proves nothing
     if rate.k >= ENOUGH * rate.n:
         return []

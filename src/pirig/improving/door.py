@@ -18,6 +18,7 @@ IMPROVED, CONTROL = (
     "corrected",
     "control",
 )  # a child that trains on what the method made, and one that makes the same steps without
+ACTS = ("execute", "ensemble", "delay", "rtc", "flow_steps", "seed", "batch_size")  # of eval
 
 
 @dataclass(frozen=True)
@@ -78,19 +79,20 @@ def method_named(name: str) -> Method:
     return importlib.import_module(f"{methods.__name__}.{name}").METHOD
 
 
+def acts_of(config: Config) -> dict[str, Any]:
+    """What decides how a policy acts, beside what it is."""
+    return {key: getattr(config.eval, key) for key in ACTS}
+
+
 def digest_of(method: Method, policy: Policy) -> str:
     """Of all that decides what the rounds make and how their children train, but for how many rounds there are."""
     config = policy.config
-    acts = {
-        key: getattr(config.eval, key)
-        for key in ("execute", "ensemble", "delay", "rtc", "flow_steps", "seed", "batch_size")
-    }
     told = {
         "method": config.improve.name,
         "policy": policy.digest,
         "scenes": config.improve.scenes,
         "steps": config.improve.steps,
-        "acts": acts,
+        "acts": acts_of(config),
         **method.settings(config),
     }
     return identity.digest_of(told)[:8]

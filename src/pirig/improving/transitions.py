@@ -38,7 +38,7 @@ class Transitions:
         rows = {field.name: len(getattr(self, field.name)) for field in dataclasses.fields(self)}
         if len(set(rows.values())) > 1:
             raise ValueError(f"transitions of different lengths: {rows}; expected as many rows of each")
-        if len(self) and not (0 <= self.next_row.min() and self.next_row.max() < len(self)):
+        if len(self) and not (self.next_row.min() >= 0 and self.next_row.max() < len(self)):
             raise ValueError(
                 f"next_row from {self.next_row.min()} to {self.next_row.max()} in transitions of {len(self)} rows; expected a row"
             )

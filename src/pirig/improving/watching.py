@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +36,23 @@ class Watched:
 
 def watched(contract: Contract, episodes: list[Acted], workers: int, label: str) -> Iterator[Watched]:
     """In the order in which they are done."""
-    todo, running = iter(episodes), dict[int, Acted]()
+    return answered(contract, episodes, workers, label, _opened, contract)
+
+
+def answered(
+    contract: Contract,
+    episodes: Sequence[Any],
+    workers: int,
+    label: str,
+    opened: Callable[..., Callable[[Any], Any]],
+    *arguments: Any,
+) -> Iterator[Any]:
+    """What `opened(implementation, *arguments)` gives for each episode, by several processes with a simulator each; in the order
+    in which they are done."""
+    todo, running = iter(episodes), set[int]()
     count = min(workers, len(episodes))
     place = place_of(contract)
-    processes = [SimulatorProcess(f"watching-{number}", place, _opened, contract) for number in range(count)]
+    processes = [SimulatorProcess(f"watching-{number}", place, opened, *arguments) for number in range(count)]
     try:
         with Progress(label, len(episodes)) as progress:
             for number in range(count):
@@ -47,7 +61,7 @@ def watched(contract: Contract, episodes: list[Acted], workers: int, label: str)
                 wait([processes[number].pipe for number in running])
                 for number in [number for number in running if processes[number].pipe.poll()]:
                     answer = processes[number].receive()
-                    del running[number]
+                    running.remove(number)
                     _next(processes[number], number, todo, running)
                     progress.advance()
                     yield answer
@@ -58,11 +72,11 @@ def watched(contract: Contract, episodes: list[Acted], workers: int, label: str)
             process.close()
 
 
-def _next(process: SimulatorProcess, number: int, todo: Iterator[Acted], running: dict[int, Acted]) -> None:
+def _next(process: SimulatorProcess, number: int, todo: Iterator[Any], running: set[int]) -> None:
     episode = next(todo, None)
     if episode is not None:
         process.send(episode)
-        running[number] = episode
+        running.add(number)
 
 
 def _opened(implementation: Implementation, contract: Contract) -> Callable[[Acted], Watched]:

@@ -50,6 +50,7 @@ RESULT_FREE = (
     "gates",
     "sweep",
     "improve",
+    "rollouts",
     "demos.workers",
     "scenes.workers",
     *(f"task.{name}" for name in OF_A_TASK),

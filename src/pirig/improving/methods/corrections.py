@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from pirig.config.measuring import MEASURED
 from pirig.config.places import places_of
 from pirig.config.schema import Config
 from pirig.datasets.lerobot_read import Dataset
@@ -20,20 +19,16 @@ from pirig.demos import door, identity
 from pirig.demos.collect import collect
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.origins import Origins
-from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.results import ResultsFile
-from pirig.evaluation.rollouts import roll_out
-from pirig.evaluation.target import require_trained_on, target_of
-from pirig.evaluation.workers import WorkerPool
+from pirig.evaluation.target import require_trained_on
 from pirig.files.atomic import write_text
 from pirig.files.identity import digest_of
 from pirig.files.records import read_record
+from pirig.improving.acting import require_acts, rolled_out
 from pirig.improving.door import Made, Policy, Round
 from pirig.improving.lost import Lost, limits, lost_at
 from pirig.improving.watching import Acted, watched
-from pirig.policies.card import PolicyCard
-from pirig.policies.policy import load_policy
-from pirig.sim.door import State, unavailable
+from pirig.sim.door import State
 
 LIMITS, MOMENTS, STATES = "limits.json", "moments.json", "states"
 HELD = "held"  # lost its way with an object in the hand, so that no planner can begin there
@@ -43,25 +38,12 @@ PACKAGES = {"maniskill": "mani_skill"}  # whose version a plan depends on
 class Corrections:
     def require(self, policy: Policy) -> None:
         config, contract = policy.config, policy.places.contract
-        if config.mix is not None:
-            raise ValueError(
-                f"mix={config.mix.name}: corrections are made for one task; improve a run of one (task=NAME), or "
-                "train the mix longer."
-            )
-        if not config.robot.simulated:
-            raise ValueError(
-                f"robot={config.robot.name}: {unavailable(contract)}, so no policy can be rolled out and nobody plans from where "
-                "it lost its way; record such corrections on the arm (`pirig collect`) and train on them with the other "
-                "episodes."
-            )
-        if missing := unavailable(contract):
-            raise ValueError(f"improve=corrections rolls the policy out, and {missing}.")
-        if config.eval.server or config.eval.delay == MEASURED:
-            key = f"eval.server={config.eval.server}" if config.eval.server else f"eval.delay={MEASURED}"
-            raise ValueError(
-                f"{key}: the run's own checkpoint is rolled out, and what comes late is a number of steps; leave it out, or give "
-                "eval.delay=2."
-            )
+        require_acts(
+            policy,
+            "improve=corrections",
+            "and nobody plans from where it lost its way: record such corrections on the arm (`pirig collect`) and train on them "
+            "with the other episodes",
+        )
         if not config.task.solver:
             raise ValueError(
                 f"task={config.task.name} names no solver (task.solver), so nothing plans from where the policy lost its way; "
@@ -141,20 +123,8 @@ class _Work:
         return self.places.data_set_name if self.config.dataset.path else self.places.data.name
 
     def rolled_out(self) -> ResultsFile:
-        """The policy's episodes, as an evaluation has them; those that are there are not run again."""
-        config, results = self.config, ResultsFile(self.round.folder / "rollouts")
-        if all(scene in results.done for scene in self.scenes):
-            return results
-        lengths = PolicyCard.load(self.policy.checkpoint).usual_lengths
-        limit = target_of(config, self.places, self.policy.checkpoint, lengths).limit
-        sizes = {"flow_steps": config.eval.flow_steps, "batch_size": config.eval.batch_size}
-        told: dict[str, Any] = {"execute": config.eval.execute, "noise_seed": config.eval.seed}
-        told |= {"ensemble": config.eval.ensemble, "delay": int(config.eval.delay), "rtc": config.eval.rtc}
-        driver = PolicyDriver(load_policy(self.policy.checkpoint, **sizes), **told)
         label = f"round {self.round.number}: roll-outs"
-        with WorkerPool(self.places.contract, config.eval.workers) as pool:
-            roll_out(pool, driver, self.scenes, max_steps=limit, results=results, label=label)
-        return results
+        return rolled_out(self.policy, self.scenes, self.round.folder / "rollouts", label)
 
     def limits(self) -> dict[str, int]:
         """After how many steps each sub-goal is late."""
