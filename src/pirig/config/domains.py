@@ -117,6 +117,7 @@ SharePart = Annotated[float, Between(least=0, below=1)]  # something is left
 Part = Annotated[float, Between(above=0, below=1)]  # something is taken and something is left
 Angle = Annotated[float, Between(above=0, below=math.pi)]
 Turn = Annotated[float, Between(least=-2 * math.pi, most=2 * math.pi)]
+StepReward = Annotated[float, Between(least=-1, most=0)]
 Gripper = Annotated[float, Between(least=-1, most=1)]
 FrameStep = Annotated[int, _whole(1, 1000)]
 AngleUnit = Annotated[str, OneOf(("rad", "deg"))]

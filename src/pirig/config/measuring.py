@@ -11,7 +11,6 @@ from pirig.config.domains import (
     CountOrNone,
     CriticUse,
     Delay,
-    Finite,
     FrameStep,
     LayoutName,
     NotNegative,
@@ -20,6 +19,7 @@ from pirig.config.domains import (
     Seed,
     Share,
     SharePart,
+    StepReward,
     WireProtocol,
 )
 
@@ -91,8 +91,8 @@ class ImproveConfig:
 class RewardsConfig:
     """Of each step of a roll-out."""
 
-    success: Finite = 10.0  # of the step that reaches the goal, beside its own
-    step: Finite = -0.05
+    success: Positive = 10.0  # of the step that reaches the goal, beside its own
+    step: StepReward = -0.05
 
 
 @dataclass
