@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot_source import LeRobotSource
-    from pirig.datasets.remake import Chosen, Edit, Kept, Plan
+    from pirig.datasets.remake.plan import Chosen, Edit, Kept, Plan
 
 ABOUT = """\
 LeRobot data sets (v2.0, v2.1, v3.0; pictures in tables or as films), anybody's or pirig's, made into another one. Sources are
@@ -143,14 +143,14 @@ def _places(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from pirig.datasets.remake import chosen_of
+    from pirig.datasets.remake.plan import chosen_of
 
     source = _open(options.source)
     return _make(options, chosen_of(source), options.destination, all_tasks=True)
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from pirig.datasets.remake import chosen_of
+    from pirig.datasets.remake.plan import chosen_of
 
     if len(options.sources) < 2:
         raise ValueError("pirig dataset merge: expected at least two data sets, then the folder of the new one.")
@@ -162,9 +162,9 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _split(options: argparse.Namespace) -> int:
-    from pirig.datasets import choose
     from pirig.datasets.lerobot_home import wanted
-    from pirig.datasets.remake import chosen_of
+    from pirig.datasets.remake import choose
+    from pirig.datasets.remake.plan import chosen_of
 
     source = _open(options.source)
     folders = [wanted(word) for word in options.destinations]
@@ -179,8 +179,8 @@ def _split(options: argparse.Namespace) -> int:
 
 
 def _filter(options: argparse.Namespace) -> int:
-    from pirig.datasets import choose
-    from pirig.datasets.remake import chosen_of
+    from pirig.datasets.remake import choose
+    from pirig.datasets.remake.plan import chosen_of
 
     source = _open(options.source)
     kept = choose.filtered(
@@ -195,7 +195,7 @@ def _filter(options: argparse.Namespace) -> int:
 
 
 def _edit(options: argparse.Namespace) -> int:
-    from pirig.datasets.remake import Edit, chosen_of
+    from pirig.datasets.remake.plan import Edit, chosen_of
 
     renamed = dict(_pair("--rename", word, "OLD=NEW") for word in options.rename)
     crops = {
@@ -232,7 +232,7 @@ def _pair(option: str, word: str, form: str) -> tuple[str, str]:
 
 
 def _box(word: str) -> Any:
-    from pirig.datasets.remade_episode import Box
+    from pirig.datasets.remake.episode import Box
 
     numbers = word.partition("=")[2].split(",")
     if len(numbers) != 4 or not all(re.fullmatch(r"\d+", number.strip()) for number in numbers):
@@ -255,7 +255,7 @@ def _require_new(folder: Path) -> None:
 def _kept(options: argparse.Namespace, source: LeRobotSource) -> Kept:
     """Raises ValueError where a codec is given and no films are asked for."""
     from pirig.datasets.film_write import USUAL_CODEC
-    from pirig.datasets.remake import Kept
+    from pirig.datasets.remake.plan import Kept
 
     if options.storage == "images":
         if options.codec:
@@ -276,8 +276,9 @@ def _make(
     all_tasks: bool = False,
 ) -> int:
     from pirig.datasets.lerobot_home import wanted
-    from pirig.datasets.remake import Edit, Plan, write
-    from pirig.datasets.remake_ours import Carried
+    from pirig.datasets.remake.ours import Carried
+    from pirig.datasets.remake.plan import Edit, Plan
+    from pirig.datasets.remake.write import write
 
     folder = wanted(word)
     _require_new(folder)

@@ -24,7 +24,7 @@ from pirig.datasets import as_written
 from pirig.datasets.lerobot_format import ACTION_KEY, STATE_KEY, image_key
 from pirig.datasets.lerobot_source import LeRobotSource
 from pirig.datasets.lerobot_write import PROVENANCE, STARTS, prompts
-from pirig.datasets.remake import Plan, digest_text
+from pirig.datasets.remake.plan import Plan, digest_text
 from pirig.foreign.ours import read_provenance
 
 IMAGES = image_key("")

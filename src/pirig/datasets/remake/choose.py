@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.remake import Chosen, sentences_of
+from pirig.datasets.remake.plan import Chosen, sentences_of
 from pirig.foreign.lerobot import EpisodeMeta
 
 SUCCESS = ("next.success", "success", "is_success", "episode_success")  # columns that say it, the first that is there
