@@ -2,16 +2,19 @@
 
     python -m benchmarks.serving_load RUN [--clients 32] [--rounds 6] [--seconds 8] [--flow-steps 10] [--device NAME]
 
-One server is asked in turn, one client and all of them, and the ratio is taken pair by pair, since other work on the machine
-weighs on both. Clients are threads of one process on the same cores. Writes benchmarks/results/serving_load-<device>-<date>.json.
+Two servers are asked in turn, and ratios are taken round by round, since other work on the machine weighs on all: one client
+alone, all clients with serve.max_batch=1 (one request a call, one call at a time), all clients as it is served. Clients are
+threads of one process on the same cores. Writes benchmarks/results/serving_load-<device>-<date>.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import numpy as np
@@ -19,32 +22,38 @@ import numpy as np
 from benchmarks import report
 from benchmarks.serving import loaded, server
 
+Running = tuple[Popen[str], str]
+Round = dict[str, dict[str, float]]  # by way: "one", "in_turn", "together"
 
-def _pair(process: Any, uri: str, clients: int, seconds: float) -> dict[str, dict[str, float]]:
-    return {name: _asked(process, uri, count, seconds) for name, count in (("one", 1), ("together", clients))}
 
-
-def _asked(process: Any, uri: str, clients: int, seconds: float) -> dict[str, float]:
+def asked(running: Running, clients: int, seconds: float) -> dict[str, float]:
     before_s = time.process_time()
-    measured = loaded(process, uri, clients, seconds)
+    measured = loaded(*running, clients, seconds)
     return measured | {"client_cpu_ms_a_request": 1e3 * (time.process_time() - before_s) / measured["requests"]}
 
 
-def summary(pairs: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """Medians over the pairs; `at_most_a_s`: of this machine's cores, at the CPU that a request of many costs."""
-    ratios = [pair["together"]["requests_per_s"] / pair["one"]["requests_per_s"] for pair in pairs]
+def middle(rounds: list[Round], what: str) -> dict[str, float]:
+    """The median over the rounds, by way."""
+    return {way: float(np.median([one[way][what] for one in rounds])) for way in rounds[0]}
 
-    def middle(name: str, what: str) -> float:
-        return float(np.median([pair[name][what] for pair in pairs]))
 
-    cpu_ms = middle("together", "server_cpu_ms_a_request") + middle("together", "client_cpu_ms_a_request")
+def times(rounds: list[Round], way: str) -> dict[str, float]:
+    """Requests a second of all clients at once beside those of `way`."""
+    ratios = [one["together"]["requests_per_s"] / one[way]["requests_per_s"] for one in rounds]
+    return {"median": float(np.median(ratios)), "least": min(ratios), "most": max(ratios)}
+
+
+def summary(rounds: list[Round]) -> dict[str, Any]:
+    """`at_most_a_s`: what this machine's cores could give at the CPU that a request of many costs, with its client."""
+    server_ms, client_ms = middle(rounds, "server_cpu_ms_a_request"), middle(rounds, "client_cpu_ms_a_request")
     return {
-        "times_one_client": {"median": float(np.median(ratios)), "least": min(ratios), "most": max(ratios)},
-        "requests_per_s": {name: middle(name, "requests_per_s") for name in ("one", "together")},
-        "server_cpu_ms_a_request": {name: middle(name, "server_cpu_ms_a_request") for name in ("one", "together")},
-        "client_cpu_ms_a_request": middle("together", "client_cpu_ms_a_request"),
-        "errors": sum(part["errors"] for pair in pairs for part in pair.values()),
-        "at_most_a_s": 1e3 * (os.cpu_count() or 1) / cpu_ms,
+        "times_one_client": times(rounds, "one"),
+        "times_in_turn": times(rounds, "in_turn"),
+        "requests_per_s": middle(rounds, "requests_per_s"),
+        "server_cpu_ms_a_request": server_ms,
+        "client_cpu_ms_a_request": client_ms,
+        "at_most_a_s": 1e3 * (os.cpu_count() or 1) / (server_ms["together"] + client_ms["together"]),
+        "errors": sum(part["errors"] for one in rounds for part in one.values()),
     }
 
 
@@ -59,14 +68,18 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, Any] = {"what": "a policy server, many clients beside one", "run": options.run.name}
     found |= {"clients": options.clients, "seconds": options.seconds, "flow_steps": options.flow_steps}
-    pairs = []
-    settings = (f"eval.flow_steps={options.flow_steps}", f"serve.max_batch={options.clients}")
-    with server(options.run, *settings) as (process, uri):
+    rounds: list[Round] = []
+    with contextlib.ExitStack() as both:
+        steps = f"eval.flow_steps={options.flow_steps}"
+        alone = both.enter_context(server(options.run, steps, "serve.max_batch=1"))
+        usual = both.enter_context(server(options.run, steps, f"serve.max_batch={options.clients}"))
+        ways = {"one": (alone, 1), "in_turn": (alone, options.clients), "together": (usual, options.clients)}
         for _ in range(options.rounds):
-            pairs.append(_pair(process, uri, options.clients, options.seconds))
-            report.show({name: part["requests_per_s"] for name, part in pairs[-1].items()})
-    found |= summary(pairs) | {"pairs": pairs}
-    report.write("serving_load", options.device, found, ("jax", "websockets", "msgpack"))
+            rounds.append({way: asked(running, count, options.seconds) for way, (running, count) in ways.items()})
+            report.show({way: part["requests_per_s"] for way, part in rounds[-1].items()})
+    report.write(
+        "serving_load", options.device, found | summary(rounds) | {"rounds": rounds}, ("jax", "websockets", "msgpack")
+    )
 
 
 if __name__ == "__main__":
