@@ -1,4 +1,4 @@
-"""What is to be written: which episodes of which data sets, in which form, under which names; asked before anything is written."""
+"""What is to be written: which episodes of which data sets, in which form, under which names; asked before it is."""
 
 from __future__ import annotations
 
