@@ -47,6 +47,21 @@ TAKEN = [
 ]
 
 
+@pytest.mark.parametrize("names", [JOINTS, ["a", "b", "c"], {"motors": [*JOINTS, "gripper", "spare"]}], ids=len)
+def test_names_that_are_not_as_many_as_the_numbers_are_passed_over_and_said(kinova, tmp_path, capsys, names):
+    config = pointed(kinova, recording(tmp_path / "mugs", named(names, ACTION)), tmp_path / "out")
+    convert.make(config, places_of(config))
+    count = len(names["motors"]) if isinstance(names, dict) else len(names)
+    assert f"note: {ACTION} has {count} names for its 8 numbers" in capsys.readouterr().err
+
+
+def test_one_name_may_stand_for_all_numbers(kinova, tmp_path, capsys):
+    """As openpi's LIBERO data set has it."""
+    config = pointed(kinova, recording(tmp_path / "mugs", named(["state"])), tmp_path / "out")
+    convert.make(config, places_of(config))
+    assert "names for its" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("change", "says"), REFUSED, ids=[says[:50] for _, says in REFUSED])
 def test_what_contradicts_the_contract_is_refused(kinova, tmp_path, change, says):
     config = pointed(kinova, recording(tmp_path / "mugs", change), tmp_path / "out")

@@ -1,4 +1,4 @@
-"""`pirig verify` on a real run: it shows and judges nothing."""
+"""`pirig verify` on a real run: it shows and judges nothing, but for a policy that would not act as it was trained."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ import pytest
 
 from pirig.config.places import ASSETS
 from pirig.contract import ContractError
+from pirig.gates.finding import GateError
 from pirig.runs.progress import newest_checkpoint
 from pirig.stages import verify
 
@@ -31,6 +32,19 @@ def test_a_data_set_of_another_contract_is_refused_before_any_inference(smoke_ru
     contract.write_text(json.dumps(json.loads(contract.read_text()) | {"control_hz": 10}))
     (data,) = smoke_run.root.glob("data/*/lerobot")
     with pytest.raises(ContractError, match=r"control_hz.*10.*20"):
+        verify.main([str(run), str(data)])
+    assert "actions" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_with_other_norm_stats_is_refused(smoke_run, tmp_path, capsys):
+    run = tmp_path / "smoke" / "one"
+    shutil.copytree(smoke_run.folder, run)
+    stats = newest_checkpoint(run) / ASSETS / "norm_stats.json"
+    told = json.loads(stats.read_text())
+    told["norm_stats"]["actions"]["q99"] = [value + 0.5 for value in told["norm_stats"]["actions"]["q99"]]
+    stats.write_text(json.dumps(told))
+    (data,) = smoke_run.root.glob("data/*/lerobot")
+    with pytest.raises(GateError, match=r"action number .*training saw .*norm stats"):
         verify.main([str(run), str(data)])
     assert "actions" not in capsys.readouterr().out
 

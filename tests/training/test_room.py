@@ -84,6 +84,12 @@ def test_where_nothing_fits_that_is_said(monkeypatch):
     assert "no setting of it fits, not even finetune=lora_light" in refused(*FULL, "finetune=lora")
 
 
+def test_of_smaller_batches_only_the_largest_that_fits_is_named(monkeypatch):
+    monkeypatch.setattr(hardware, "available_bytes", lambda: 21_000_000_000 * jax.local_device_count())
+    said = refused("size=tiny", "weights=scratch", "train.batch_size=100000000")
+    assert len(re.findall(r"train\.batch_size=\d+", said)) == 1 and "no setting of it fits" not in said
+
+
 def test_the_compiled_need_scales_the_remedies():
     remedies = Remedies(10, {"train.ema=0": 9, "finetune=lora_light": 4})
     require_fits(20, Room(20, "of it"), remedies, "by the compiled step")

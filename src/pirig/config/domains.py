@@ -88,6 +88,17 @@ class Long:
         return f"{self.count} numbers"
 
 
+@dataclass(frozen=True)
+class EachOnce:
+    """A list without repeats."""
+
+    def holds(self, value: Any) -> bool:
+        return len(set(value)) == len(value)
+
+    def expected(self) -> str:
+        return "each of them once"
+
+
 @dataclass(frozen=True, eq=False)
 class WholeOr:
     """A whole number from 0 on, as text, or a word."""
@@ -120,6 +131,9 @@ Turn = Annotated[float, Between(least=-2 * math.pi, most=2 * math.pi)]
 StepReward = Annotated[float, Between(least=-1, most=0)]
 Gripper = Annotated[float, Between(least=-1, most=1)]
 FrameStep = Annotated[int, _whole(1, 1000)]
+Processes = Annotated[int, _whole(1, 1024)]
+Pixels = Annotated[int, _whole(1, 8192)]  # no renderer here draws more
+PixelsOrNone = Annotated[int, _whole(0, 8192)]
 AngleUnit = Annotated[str, OneOf(("rad", "deg"))]
 Times = Annotated[str, OneOf(("check", "ignore"))]
 Version = Annotated[str, OneOf(("v3.0", "v2.1", "source"))]

@@ -16,6 +16,7 @@ from pirig.config.domains import (
     NotNegative,
     Port,
     Positive,
+    Processes,
     Seed,
     Share,
     SharePart,
@@ -42,7 +43,7 @@ class EvalConfig:
     delay: Delay = "0"  # control steps that a chunk comes late; measured: what this policy takes on this machine
     rtc: bool = False  # real-time chunking: a chunk is sampled so that it goes on from the one that is underway
     flow_steps: Count = 10  # Euler steps
-    workers: Count = 2  # simulator processes
+    workers: Processes = 2  # simulator processes
     sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device
     num_envs: Count = 64  # scenes at once where sim_backend=gpu
     batch_size: Count = 4  # observations per policy call, fixed so that results do not depend on the number of workers

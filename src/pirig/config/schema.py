@@ -17,6 +17,7 @@ from pirig.config.domains import (
     Angle,
     Count,
     CountOrNone,
+    EachOnce,
     EntryName,
     Finite,
     FloatType,
@@ -25,7 +26,10 @@ from pirig.config.domains import (
     Long,
     Normalization,
     NotNegative,
+    Pixels,
+    PixelsOrNone,
     Positive,
+    Processes,
     Remat,
     Role,
     Seed,
@@ -86,8 +90,8 @@ class CameraEntry:
     sensor: str = (
         MISSING  # ManiSkill: base_camera, hand_camera, or a new name with a place; recorded data: its image column
     )
-    width_px: CountOrNone = 256  # 0: as recorded
-    height_px: CountOrNone = 256
+    width_px: PixelsOrNone = 256  # 0: as recorded
+    height_px: PixelsOrNone = 256
     fov_rad: Angle | None = None  # vertical
     eye_m: Annotated[list[Finite], Long(3)] | None = None  # world frame
     target_m: Annotated[list[Finite], Long(3)] | None = None  # what it looks at
@@ -119,14 +123,14 @@ class MixConfig:
 class CameraConfig:
     name: str = MISSING
     entries: dict[str, CameraEntry] = field(default_factory=dict)
-    resolution_px: Count = 256  # both sides of every entry
+    resolution_px: Pixels = 256  # both sides of every entry
     show_goal: bool = False  # draw the goal site that ManiSkill hides from cameras
 
 
 @dataclass
 class StateConfig:
     name: str = MISSING
-    entries: list[EntryName] = field(default_factory=list)  # see pirig/config/state_entries.py
+    entries: Annotated[list[EntryName], EachOnce()] = field(default_factory=list)  # see pirig/config/state_entries.py
     angle_center_rad: list[Turn] = field(default_factory=list)  # per joint of a real arm: angles are within pi of it
 
 
@@ -161,7 +165,7 @@ class ModelKindConfig:
 @dataclass
 class SizeConfig:
     name: str = MISSING
-    image_px: Count = MISSING
+    image_px: Pixels = MISSING
     patch_px: Count = MISSING
     action_dim: Count = MISSING  # padded
     max_token_len: Count = MISSING
@@ -199,7 +203,7 @@ class ScenesConfig:
     count: Count = 6000  # at least 10
     first_seed: Seed = 800000
     joints_noise_rad: NotNegative = 0.03
-    workers: Count = 2  # processes
+    workers: Processes = 2  # processes
 
 
 @dataclass
@@ -244,7 +248,7 @@ class DemosConfig:
     count: Count = 64  # successful episodes wanted
     first_seed: Seed = 0
     max_tries: CountOrNone = 0  # 0: four times count
-    workers: Count = 2
+    workers: Processes = 2
     leave_out: list[CountOrNone] = field(default_factory=list)  # its episodes that are not used
     times: Times = "check"  # of its rows: check them against fps; ignore: frames are taken to be 1/fps apart
     labels: bool = False  # record where the task's objects are, beside what a policy may see

@@ -33,7 +33,7 @@ from pirig.datasets.recorded_numbers import (
     state_units,
 )
 from pirig.datasets.recording import Recording, open_recording, split_column
-from pirig.datasets.said_of_columns import require_columns, require_robot
+from pirig.datasets.said_of_columns import names_passed_over, require_columns, require_robot
 from pirig.files.progress import Progress
 from pirig.foreign.lerobot import EpisodeMeta as Episode
 from pirig.foreign.sentences import read_sentences
@@ -90,7 +90,7 @@ def check(source: Recording, contract: Contract, config: Config) -> list[Recorde
     _require_widths(source, chosen[0], contract, config.data)
     told = sentences_of(source, config.data)
     recorded = [_recorded(source, episode, contract, config, told) for episode in chosen]
-    for note in notes:
+    for note in [*names_passed_over(source, config.data), *notes]:
         print(f"note: {note}", file=sys.stderr)
     for number, fault in source.faults.items():
         print(f"left out: episode {number}: {fault}", file=sys.stderr)

@@ -51,6 +51,18 @@ def require_columns(source: Recording, contract: Contract, data: DataConfig) -> 
         _require_order(source, key, names, places)
 
 
+def names_passed_over(source: Recording, data: DataConfig) -> list[str]:
+    """A note for each column that is read as numbers and whose names are not as many: its order and unit are taken on trust."""
+    columns = dict.fromkeys(split_column(one)[0] for one in (*data.state, *data.actions))
+    read = {name: source.features[name] for name in columns if name in source.features}
+    return [
+        f"{name} has {one.misnamed} names for its {one.width} numbers in {source.meta.info_file}; none is read, so look whether "
+        f"the numbers are what data.state and data.actions take them for"
+        for name, one in read.items()
+        if one.misnamed
+    ]
+
+
 def _named(source: Recording, columns: list[str]) -> tuple[list[str], list[str]]:
     """The names of the numbers side by side, and how each is written as a column of its own."""
     names, places = [], []

@@ -59,6 +59,12 @@ class Feature(Foreign):
         flat = list(_flattened(self.names))
         return flat if len(flat) == self.width else []
 
+    @property
+    def misnamed(self) -> int:
+        """So many names, which are not as many as the numbers; 0 where they fit, or one stands for all of them."""
+        count = len(list(_flattened(self.names)))
+        return 0 if self.dtype in PICTURES or count in (0, 1, self.width) else count
+
 
 def _flattened(names: Any) -> Iterable[str]:
     if isinstance(names, Mapping):

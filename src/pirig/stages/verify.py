@@ -3,8 +3,8 @@
 `pirig verify weights.path=FOLDER task=... [key=value]`: the same of a checkpoint that was never trained here, as `pirig eval`
 would measure it; where this config has no data set, noise stands for a frame.
 
-Loads it as an evaluation would, infers on zeros and on a frame of the data set (of a mix, for each task), and prints
-shapes, ranges and milliseconds.
+Loads it as an evaluation would (a policy that would not act as it was trained is refused), infers on zeros and on a frame of
+the data set (of a mix, for each task), and prints shapes, ranges and milliseconds.
 DATASET is needed only where the data set is no longer where the run found it. Whether the numbers are good is asked by
 `pirig doctor RUN`.
 """
@@ -36,11 +36,15 @@ def main(arguments: list[str]) -> int:
 
 
 def show(run: Path, data_set: Path | None = None) -> None:
-    """Raises ValueError where there is no checkpoint or data set, ContractError where the data set is another policy's."""
+    """Raises ValueError where there is no checkpoint or data set, ContractError where the data set is another policy's,
+    GateError where the checkpoint would not act as it was trained."""
     from pirig.config.load import of_run
     from pirig.config.places import ASSETS, places_of
     from pirig.contract import Contract
     from pirig.evaluation.inference import report
+    from pirig.gates.finding import require_good, run_gates
+    from pirig.gates.policy import gates
+    from pirig.policies.card import PolicyCard
     from pirig.runs.progress import newest_checkpoint
 
     config, checkpoint = of_run(run, []), newest_checkpoint(run)
@@ -50,6 +54,8 @@ def show(run: Path, data_set: Path | None = None) -> None:
     datasets, trained = [_opened(folder) for folder in folders], Contract.load(checkpoint / ASSETS)
     tasks = [_task_of(trained, dataset) for dataset in datasets]
     policy = _loaded(checkpoint, config.eval.flow_steps)
+    asked = gates(policy.pipeline, PolicyCard.load(checkpoint), config)
+    require_good(run_gates(asked, config.gates.skip), "inference")
     for task, dataset in zip(tasks, datasets, strict=True):
         if task:
             print(f"task        {task}")

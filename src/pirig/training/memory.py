@@ -33,6 +33,7 @@ from pirig.training.sharding import MIN_BYTES, split_axis
 GB = 1e9
 CPU_COPIES = 2  # of what trains
 SHOWN = 4  # remedies named
+BATCH = "train.batch_size="  # the one of which only the largest that fits is named
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ class Remedies:
     def fitting(self, needed: int, have: int) -> list[str]:
         """Those that fit where `needed` is what the estimate called `asked`."""
         scale = needed / max(self.asked, 1)
-        return [words for words, size in self.by_words.items() if size * scale <= have]
+        fitting = [words for words, size in self.by_words.items() if size * scale <= have]
+        batches = [words for words in fitting if words.startswith(BATCH)]
+        return [words for words in fitting if words not in batches[1:]]
 
 
 def require_fits(needed: int, room: Room | None, remedies: Remedies, how: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from pirig.config.schema import Config, WeightsConfig
+from pirig.config.schema import Config, TrainConfig, WeightsConfig
 from pirig.datasets.lerobot_read import Dataset
 from pirig.models.layout import flatten, param_shapes
 from pirig.models.sizes import ModelConfig
@@ -18,7 +18,7 @@ from pirig.models.towers.door import tower_named
 from pirig.policies.card import has_card
 from pirig.runs.progress import newest_checkpoint
 from pirig.training.loop import initial_key
-from pirig.training.memory import GB, Needs, Remedies, estimate, require_fits, room_of
+from pirig.training.memory import BATCH, GB, Needs, Remedies, estimate, require_fits, room_of
 from pirig.training.optimizer import Tree, cast_frozen, lora_trainable
 from pirig.training.processes import first_then_others, is_first
 from pirig.training.sharding import Placement, make_placement
@@ -135,6 +135,8 @@ def _remedies(
     if settings.ema:
         cheap["train.ema=0"] = {"ema": 0.0}
     sizes = {words: needed(model, trainable, **change).total for words, change in cheap.items()}
+    for rows in _smaller_batches(settings):
+        sizes[f"{BATCH}{rows}"] = needed(model, trainable, batch_size=rows).total
     if not model.remat:
         sizes["train.remat=always"] = needed(replace(model, remat=True), trainable).total
     together = {name: value for change in cheap.values() for name, value in change.items()}
@@ -152,6 +154,15 @@ def _remedies(
     words = " ".join(word for word in (smaller[2], *cheap) if word)
     sizes[words or "train.batch_size=1"] = needed(*smaller[:2], **together).total
     return {words: size for words, size in sizes.items() if size < asked}
+
+
+def _smaller_batches(settings: TrainConfig) -> Iterator[int]:
+    """Half of it, again and again, as long as devices and parts divide it; another training, where the rest are the same one."""
+    rows, least = settings.batch_size // 2, len(jax.devices()) * settings.accumulate
+    while rows >= least:
+        if rows % least == 0:
+            yield rows
+        rows //= 2
 
 
 def with_lora(model: ModelConfig, size: str) -> ModelConfig:
