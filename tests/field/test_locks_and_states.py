@@ -141,11 +141,15 @@ def test_overwrite_moves_the_older_run_aside_and_keeps_the_lock(tmp_path, base):
     assert (aside / "mine").read_text() == "x" and not (tmp_path / "run" / "mine").exists()
 
 
-def test_two_commands_share_a_data_set_the_second_waits_and_says_so(tmp_path, holder, capsys):
+@pytest.mark.parametrize("first", ["is done", "was killed", "was suspended for a while"])
+def test_two_commands_share_a_data_set_the_second_waits_and_says_so(tmp_path, holder, capsys, first):
     said = []
+    if first == "was suspended for a while":
+        holder.send_signal(signal.SIGSTOP)
 
     def so_far():
         if not said:
+            holder.send_signal(signal.SIGKILL if first == "was killed" else signal.SIGCONT)
             holder.stdin.close()  # the first one is done a moment later
         said.append(1)
         return "so far 3 demos"

@@ -125,14 +125,18 @@ def test_compare_shows_every_count_whole(runs, width):
     assert re.search(r"(?<!\d)25/40(?!\d)", results) and re.search(r"(?<!\d)10/100(?!\d)", results)
 
 
-def test_brackets_of_a_name_are_letters(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("names", [("base[wip]", "base[bold]"), ("[red]a", "[/]b"), ("a[link=x]", "[b][/b]")], ids=str)
+def test_brackets_of_a_name_are_letters(tmp_path, capsys, monkeypatch, names):
     made = RunFolders(tmp_path)
-    for name in ("base[wip]", "base[bold]"):
+    for name in (one.replace("/", "|") for one in names):
         made.write(name, policy=(1, 2))
     monkeypatch.chdir(tmp_path)
     assert main(["runs", "sweep"]) == 0 and main(["compare", "sweep"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("base[wip]") >= 2 and shown.count("base[bold]") >= 2
+    assert all(shown.count(name.replace("/", "|")) >= 2 for name in names)
+
+
+def test_brackets_of_a_setting_are_letters(capsys):
     assert main(["train", "-m", "state.entries=[qpos9],[qpos8]", "sweep.dry_run=true"]) == 0
     shown = capsys.readouterr().out
     assert "[qpos9]" in shown and "[qpos8]" in shown

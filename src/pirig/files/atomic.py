@@ -86,22 +86,27 @@ def move_aside_inside(path: Path, kept: str) -> Path:
 
 
 def process_runs(pid: int) -> bool:
-    """Whether this machine has a process of that number, anybody's."""
+    """On this machine. One that has ended, and that its parent has not asked after, does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
-    return True
+    except PermissionError:  # another user's
+        pass
+    return _told_of(pid)[:1] not in (["Z"], ["X"])
 
 
 def process_born(pid: int) -> str:
     """When a process of this machine began, as its kernel counts; "" where that is not told."""
+    return "".join(_told_of(pid)[19:20])
+
+
+def _told_of(pid: int) -> list[str]:
+    """The kernel's words behind a process's name, its state first; [] where it says none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -189,9 +189,11 @@ def make(config: Config, places: Places) -> Measured:
     """
     from pirig.evaluation.measured import with_fall
     from pirig.policies.card import PolicyCard
+    from pirig.weights.load import params_folder, require_as_written
 
     checkpoint = chosen_checkpoint(config, places.run)
     require_own_start(config, places.run)
+    require_as_written(params_folder(checkpoint))  # the baselines come first, and take minutes
     trained = Contract.load(checkpoint / ASSETS)
     require_equal(places.contract, trained, our_name="this run", their_name=f"checkpoint {checkpoint}")
     card = PolicyCard.load(checkpoint)

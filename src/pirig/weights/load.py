@@ -55,13 +55,13 @@ def load_params(path: Path, config: ModelConfig | None = None, dtype: Any = None
     try:
         stored = stored_leaves(folder)
     except WeightsError:
-        _require_as_written(folder)  # says which file it is
+        require_as_written(folder)  # says which file it is
         raise
     if config is not None:
         require_fits(shapes_of(stored), config, str(path))
     kind_of_leaf = _kinds(dtype)
     _require_room(folder, stored, kind_of_leaf, on_host=place is None or jax.default_backend() == "cpu")
-    _require_as_written(folder)
+    require_as_written(folder)
     return nest(dict(_loaded(folder, stored, config, kind_of_leaf, place)))
 
 
