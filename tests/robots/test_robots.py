@@ -249,6 +249,16 @@ def test_a_drivers_rate_is_a_multiple_of_the_policys(robot, clock, contract):
         loop(robot, Late(clock), contract, clock, driver_hz=25)
 
 
+@pytest.mark.parametrize(
+    "change", [{"control_mode": "joint_velocity"}, {"control_mode": "tool_delta"}, {"action_dim": 7}]
+)
+def test_actions_that_are_no_joints_are_not_taken_for_some(robot, clock, contract, change):
+    with pytest.raises(
+        ValueError, match=r"joint_position or joint_delta of 8, seven joints and the gripper; nothing is moved"
+    ):
+        loop(robot, Late(clock), dataclasses.replace(contract, **change), clock)
+
+
 def test_a_policy_that_raises_is_not_lost(robot):
     def broken(reading, underway):
         raise ValueError("the policy failed")

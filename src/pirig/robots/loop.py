@@ -26,6 +26,18 @@ from pirig.transforms.state import within_turn
 
 REMEMBERED = 10  # chunks, of which the slowest says how late the next will be
 DELTA_MODES = ("joint_delta",)  # whose actions are changes of the joints' targets per step
+MODES = ("joint_position", *DELTA_MODES)
+NUMBERS = 8  # of an action: seven joints and the gripper
+
+
+def require_drivable(contract: Contract) -> None:
+    """Raises ValueError where the policy's actions are no joints of an arm: they would be taken for some."""
+    if contract.control_mode not in MODES or contract.action_dim != NUMBERS:
+        raise ValueError(
+            f"this policy moves {contract.robot_uid} by {contract.control_mode} of {contract.action_dim} numbers "
+            f"({contract.action_layout}); pirig robot drives {' or '.join(MODES)} of {NUMBERS}, seven joints and the gripper; "
+            "nothing is moved"
+        )
 
 
 class Thinker(Protocol):
@@ -122,6 +134,7 @@ class ControlLoop:
             raise ValueError(
                 f"a driver's rate of {driver_hz} Hz: expected a multiple of the policy's {contract.control_hz} Hz"
             )
+        require_drivable(contract)
         self.robot, self.thinker, self.contract, self.monitor, self.clock = robot, thinker, contract, monitor, clock
         self.rtc = rtc
         self.execute, self.between = execute, driver_hz // contract.control_hz

@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> int:
 def _drive(options: argparse.Namespace) -> int:
     from pirig.contract import Contract
     from pirig.policies.remote import Connection, RemotePolicy
+    from pirig.robots.loop import require_drivable
 
     key = os.environ.get("PIRIG_API_KEY", "")
     told = Connection(options.uri, key).open()
@@ -70,6 +71,7 @@ def _drive(options: argparse.Namespace) -> int:
     if "contract" not in told.metadata:
         raise ValueError(f"{options.uri}: this server does not say its contract (pirig serve does); nothing is moved")
     contract = Contract.from_json(told.metadata["contract"], options.uri)
+    require_drivable(contract)
     if len(contract.scenes) > 1 and not options.task:
         known = "; ".join(scene.prompt for scene in contract.scenes)
         raise ValueError(f"this policy knows {len(contract.scenes)} tasks; give --task with one of: {known}")
