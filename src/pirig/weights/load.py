@@ -65,7 +65,8 @@ def load_params(path: Path, config: ModelConfig | None = None, dtype: Any = None
     return nest(dict(_loaded(folder, stored, config, kind_of_leaf, place)))
 
 
-def _require_as_written(folder: Path) -> None:
+def require_as_written(folder: Path) -> None:
+    """Raises WeightsError where a file of ours is not as it was written."""
     with reading(folder, WeightsError):
         require_intact(folder)
 
