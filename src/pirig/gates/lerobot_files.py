@@ -7,12 +7,15 @@ meta/'s numbers and sentences by their place in the table, and normalises by the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.files.at_once import in_order
 from pirig.files.progress import Progress
 from pirig.foreign import tables
 from pirig.foreign.faults import ForeignFileError, refused
@@ -124,13 +127,23 @@ def _films(source: LeRobotSource) -> list[str]:
 
 
 def _frames(source: LeRobotSource) -> None:
-    """Every picture of every episode is decoded."""
+    """Every picture of every episode is decoded, several episodes at once; the first fault in their order is said."""
     columns = source.meta.image_columns()
     total = len(columns) * sum(episode.length for episode in source.episodes)
-    with Progress("decode", total) as progress:
-        for column in columns:
-            for episode in source.episodes:
-                progress.advance(_decoded(source, episode, column))
+    works = (
+        (_encoded_bytes(source, episode, column), partial(_decoded, source, episode, column))
+        for column in columns
+        for episode in source.episodes
+    )
+    with Progress("decode", total) as progress, closing(in_order("decode", works)) as counts:
+        for count in counts:
+            progress.advance(count)
+
+
+def _encoded_bytes(source: LeRobotSource, episode: EpisodeMeta, column: str) -> float:
+    """Of an episode's pictures, at most; of a film one frame is held at a time."""
+    width, height = source.meta.image_size(column) or (0, 0)
+    return 3.0 * width * height * (1 if source.features[column].dtype == "video" else episode.length)
 
 
 def _decoded(source: LeRobotSource, episode: EpisodeMeta, column: str) -> int:
