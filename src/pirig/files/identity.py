@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pirig.files.atomic import write_text
 
 FILE_NAME = "identity.json"
@@ -184,6 +186,15 @@ def digest_of(value: Any) -> str:
     """16 hex digits of plain values."""
     text = json.dumps(value, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digest_of_arrays(arrays: Mapping[str, Any]) -> str:
+    """16 hex digits of numpy arrays, or what becomes one, by name, type, shape and bytes."""
+    told = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        told.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return told.hexdigest()[:16]
 
 
 def digest_of_tree(folder: Path, inside: Mapping[str, Path] | None = None) -> str:
