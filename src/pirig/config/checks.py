@@ -299,6 +299,10 @@ def openpi_can_train(config: Config) -> str | None:
         f"train.flow_samples={config.train.flow_samples}": (config.train.flow_samples != 1, "train.flow_samples=1"),
         f"size.image_px={config.size.image_px}": (config.size.image_px != 224, "size.image_px=224"),
         f"size.patch_px={config.size.patch_px}": (config.size.patch_px != 14, "size.patch_px=14"),
+        f"train.sample_weights={config.train.sample_weights}": (
+            bool(config.train.sample_weights),
+            "train.sample_weights=''",
+        ),
         f"losses={','.join(config.losses)}": (bool(config.losses), "losses=null"),
         "train.augment=false": (not config.train.augment, "train.augment=true"),
     }

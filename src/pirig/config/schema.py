@@ -271,6 +271,9 @@ class TrainConfig:
     ema: SharePart = 0.99  # 0 switches it off
     flow_samples: Count = 1  # noise/time draws per observation, sharing one prefix pass
     corrections_share: SharePart = 0.0  # of the samples; 0: corrections are drawn as the other frames are
+    sample_weights: str = (
+        ""  # file of how much each frame counts in the flow loss (improve.use=weighted makes it); "": all alike
+    )
     augment: bool = True
     shift_px: CountOrNone = 4  # augmentation: random shift of every image
     state_noise: NotNegative = (

@@ -25,7 +25,7 @@ from pirig.config.aliases import MOVED
 from pirig.config.domains import hints_of, unwrapped
 from pirig.config.schema import Config
 
-PATHS = ("demos.path", "weights.path", "run.root", "run.checkpoint", "size.tokenizer")
+PATHS = ("demos.path", "weights.path", "train.sample_weights", "run.root", "run.checkpoint", "size.tokenizer")
 ASSIGNMENT = re.compile(r"([+~]{0,2})([A-Za-z_][\w.$-]*)=(.*)", re.DOTALL)
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")  # Hydra reads it as text, but for these words
 WORDS_OF_HYDRA = ("null", "true", "false", "nan", "inf")

@@ -69,7 +69,12 @@ RESULT_FREE = (
 )
 
 
-PATHS = ("demos.path", "weights.path", "dataset.path")  # spelled in many ways; what lies there is asked instead
+PATHS = (
+    "demos.path",
+    "weights.path",
+    "dataset.path",
+    "train.sample_weights",
+)  # spelled in many ways; what lies there is asked instead
 
 
 def training_slice(config: Config) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pirig.config.state_entries import STATE_ENTRIES
 from pirig.datasets.joined import prompts_of, sources_of, tasks_of
 from pirig.files.progress import Progress
 from pirig.training.order import Shares
+from pirig.training.sample_weights import load as load_weights
 
 if TYPE_CHECKING:
     from pirig.config.schema import TrainConfig
@@ -37,6 +39,7 @@ class BatchSettings:
     state_noise: float = 0.0
     state_noise_share: float = 1.0
     state_noise_on: tuple[str, ...] = ()
+    sample_weights: str = ""
 
     @classmethod
     def of(cls, settings: TrainConfig) -> BatchSettings:
@@ -46,6 +49,7 @@ class BatchSettings:
             state_noise=settings.state_noise,
             state_noise_share=settings.state_noise_share,
             state_noise_on=tuple(settings.state_noise_on),
+            sample_weights=settings.sample_weights,
         )
 
 
@@ -81,7 +85,8 @@ class Batches:
     `starts` [N, J]: of actions relative to the state, what is taken from every step of the chunk at that frame (None:
     nothing). `noise` is for `batch`; `gather` gives the frames as they are. `held_out`: numbers of frames that no batch
     holds. `rows`: the part of every batch that this process loads. `labels` {name: f32 [N, k]}: privileged numbers that an
-    auxiliary loss looks at; a batch has them beside what the model is fed. `order`: places of the endless stream -> frame
+    auxiliary loss looks at; a batch has them beside what the model is fed. `weights` f32 [N]: how much each frame counts in the
+    flow loss; None: all alike. `order`: places of the endless stream -> frame
     numbers, in place of a permutation of all frames per epoch.
     """
 
@@ -102,9 +107,10 @@ class Batches:
         held_out: np.ndarray | None = None,
         rows: slice | None = None,
         labels: Mapping[str, np.ndarray] | None = None,
+        weights: np.ndarray | None = None,
         order: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
-        self.labels = dict(labels or {})
+        self.labels, self.weights = dict(labels or {}), weights
         self.images, self.state, self.actions, self.starts = dict(images), state, actions, starts
         used = int(np.flatnonzero(token_mask.any(axis=0)).max(initial=0)) + 1
         self.tokens, self.token_mask = tokens[:, :used], token_mask[:, :used]
@@ -161,6 +167,7 @@ class Batches:
             "token_mask": self.token_mask[frames],
             "actions": self._relative(self.actions[chunk], frames),
             **({"labels": {name: values[frames] for name, values in self.labels.items()}} if self.labels else {}),
+            **({} if self.weights is None else {"weights": self.weights[frames]}),
         }
 
     def _relative(self, chunks: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -215,6 +222,7 @@ def prepare(
         held_out=held_out,
         rows=rows,
         labels={name: dataset.labels[name] for name in labels},
+        weights=load_weights(Path(settings.sample_weights), dataset.actions) if settings.sample_weights else None,
         order=_order(dataset, held_out, shares or {}, settings.seed, corrections_share),
     )
 

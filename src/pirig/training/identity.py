@@ -25,6 +25,7 @@ from pirig.weights import fetch
 KIND = "run"
 CODE = 1  # changes where the same data, weights and settings would train another policy
 STATS, WEIGHTS, TOWER, EPISODES = "norm stats", "start weights", "tower", "episodes"
+SAMPLE_WEIGHTS = "sample weights"
 
 
 def asked_of(
@@ -37,6 +38,9 @@ def asked_of(
     made_from[STATS] = digest_of(stats)
     if (weights := _local_weights(config.weights)) is not None:
         made_from[WEIGHTS], lying[WEIGHTS] = _digest_of_weights(weights), str(weights)
+    if config.train.sample_weights:
+        file = Path(config.train.sample_weights)
+        made_from[SAMPLE_WEIGHTS], lying[SAMPLE_WEIGHTS] = digest_of_tree(file.parent, {"": file}), str(file)
     if warmed is not None:
         made_from[TOWER], lying[TOWER] = content_of(warmed), str(warmed)
     told = {"settings": settings_id(config), EPISODES: _episodes(dataset.lengths, dataset.seeds)}

@@ -89,17 +89,21 @@ class Losses:
         *,
         noise: Float[jax.Array, "*draws batch action_horizon action_dim"],
         flow_time: Float[jax.Array, "*draws batch"],
+        weights: Float[jax.Array, " batch"] | None = None,
     ) -> tuple[Float[jax.Array, ""], Numbers]:
-        """(what is minimised, "loss" and the parts that `names` lists), means over the batch.
+        """(what is minimised, "loss" and the parts that `names` lists), means over the batch. `weights`: how much each sample
+        counts in the flow loss; the auxiliary ones, which say where things are, count alike.
 
         The images are encoded once for all losses, however many draws of noise there are.
         """
         draws: dict[str, Any] = {"noise": noise, "flow_time": flow_time}
         if not self.auxiliary:
-            flow = self.flow.compute_loss(params, config, inputs, actions, **draws).mean()
+            flow = self.flow.compute_loss(params, config, inputs, actions, **draws)
+            flow = _mean(flow, weights)
             return flow, {"loss": flow}
         features = self._features(params, config, inputs)
-        flow = self.flow.compute_loss(params, config, inputs, actions, **draws, features=features).mean()
+        flow = self.flow.compute_loss(params, config, inputs, actions, **draws, features=features)
+        flow = _mean(flow, weights)
         parts = {
             f"{name}_loss": entry.loss.measure(
                 heads[name], _seen(features, inputs), _only(labels, entry.loss)
@@ -164,6 +168,11 @@ def _made(name: str, config: LossConfig, widths: Mapping[str, int]) -> Weighted:
     return Weighted(
         importlib.import_module(f"{kinds_of_losses.__name__}.{config.kind}").make(name, config, widths), config.weight
     )
+
+
+def _mean(loss: jax.Array, weights: jax.Array | None) -> jax.Array:
+    """Of [*draws, B, A] with a weight per sample."""
+    return loss.mean() if weights is None else (loss.mean(axis=-1) * weights).mean()
 
 
 def _only(labels: Mapping[str, Any], loss: Auxiliary) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from pirig.training.schedules import Schedule
 from pirig.training.sharding import Placement
 from pirig.transforms.images import unit_range
 
-Batch = dict[str, Any]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions
+Batch = dict[
+    str, Any
+]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions[, labels, weights]
 Metrics = dict[str, jax.Array]
 HEADS = "heads"  # where the heads stand among what the optimizer sees
 
@@ -145,7 +147,7 @@ def make_loss(model_config: Any, settings: TrainConfig, losses: Losses | None = 
     def loss(params: Tree, heads: Tree, batch: Batch, key: jax.Array) -> tuple[jax.Array, Parts]:
         seen, actions, noise, flow_time = inputs(batch, key)
         labels, draws = batch.get("labels", {}), {"noise": noise, "flow_time": flow_time}
-        return losses.total(params, heads, model_config, seen, actions, labels, **draws)
+        return losses.total(params, heads, model_config, seen, actions, labels, **draws, weights=batch.get("weights"))
 
     return loss
 
@@ -178,13 +180,14 @@ def make_gradient(model_config: Any, settings: TrainConfig, losses: Losses | Non
     def gradient(trained: Tree, frozen: Tree, batch: Batch, key: jax.Array) -> tuple[Parts, Tree]:
         seen, actions, noise, flow_time = inputs(batch, key)
         draws_axis = noise.ndim - 3  # the batch axis: after that of several draws
-        per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), (seen, actions, batch.get("labels", {})))
+        whole = (seen, actions, batch.get("labels", {}), batch.get("weights"))
+        per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), whole)
         per_draw = jax.tree.map(lambda x: _in_parts(x, parts, draws_axis), (noise, flow_time))
 
         def part_loss(tree: Tree, part: Any) -> tuple[jax.Array, Parts]:
-            (seen, chunk, labels), (noisy, time) = part
+            (seen, chunk, labels, weights), (noisy, time) = part
             own, heads = _without_heads(tree)
-            draws = {"noise": noisy, "flow_time": time}
+            draws = {"noise": noisy, "flow_time": time, "weights": weights}
             return losses.total(merge(own, frozen), heads, model_config, seen, chunk, labels, **draws)
 
         def add(sums: tuple[Parts, Tree], part: Any) -> tuple[tuple[Parts, Tree], None]:

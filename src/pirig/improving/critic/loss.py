@@ -89,5 +89,7 @@ def candidates_of(key: jax.Array, rows: Rows, count: int, bound: float) -> tuple
 
 
 def _some(key: jax.Array, chunks: jax.Array, count: int) -> jax.Array:
-    order = jax.vmap(lambda one: jax.random.permutation(one, chunks.shape[1]))(jax.random.split(key, len(chunks)))
-    return jnp.take_along_axis(chunks, order[:, :count, None, None], axis=1)
+    """So many behind one another from a place that is drawn for each row: they are independent draws in any order."""
+    first = jax.random.randint(key, (len(chunks), 1), 0, chunks.shape[1])
+    places = (first + jnp.arange(count)) % chunks.shape[1]
+    return jnp.take_along_axis(chunks, places[:, :, None, None], axis=1)
