@@ -100,3 +100,16 @@ def test_remat_and_scan_change_nothing(golden, alone, monkeypatch):
     params, config, batch = golden
     monkeypatch.setattr(layers, "UNROLL_UP_TO", 0)
     assert_same(results((params, replace(config, remat=True), batch), only_base(batch.inputs)), alone)
+
+
+def test_many_chunks_share_one_prefix_and_features_hold_only_what_is_valid(golden, alone):
+    """Each chunk is that of its noise alone, and the features are those without the masked cameras."""
+    params, config, batch = golden
+    noise = jnp.stack([batch.noise, jnp.flip(batch.noise, axis=1)])
+    run = jax.jit(lambda params, inputs: pi0.sample_with_features(params, config, inputs, noise=noise, steps=3))
+    (features, chunks), (others, _) = run(params, only_base(batch.inputs)), run(params, batch.inputs)
+    np.testing.assert_allclose(chunks[0], alone[1], atol=TOLERANCE, rtol=0)
+    assert not np.allclose(chunks[1], alone[1], atol=1e-2)
+    assert features.shape == (2, config.vlm.width) and features.dtype == jnp.float32
+    np.testing.assert_allclose(features, others, atol=TOLERANCE, rtol=0)
+    assert float(jnp.abs(features[0] - features[1]).max()) > 1e-3

@@ -79,12 +79,28 @@ class SampleActions(Protocol):
         ...
 
 
+class SampleWithFeatures(Protocol):
+    def __call__(
+        self,
+        params: Tree,
+        config: Any,
+        inputs: ModelInputs,
+        /,
+        *,
+        noise: Float[jax.Array, "draws batch action_horizon action_dim"],
+        steps: int,
+    ) -> tuple[Float[jax.Array, "batch width"], Float[jax.Array, "draws batch action_horizon action_dim"]]:
+        """What a critic looks at, and a chunk of each draw, from one pass over the inputs."""
+        ...
+
+
 class FlowModel(NamedTuple):
-    """The functions of a model; `config` is the model's own. None where it cannot: then no actions are measured, and no
-    auxiliary loss may be asked for."""
+    """The functions of a model; `config` is the model's own. None where it cannot: then no actions are measured, no
+    auxiliary loss may be asked for, and no critic learns."""
 
     init_params: InitParams
     compute_loss: ComputeLoss
     draw_noise_and_time: DrawNoiseAndTime
     sample_actions: SampleActions | None = None
     encode_images: EncodeImages | None = None
+    sample_with_features: SampleWithFeatures | None = None

@@ -8,4 +8,11 @@ from pirig.models.scratch import fresh_params
 
 
 def flow_model() -> FlowModel:
-    return FlowModel(fresh_params, pi0.compute_loss, pi0.draw_noise_and_time, pi0.sample_actions, pi0.encode_images)
+    return FlowModel(
+        fresh_params,
+        pi0.compute_loss,
+        pi0.draw_noise_and_time,
+        pi0.sample_actions,
+        pi0.encode_images,
+        pi0.sample_with_features,
+    )

@@ -22,6 +22,7 @@ from pirig.models.towers.door import tower_named
 
 __all__ = [
     "ModelInputs", "compute_loss", "draw_noise_and_time", "encode_images", "init_params", "param_shapes", "sample_actions",
+    "sample_with_features",
 ]  # fmt: skip
 
 Tree = dict[str, Any]
@@ -83,14 +84,42 @@ def sample_actions(
 ) -> Float[jax.Array, "batch action_horizon action_dim"]:
     """Euler steps from noise at time 1 to actions at time 0, going on from a chunk that is underway where one guides them."""
     prefix = encode_prefix(params, config, inputs)
-    gemma = params["PaliGemma"] | {"llm": with_layers_cut(params["PaliGemma"]["llm"], config.expert, "_1")}
-    params = params | {"PaliGemma": gemma}
+    params = _with_expert_cut(params, config)
 
     def velocity(x: jax.Array, time: jax.Array) -> jax.Array:
         times = jnp.broadcast_to(time, (x.shape[0], 1))
         return predict_velocity(params, config, inputs.state, prefix, x[:, None], times)[:, 0]
 
     return integrate(velocity, noise, steps, guide)
+
+
+def sample_with_features(
+    params: Tree,
+    config: ModelConfig,
+    inputs: ModelInputs,
+    *,
+    noise: Float[jax.Array, "draws batch action_horizon action_dim"],
+    steps: int,
+) -> tuple[Float[jax.Array, "batch width"], Float[jax.Array, "draws batch action_horizon action_dim"]]:
+    """The prefix's features (the mean of its valid tokens' outputs, float32), and a chunk from each draw of noise, as
+    `sample_actions` gives it; the prefix runs once for all of it."""
+    prefix = encode_prefix(params, config, inputs)
+    params, draws = _with_expert_cut(params, config), noise.swapaxes(0, 1)
+    batch, count, steps_of_chunk, width = draws.shape
+
+    def velocity(x: jax.Array, time: jax.Array) -> jax.Array:
+        times = jnp.broadcast_to(time, (batch, count))
+        return predict_velocity(params, config, inputs.state, prefix, x.reshape(draws.shape), times).reshape(x.shape)
+
+    chunks = integrate(velocity, draws.reshape(batch, count * steps_of_chunk, width), steps)
+    weights = prefix.mask[..., None].astype(jnp.float32)
+    features = (prefix.out.astype(jnp.float32) * weights).sum(axis=1) / jnp.maximum(weights.sum(axis=1), 1)
+    return features, chunks.reshape(draws.shape).swapaxes(0, 1)
+
+
+def _with_expert_cut(params: Tree, config: ModelConfig) -> Tree:
+    gemma = params["PaliGemma"] | {"llm": with_layers_cut(params["PaliGemma"]["llm"], config.expert, "_1")}
+    return params | {"PaliGemma": gemma}
 
 
 def encode_images(
