@@ -124,7 +124,14 @@ def test_noise_on_the_state_is_new_in_every_batch_and_a_function_of_its_position
 
 def test_every_key_of_the_batches_is_taken_from_the_training_settings():
     """A key that this dataclass has and TrainConfig lacks, or that `of` forgets, would train with its default."""
-    asked = TrainConfig(batch_size=6, seed=3, state_noise=0.1, state_noise_share=0.5, state_noise_on=["qpos8"])
+    asked = TrainConfig(
+        batch_size=6,
+        seed=3,
+        state_noise=0.1,
+        state_noise_share=0.5,
+        state_noise_on=["qpos8"],
+        sample_weights="some.npz",
+    )
     taken = dataclasses.asdict(BatchSettings.of(asked))
     for name, value in taken.items():
         wanted = getattr(asked, name)

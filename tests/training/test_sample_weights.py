@@ -12,6 +12,7 @@ from pirig.training import sample_weights
 from pirig.training.batches import BatchSettings, prepare
 from pirig.training.losses import Losses, auxiliary_losses
 from pirig.training.step import init_state, inputs_of, make_gradient
+from tests.compiling import unoptimised  # noqa: F401 - a fixture of every test here
 from tests.training.test_losses import LABELS
 
 
@@ -61,12 +62,11 @@ def test_weights_of_one_change_nothing_and_a_row_of_weight_0_has_no_part(small, 
     jax.tree.map(np.testing.assert_array_equal, *pair)
 
 
-@pytest.mark.parametrize("draws", [1, 3])
-def test_in_parts_and_with_heads_the_gradient_is_the_same(small, file, draws):
+def test_in_parts_and_with_heads_the_gradient_is_the_same(small, file):
     losses = Losses(small.model, auxiliary_losses(LABELS, small.dataset.labels))
     batches, batch = batch_of(small, losses.labels, sample_weights=str(file))
     whole, parts = (
-        gradient_of(small, losses, batch, batches.labels, accumulate=count, flow_samples=draws) for count in (1, 2)
+        gradient_of(small, losses, batch, batches.labels, accumulate=count, flow_samples=3) for count in (1, 2)
     )
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-6), whole, parts)
     alike = gradient_of(
@@ -75,16 +75,13 @@ def test_in_parts_and_with_heads_the_gradient_is_the_same(small, file, draws):
     assert float(whole[0]["cube_loss"]) == pytest.approx(float(alike[0]["cube_loss"]), rel=1e-5)
 
 
-def test_a_training_follows_them(small, file, tmp_path):
-    """Weights of twice the size are twice the loss."""
-    sample_weights.save(tmp_path / "all.npz", np.full(small.dataset.frame_count, 2, np.float32), small.dataset.actions)
-    small.train(tmp_path / "plain")
-    small.train(tmp_path / "weighted", sample_weights=str(tmp_path / "all.npz"))
-    first = [
-        json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[0])["loss"]
-        for name in ("plain", "weighted")
-    ]
-    assert first[1] == pytest.approx(2 * first[0], rel=1e-5)
+def test_a_training_follows_them(small, tmp_path):
+    """Where no frame counts, there is nothing to learn."""
+    none = np.zeros(small.dataset.frame_count, np.float32)
+    sample_weights.save(tmp_path / "none.npz", none, small.dataset.actions)
+    small.train(tmp_path / "run", sample_weights=str(tmp_path / "none.npz"), steps=2)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["loss"] for row in rows] == [0, 0]
 
 
 def test_another_data_sets_weights_and_no_file_are_refused(small, file, tmp_path):

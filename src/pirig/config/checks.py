@@ -14,8 +14,6 @@ from pirig.config.state_entries import ROBOTS, STATE_ENTRIES, Owner, columns_of,
 from pirig.config.suites import task_of_suite_is_there
 from pirig.contract import MANISKILL
 
-OPENPI_CURVES = ("cosine", "constant", "rsqrt")  # of its cosine and its rsqrt
-
 
 class ConfigError(ValueError):
     """The resolved config contradicts itself."""
@@ -287,34 +285,6 @@ def sizes_fit(config: Config) -> str | None:
     return None
 
 
-def openpi_can_train(config: Config) -> str | None:
-    """openpi has one size and no accumulation; what it lacks is refused, since another training would be compared."""
-    if config.trainer != "openpi":
-        return None
-    lacking = {
-        f"size={config.size.name}": (config.size.name != "full", "size=full"),
-        f"tower={config.tower.name}": (config.tower.name != "siglip", "tower=siglip"),
-        f"finetune={config.finetune.name}": (config.finetune.freeze_vision, "finetune=lora"),
-        f"train.accumulate={config.train.accumulate}": (config.train.accumulate != 1, "train.accumulate=1"),
-        f"train.flow_samples={config.train.flow_samples}": (config.train.flow_samples != 1, "train.flow_samples=1"),
-        f"size.image_px={config.size.image_px}": (config.size.image_px != 224, "size.image_px=224"),
-        f"size.patch_px={config.size.patch_px}": (config.size.patch_px != 14, "size.patch_px=14"),
-        f"train.sample_weights={config.train.sample_weights}": (
-            bool(config.train.sample_weights),
-            "train.sample_weights=''",
-        ),
-        f"losses={','.join(config.losses)}": (bool(config.losses), "losses=null"),
-        "train.augment=false": (not config.train.augment, "train.augment=true"),
-    }
-    lacking[f"schedule={config.schedule.name}"] = (config.schedule.name not in OPENPI_CURVES, "schedule=cosine")
-    wrong = [
-        f"trainer=openpi with {setting}: openpi has no such thing; choose {instead} or trainer=pirig."
-        for setting, (lacks, instead) in lacking.items()
-        if lacks
-    ]
-    return "\n".join(wrong) or None
-
-
 def tokenizer_known(config: Config) -> str | None:
     name = config.size.tokenizer
     if name in ("builtin", "paligemma") or "/" in name or name.endswith(".model"):
@@ -372,7 +342,7 @@ RULES = (
     number_rules.tries_suffice,
     number_rules.noise_is_on_the_state,
     tokenizer_known,
-    openpi_can_train,
+    word_rules.openpi_can_train,
     mix_is_whole,
     task_of_suite_is_there,
     given_data_is_of_one_task,

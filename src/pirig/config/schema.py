@@ -212,6 +212,7 @@ class FinetuneConfig:
     lora: bool = MISSING
     lora_expert: bool = True  # with lora: low-rank branches in the action expert too; false: all of the expert trains
     freeze_vision: bool = False  # the tower too; openpi's LoRA trains all of it (412 M of 468 M parameters)
+    freeze_vlm: bool = False  # all of the language model; with the tower frozen too, a prefix stays as it was
 
 
 @dataclass

@@ -17,6 +17,8 @@ SHADERS = ("default", "minimal", "rt", "rt-fast", "rt-med")
 BACKENDS = ("physx_cpu", "physx_cuda")
 OF_RECORDINGS = ("leave_out", "times")  # of demos; and all of data
 
+OPENPI_CURVES = ("cosine", "constant", "rsqrt")  # of its cosine and its rsqrt
+
 
 def run_is_a_folder(config: Config) -> str | None:
     """Of its own: `run.mode=overwrite` moves aside what lies there."""
@@ -87,3 +89,29 @@ def cameras_look_somewhere(config: Config) -> str | None:
                 f"camera.entries.{name}.target_m=[0,0,0.5]."
             )
     return None
+
+
+def openpi_can_train(config: Config) -> str | None:
+    """openpi has one size and no accumulation; what it lacks is refused, since another training would be compared."""
+    if config.trainer != "openpi":
+        return None
+    train, frozen = config.train, config.finetune.freeze_vision or config.finetune.freeze_vlm
+    lacking = {
+        f"size={config.size.name}": (config.size.name != "full", "size=full"),
+        f"tower={config.tower.name}": (config.tower.name != "siglip", "tower=siglip"),
+        f"finetune={config.finetune.name}": (frozen, "finetune=lora"),
+        f"train.accumulate={train.accumulate}": (train.accumulate != 1, "train.accumulate=1"),
+        f"train.flow_samples={train.flow_samples}": (train.flow_samples != 1, "train.flow_samples=1"),
+        f"size.image_px={config.size.image_px}": (config.size.image_px != 224, "size.image_px=224"),
+        f"size.patch_px={config.size.patch_px}": (config.size.patch_px != 14, "size.patch_px=14"),
+        f"train.sample_weights={train.sample_weights}": (bool(train.sample_weights), "train.sample_weights=''"),
+        f"losses={','.join(config.losses)}": (bool(config.losses), "losses=null"),
+        "train.augment=false": (not train.augment, "train.augment=true"),
+    }
+    lacking[f"schedule={config.schedule.name}"] = (config.schedule.name not in OPENPI_CURVES, "schedule=cosine")
+    wrong = [
+        f"trainer=openpi with {setting}: openpi has no such thing; choose {instead} or trainer=pirig."
+        for setting, (lacks, instead) in lacking.items()
+        if lacks
+    ]
+    return "\n".join(wrong) or None

@@ -105,7 +105,8 @@ def _prepare(config: Config, places: Places) -> _Ready:
         own_stats = own_norm_stats(config, places, dataset, held_out, write=_is_first())
         pipeline = build.pipeline_of(config, dataset.contract, own_stats)
         model = pipeline.model_config
-        trainable = start.trainable_of(model, freeze_vision=config.finetune.freeze_vision)
+        frozen = {"freeze_vision": config.finetune.freeze_vision, "freeze_vlm": config.finetune.freeze_vlm}
+        trainable = start.trainable_of(model, **frozen)
         placement = start.placement_of(config)
         remedies = start.require_memory(
             config, model, trainable, cameras=len(dataset.contract.cameras), tokens=pipeline.prompt_length()

@@ -60,17 +60,22 @@ def merge(left: Tree, right: Tree) -> Tree:
     return merged
 
 
-def lora_trainable(params: Tree, *, vlm_lora: bool, expert_lora: bool, frozen_below: str | None = None) -> Tree:
+def lora_trainable(
+    params: Tree, *, vlm_lora: bool, expert_lora: bool, frozen_below: str | None = None, freeze_vlm: bool = False
+) -> Tree:
     """Tree of bool (True: trained) by openpi's freeze rule: of a language stack with LoRA only the LoRA leaves train.
 
     The action expert's leaves are those under llm with "_1" in their path. `frozen_below`: a path, such as the vision
-    tower's, whose leaves are frozen too.
+    tower's, whose leaves are frozen too. `freeze_vlm`: all of the language model's, its LoRA leaves included; the action
+    expert's are not.
     """
 
     def trains(path: tuple, leaf: Any) -> bool:
         name = path_name(path)
         if "llm" not in name:
             return frozen_below is None or not name.startswith(f"{frozen_below}/")
+        if freeze_vlm and "_1" not in name:
+            return False
         return "lora" in name or not (expert_lora if "_1" in name else vlm_lora)
 
     return jax.tree_util.tree_map_with_path(trains, params)

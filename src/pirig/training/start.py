@@ -26,15 +26,19 @@ from pirig.training.sharding import Placement, make_placement
 REMEDIES = (2, 4, 8, 16)
 
 
-def trainable_of(config: ModelConfig, *, freeze_vision: bool) -> Tree | None:
+def trainable_of(config: ModelConfig, *, freeze_vision: bool, freeze_vlm: bool = False) -> Tree | None:
     """Tree of bool by openpi's freeze rule; None where everything trains."""
     vlm_lora, expert_lora = config.vlm.lora is not None, config.expert.lora is not None
-    if not (vlm_lora or expert_lora or freeze_vision):
+    if not (vlm_lora or expert_lora or freeze_vision or freeze_vlm):
         return None
     frozen_below = tower_named(config.tower).root if freeze_vision else None
     return lora_trainable(
-        param_shapes(config), vlm_lora=vlm_lora, expert_lora=expert_lora, frozen_below=frozen_below
-    )  # fmt: skip
+        param_shapes(config),
+        vlm_lora=vlm_lora,
+        expert_lora=expert_lora,
+        frozen_below=frozen_below,
+        freeze_vlm=freeze_vlm,
+    )
 
 
 def start_params(

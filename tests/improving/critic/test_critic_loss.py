@@ -9,6 +9,7 @@ from pirig.config.critic import CriticConfig
 from pirig.improving.critic.loss import Rows, candidates_of, conservative, critic_loss, target_of
 from pirig.models.critic.layers import init_mlp
 from pirig.models.critic.network import Scale, Seen, init_critic, values
+from tests.compiling import unoptimised  # noqa: F401 - a fixture of every test here
 
 BATCH, SAMPLES, CHUNK = 5, 3, (2, 2)
 SETTINGS = CriticConfig(widths=[8], candidates=2, alpha=0.3, temperature=0.5, clip=0.4)

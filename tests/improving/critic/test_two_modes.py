@@ -12,7 +12,7 @@ from pirig.config.critic import CriticConfig, FqlConfig, HeadConfig, ResidualCon
 from pirig.files.identity import IdentityError
 from pirig.improving.critic import fitting
 from pirig.improving.critic.actor import advantage_weights
-from pirig.improving.critic.calibration import require_calibrated
+from pirig.improving.critic.calibration import calibrate, require_calibrated
 from pirig.improving.critic.fit import fit
 from pirig.improving.critic.fit_heads import fit_one_step, fit_residual
 from pirig.improving.critic.learn import learn
@@ -69,17 +69,13 @@ def test_the_critic_prefers_the_better_mode_and_knows_it(base, critic):
     assert left > right + 0.15
 
 
-def test_best_of_takes_it_more_often_the_more_there_are(base, critic):
-    def act(count):
-        @jax.jit
-        def best(state, key):
-            chunks = sampled(base, state, key, count)
-            return chunks[jnp.arange(len(state)), best_of(critic.it, seen_of(state), chunks)[0]]
+def test_best_of_four_takes_it(base, critic):
+    @jax.jit
+    def best(state, key):
+        chunks = sampled(base, state, key, 4)
+        return chunks[jnp.arange(len(state)), best_of(critic.it, seen_of(state), chunks)[0]]
 
-        return best
-
-    one, four = share_left(act(1)), share_left(act(4))
-    assert abs(one - base.acted.left.mean()) < 0.12 and four > one + 0.25
+    assert share_left(best) > base.acted.left.mean() + 0.25
 
 
 def test_a_one_step_head_takes_it(base, critic, tmp_path):
@@ -99,6 +95,7 @@ def _noise(count):
     return (jax.random.normal(jax.random.key(0), (count, toy.CHUNK, 2)),)
 
 
+@pytest.mark.slow
 def test_a_bounded_residual_takes_it_and_stays_within_its_bound(base, critic, tmp_path):
     head = fit_residual(critic.it, base.experience, ResidualConfig(bound=0.8), HEAD, tmp_path / "head")
     kept = heads.load(tmp_path / "head")
@@ -128,7 +125,8 @@ def test_a_critic_on_shuffled_results_knows_nothing_and_is_refused(base, tmp_pat
     others = np.random.default_rng(3).permutation(base.acted.succeeded)
     acted = toy.Episodes(base.acted.positions, base.acted.actions, base.acted.steps, others)
     experience, _ = toy.experience_of(acted, base.params)
-    _, calibration = learn(experience, SETTINGS, tmp_path / "critic")
+    found = fit(experience, SETTINGS, tmp_path / "critic")
+    calibration = calibrate(found, experience, SETTINGS.held_out, SETTINGS.seed)
     assert calibration.ranking.low <= 0.5
     with pytest.raises(ValueError, match="so it may know nothing"):
         require_calibrated(calibration, SETTINGS.unskilled)

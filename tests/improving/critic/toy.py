@@ -97,7 +97,7 @@ def trained(state, chunks, weights=None, seed=0, params=None):
     """A policy's parameters, fresh or from these, on so many of the rows that one program serves all."""
     rows = np.random.default_rng(seed).choice(len(state), ROWS)
     weights = np.ones(len(state), np.float32) if weights is None else weights
-    fresh = init_mlp(jax.random.key(seed), 2 + 2 * CHUNK + 3, [64, 64], 2 * CHUNK)
+    fresh = init_mlp(jax.random.key(seed), 2 + 2 * CHUNK + 3, [96], 2 * CHUNK)
     return _trained(fresh if params is None else params, state[rows], chunks[rows], weights[rows], jax.random.key(seed))
 
 
@@ -112,7 +112,7 @@ def _trained(params, state, chunks, weights, key):
         updates, kept = optimiser.update(gradient, kept)
         return (optax.apply_updates(params, updates), kept), None
 
-    return jax.lax.scan(step, (params, optimiser.init(params)), jax.random.split(key, 700))[0][0]
+    return jax.lax.scan(step, (params, optimiser.init(params)), jax.random.split(key, 900))[0][0]
 
 
 def act_by(params):

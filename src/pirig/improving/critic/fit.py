@@ -14,7 +14,7 @@ import optax
 from pirig.config.critic import CriticConfig
 from pirig.files.identity import Identity
 from pirig.improving.critic.experience import Experience, held_out_episodes
-from pirig.improving.critic.fitting import Fitting, State
+from pirig.improving.critic.fitting import Fitting, State, drawn
 from pirig.improving.critic.loss import Numbers, Rows, critic_loss
 from pirig.improving.transitions import BOUND
 from pirig.models.critic.learned import Critic
@@ -86,7 +86,7 @@ def _advance(settings: CriticConfig) -> Any:
 
     def advance(state: State, data: dict[str, Any], key: jax.Array) -> tuple[State, Numbers]:
         of_rows, of_candidates = jax.random.split(key)
-        place = jax.random.randint(of_rows, (settings.batch_size,), 0, len(data["rows"]))
+        (place,) = drawn(of_rows, settings.batch_size, len(data["rows"]))
         rows = _rows(data, data["rows"][place])
 
         def loss(params: Any) -> tuple[jax.Array, Numbers]:

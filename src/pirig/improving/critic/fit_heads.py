@@ -16,7 +16,7 @@ from pirig.config.critic import FqlConfig, HeadConfig, ResidualConfig
 from pirig.files.identity import Identity, digest_of_arrays
 from pirig.improving.critic.actor import Numbers, distilled, pull
 from pirig.improving.critic.experience import Experience
-from pirig.improving.critic.fitting import Fitting, State
+from pirig.improving.critic.fitting import Fitting, State, drawn
 from pirig.models.critic.heads import Head, init_head
 from pirig.models.critic.learned import Critic
 from pirig.models.critic.network import Seen
@@ -97,9 +97,7 @@ def _advance(start: Head, loss: Any, settings: HeadConfig) -> Any:
     optimiser = optax.adam(settings.lr)
 
     def advance(state: State, data: dict[str, Any], key: jax.Array) -> tuple[State, Numbers]:
-        of_rows, of_samples = jax.random.split(key)
-        rows = jax.random.randint(of_rows, (settings.batch_size,), 0, len(data["state"]))
-        which = jax.random.randint(of_samples, (settings.batch_size,), 0, data["samples"].shape[1])
+        rows, which = drawn(key, settings.batch_size, *data["samples"].shape[:2])
         seen = Seen(data["features"][rows], data["state"][rows])
 
         def total(params: Any) -> tuple[jax.Array, Numbers]:

@@ -106,6 +106,12 @@ class Fitting:
             np.savez(file, step=np.int64(step), **leaves)
 
 
+def drawn(key: jax.Array, count: int, *below: int) -> list[jax.Array]:
+    """For each of `below`, at most 2^24, `count` whole numbers from 0 on, of one draw: several compile for longer."""
+    shares = jax.random.uniform(key, (len(below), count))
+    return [jnp.minimum((share * most).astype(jnp.int32), most - 1) for share, most in zip(shares, below, strict=True)]
+
+
 def _program(advance: Advance, count: int) -> Any:
     def block(state: State, data: Any, key: jax.Array, first: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         def one(state: State, step: jax.Array) -> tuple[State, dict[str, jax.Array]]:

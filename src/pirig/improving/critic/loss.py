@@ -81,15 +81,16 @@ def conservative(
 
 
 def candidates_of(key: jax.Array, rows: Rows, count: int, bound: float) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`count` uniform chunks within the bound, and so many of the policy's here and there, drawn without repetition."""
-    of_uniform, of_here, of_there = jax.random.split(key, 3)
-    shape = (len(rows.chunk), count, *rows.chunk.shape[1:])
-    uniform = jax.random.uniform(of_uniform, shape, minval=-bound, maxval=bound)
-    return uniform, _some(of_here, rows.here, count), _some(of_there, rows.there, count)
+    """`count` uniform chunks within the bound, and so many of the policy's here and there, none twice."""
+    batch, *chunk = rows.chunk.shape
+    shares = jax.random.uniform(key, (batch, 2 + count * chunk[0] * chunk[1]))
+    uniform = bound * (2 * shares[:, 2:] - 1)
+    here, there = (_some(shares[:, place], chunks, count) for place, chunks in enumerate((rows.here, rows.there)))
+    return uniform.reshape(batch, count, *chunk), here, there
 
 
-def _some(key: jax.Array, chunks: jax.Array, count: int) -> jax.Array:
+def _some(share: jax.Array, chunks: jax.Array, count: int) -> jax.Array:
     """So many behind one another from a place that is drawn for each row: they are independent draws in any order."""
-    first = jax.random.randint(key, (len(chunks), 1), 0, chunks.shape[1])
-    places = (first + jnp.arange(count)) % chunks.shape[1]
+    samples = chunks.shape[1]
+    places = ((share * samples).astype(jnp.int32)[:, None] + jnp.arange(count)) % samples
     return jnp.take_along_axis(chunks, places[:, :, None, None], axis=1)
