@@ -76,10 +76,10 @@ def measured(config: ModelConfig, finetune: str, batch_size: int, cameras: int) 
         "finetune": finetune,
         "batch_size": batch_size,
         "cameras": cameras,
-        "estimate_gb": round(needs.total / GB, 3),
+        "estimate_gb": round(needs.step / GB, 3),
         "compiled_gb": round(need / GB, 3),
         "arguments_gb": round(compiled.memory_analysis().argument_size_in_bytes / GB, 3),
-        "off": round(needs.total / need - 1, 3),
+        "off": round(needs.step / need - 1, 3),
     }
 
 

@@ -10,7 +10,7 @@ from pirig.config.schema import TrainConfig
 from pirig.policies.build import model_of
 from pirig.runs import hardware
 from pirig.training import memory, start
-from pirig.training.memory import Remedies, Room, require_fits, room_of
+from pirig.training.memory import Remedies, Room, estimate, require_fits, room_of
 
 
 def test_a_cpu_has_what_the_machine_has_free(monkeypatch):
@@ -82,6 +82,20 @@ def test_the_full_size_on_a_small_machine_is_refused_with_what_would_fit(monkeyp
 def test_where_nothing_fits_that_is_said(monkeypatch):
     monkeypatch.setattr(hardware, "available_bytes", lambda: 1_000_000_000 * jax.local_device_count())
     assert "no setting of it fits, not even finetune=lora_light" in refused(*FULL, "finetune=lora")
+
+
+def test_a_cpu_also_needs_room_for_writing_a_checkpoint():
+    """lora_light of the full size: what trains is copied, frozen leaves of 2.4 GB go out through Orbax's buffers."""
+    from pirig.training.flops import Shape
+
+    config = compose([*FULL, "finetune=lora_light"])
+    model = model_of(config, 257152)
+    trainable = start.trainable_of(model, freeze_vision=True)
+    needs = estimate(model, config.train, Shape(1, 16), trainable=trainable)
+    copied = needs.optimizer + needs.optimizer // 2 + needs.ema
+    assert 3e9 < needs.saving - copied < 6e9 and needs.total == needs.step + needs.saving
+    remedies = Remedies(needs.total, {}, saving=needs.saving)
+    assert "while a checkpoint is written" in needs.table() and remedies.saving == needs.saving
 
 
 def test_of_smaller_batches_only_the_largest_that_fits_is_named(monkeypatch):

@@ -36,13 +36,18 @@ def restore_part(folder: Path, item: Any, restore_args: Any) -> Any:
         return checkpointer.restore(folder.absolute(), args=request)
 
 
+def largest_part(largest_leaf: int) -> int:
+    """GB that Orbax may have on its way at a time: it refuses a leaf above its limit."""
+    return 1 + largest_leaf // 10**9
+
+
 def part_by_part(tree: Any) -> Any:
     """A PyTreeCheckpointer that has about a GB (or the largest leaf of `tree`) on its way at a time, not all of it."""
     import jax
     import orbax.checkpoint as ocp
 
     largest = max((leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)), default=0)
-    limit_gb = 1 + int(largest // 10**9)  # Orbax refuses a leaf above its limit
+    limit_gb = largest_part(largest)
     return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(save_concurrent_gb=limit_gb, restore_concurrent_gb=limit_gb))
 
 

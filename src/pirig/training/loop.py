@@ -323,7 +323,7 @@ class _Run:
         needed = compiled_bytes(compiled.program)
         if needed is not None:
             _say(f"the compiled step needs {needed / GB:.2f} GB per device")
-            require_fits(needed, room_of(self.settings), self.remedies, "by the compiled step")
+            require_fits(needed + self.remedies.saving, room_of(self.settings), self.remedies, "by the compiled step")
         return compiled
 
     def _validate(self, done: int, state: TrainState) -> dict[str, float]:

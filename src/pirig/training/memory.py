@@ -9,6 +9,9 @@ plus the images as float32, twice (augmentation). The step's own figure (XLA's b
 A CPU computes bfloat16 in float32, so b is 4 there; and its step writes out two copies more of what trains (the parameters
 that its loops read while they are donated, and the moments before they are divided), where a GPU's fuses them away. What is
 frozen it reads in bfloat16, a layer at a time (models/bits.py). Measured beside XLA's: benchmarks/results/memory.json.
+
+A CPU's memory also takes what a checkpoint needs while it is written beside the next step: the copy of what trains, and what
+Orbax has on its way, 1.7 times the leaves that it takes at once (measured 1.6 to 1.9 on trees of 0.7 to 2.4 GB).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from pirig.config.schema import TrainConfig
+from pirig.files.orbax import largest_part
 from pirig.models.layers import layer_bytes
 from pirig.models.layout import flatten, leaf_specs
 from pirig.models.sizes import ModelConfig, TransformerConfig
@@ -32,27 +36,33 @@ from pirig.training.sharding import MIN_BYTES, split_axis
 
 GB = 1e9
 CPU_COPIES = 2  # of what trains
+ON_ITS_WAY = 1.7  # of what Orbax takes at once
 SHOWN = 4  # remedies named
 BATCH = "train.batch_size="  # the one of which only the largest that fits is named
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes per device."""
+    """Bytes per device; `saving` beside the step's, where a device's memory is the machine's."""
 
     params: int
     optimizer: int
     ema: int
     gradients: int
     activations: int
+    saving: int = 0
+
+    @property
+    def step(self) -> int:
+        return self.params + self.optimizer + self.ema + self.gradients + self.activations
 
     @property
     def total(self) -> int:
-        return self.params + self.optimizer + self.ema + self.gradients + self.activations
+        return self.step + self.saving
 
     def table(self) -> str:
         """ "13.4 GB parameters, 26.8 GB optimizer, ..."."""
-        names = {"params": "parameters", "ema": "EMA"}
+        names = {"params": "parameters", "ema": "EMA", "saving": "while a checkpoint is written"}
         parts = (f"{value / GB:.1f} GB {names.get(name, name)}" for name, value in vars(self).items())
         return ", ".join(parts)
 
@@ -69,10 +79,11 @@ def estimate(
 ) -> Needs:
     """Trained leaves are float32, frozen ones bfloat16; `trainable` None: all train."""
     mask = None if trainable is None else flatten(dict(trainable))
-    trained = frozen = 0
+    trained = frozen = largest = 0
     for path, leaf in leaf_specs(config).items():
         trains = mask is None or bool(mask[path])
         size = math.prod(leaf.shape) * (4 if trains else 2)
+        largest = max(largest, size)
         split = split_axis(path, leaf.shape, 4 if trains else 2, fsdp, min_bytes)
         size = size if split is None else size // fsdp
         trained, frozen = (trained + size, frozen) if trains else (trained, frozen + size)
@@ -83,7 +94,15 @@ def estimate(
     twice = trained if settings.accumulate > 1 else 0  # the running sum beside one part's gradient
     copies = CPU_COPIES * trained if on_cpu else 0
     gradients = trained + twice + copies
-    return Needs(trained + frozen, 2 * trained, trained if settings.ema else 0, gradients, int(activations))
+    ema = trained if settings.ema else 0
+    saving = _saving(3 * trained + ema, frozen, largest) if on_cpu else 0
+    return Needs(trained + frozen, 2 * trained, ema, gradients, int(activations), saving)
+
+
+def _saving(copied: int, frozen: int, largest: int) -> int:
+    """Bytes beside the state: the copy of what the next step takes over, and the leaves on their way to the disk."""
+    at_once = min(copied + frozen, largest_part(largest) * 10**9)
+    return copied + int(ON_ITS_WAY * at_once)
 
 
 def _activations(config: ModelConfig, shape: Shape, on_cpu: bool) -> float:
@@ -170,10 +189,12 @@ def _left_by_others(statistics: Mapping[str, Any]) -> tuple[int, str] | None:
 
 @dataclass(frozen=True)
 class Remedies:
-    """What would need less: words for the command line and bytes per device, by the same estimate as `asked`."""
+    """What would need less: words for the command line and bytes per device, by the same estimate as `asked`; `saving` of it
+    is no part of the step."""
 
     asked: int
     by_words: Mapping[str, int]
+    saving: int = 0
 
     def fitting(self, needed: int, have: int) -> list[str]:
         """Those that fit where `needed` is what the estimate called `asked`."""

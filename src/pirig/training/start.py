@@ -120,7 +120,7 @@ def require_memory(
     needs = needed(model, trainable)
     if is_first():
         print(f"memory per device, estimated: {needs.total / GB:.2f} GB ({needs.table()})", file=sys.stderr, flush=True)
-    remedies = Remedies(needs.total, _remedies(config, model, trainable, needed))
+    remedies = Remedies(needs.total, _remedies(config, model, trainable, needed), saving=needs.saving)
     require_fits(needs.total, room_of(config.train), remedies, "estimated")
     return remedies
 
