@@ -16,7 +16,6 @@ from pirig.contract import MANISKILL
 SHADERS = ("default", "minimal", "rt", "rt-fast", "rt-med")
 BACKENDS = ("physx_cpu", "physx_cuda")
 OF_RECORDINGS = ("leave_out", "times")  # of demos; and all of data
-
 OPENPI_CURVES = ("cosine", "constant", "rsqrt")  # of its cosine and its rsqrt
 
 

@@ -66,6 +66,7 @@ def test_a_weighted_step_of_the_expert_leaves_what_the_critic_sees_as_it_was(par
     assert all(np.array_equal(leaves[0][path], leaves[1][path]) for path in frozen)
 
 
+@pytest.mark.slow
 def test_its_chunks_are_judged_by_their_executed_steps(params, looked):
     features, chunks = looked(params[0])
     state = jnp.zeros((2, 8))

@@ -117,7 +117,7 @@ def test_weighting_by_advantage_takes_it_and_the_same_steps_alone_do_not(base, c
     weights = advantage_weights(of_data, critic.it.of_rows(seen, base.experience.samples), beta=0.1, most=20.0)
     assert weights.mean() == pytest.approx(1.0, abs=1e-4) and weights.max() < 20 and weights.min() >= 0
     weighted, alike = (toy.trained(told.state, told.chunk, by, params=base.params) for by in (weights, None))
-    assert share_left(toy.act_by(weighted)) > share_left(toy.act_by(alike)) + 0.2
+    assert share_left(toy.act_by(weighted)) > max(share_left(toy.act_by(alike)), base.acted.left.mean()) + 0.2
 
 
 def test_a_critic_on_shuffled_results_knows_nothing_and_is_refused(base, tmp_path):
