@@ -79,7 +79,7 @@ def test_a_training_follows_them(small, tmp_path):
     """Where no frame counts, there is nothing to learn."""
     none = np.zeros(small.dataset.frame_count, np.float32)
     sample_weights.save(tmp_path / "none.npz", none, small.dataset.actions)
-    small.train(tmp_path / "run", sample_weights=str(tmp_path / "none.npz"), steps=2)
+    small.train(tmp_path / "run", sample_weights=str(tmp_path / "none.npz"), steps=2, decay_steps=9)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["loss"] for row in rows] == [0, 0]
 
