@@ -101,7 +101,7 @@ def test_rows_without_a_chunk_are_the_plain_samplers_bit_for_bit_and_given_steps
 
 def test_a_chunk_goes_on_from_targets_that_were_relative_to_another_state(policy, pipeline):
     """What is underway is in the arm's units, so it is expressed anew by the state of the newest look."""
-    other = Policy(policy._params, dataclasses.replace(pipeline, relative_to_state=(6, -1)), flow_steps=4, batch_size=4)
+    other = Policy(policy.params, dataclasses.replace(pipeline, relative_to_state=(6, -1)), flow_steps=4, batch_size=4)
     images, state, noise = inputs(other, 1)
     before = np.random.default_rng(2).uniform(-0.5, 0.5, (5, 7)).astype(np.float32)
     chunk = other.predict(images, state, noise, underway=[Underway(before, 3)])[0]

@@ -28,15 +28,15 @@ def parts(smoke_run):
 def with_weights(parts, request):
     """wrong(change): what is found after every leaf went through `change`."""
     policy, dataset = parts
-    kept = policy._params
+    kept = policy.params
     shown = looks(dataset) if request.param == "its data set" else made_up_looks(policy.pipeline)
 
     def wrong(change):
-        policy._params = jax.tree.map(change, kept)
+        policy.params = jax.tree.map(change, kept)
         return acts(policy, shown, 1.0)
 
     yield wrong
-    policy._params = kept
+    policy.params = kept
 
 
 def test_nan_in_one_leaf_is_found(with_weights):

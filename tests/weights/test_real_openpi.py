@@ -285,7 +285,7 @@ def test_an_export_is_a_policy_in_openpi(openpi, kind, dtype, tmp_path, monkeypa
         their_actions = theirs.infer(seen, noise=noise)["actions"]
     ours = load_policy(checkpoint, flow_steps=10, batch_size=1)
     if dtype == "bfloat16":
-        ours._params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), ours._params)
+        ours.params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), ours.params)
     our_actions = ours.predict(images, state, noise[None])[0]
     assert our_actions.shape == their_actions.shape == (6, 7)
     size = max(1.0, largest(their_actions, 0))

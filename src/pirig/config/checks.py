@@ -362,6 +362,7 @@ RULES = (
     horizon_fits,
     executed_fits,
     number_rules.delay_is_possible,
+    number_rules.critic_is_there,
     weights_match_model,
     weights_match_size,
     weights_match_tower,
@@ -369,6 +370,5 @@ RULES = (
     goal_is_observable,
     sizes_fit,
     number_rules.scenes_are_apart,
-    number_rules.corrections_have_their_scenes,
-    number_rules.rollouts_have_their_scenes,
+    number_rules.policies_have_their_scenes,
 )

@@ -42,6 +42,10 @@ class EvalConfig:
     )
     delay: Delay = "0"  # control steps that a chunk comes late; measured: what this policy takes on this machine
     rtc: bool = False  # real-time chunking: a chunk is sampled so that it goes on from the one that is underway
+    best_of: Count = (
+        1  # chunks at each look, of which a critic takes the one that it values most; 1: no critic is asked
+    )
+    critic: str = ""  # its folder; `pirig improve RUN improve=calql` makes one
     flow_steps: Count = 10  # Euler steps
     workers: Processes = 2  # simulator processes
     sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device

@@ -116,14 +116,13 @@ def batch_divides(config: Config) -> str | None:
     return None
 
 
-def corrections_have_their_scenes(config: Config) -> str | None:
-    return _own_range(
-        scenes.corrections(config), scenes.CORRECTIONS, "improve.corrections.first_seed", "improve.scenes"
+def policies_have_their_scenes(config: Config) -> str | None:
+    """Where they are rolled out to learn from."""
+    wrong = (
+        _own_range(scenes.corrections(config), scenes.CORRECTIONS, "improve.corrections.first_seed", "improve.scenes"),
+        _own_range(scenes.rollouts(config), scenes.ROLLOUTS, "rollouts.first_seed", "rollouts.scenes"),
     )
-
-
-def rollouts_have_their_scenes(config: Config) -> str | None:
-    return _own_range(scenes.rollouts(config), scenes.ROLLOUTS, "rollouts.first_seed", "rollouts.scenes")
+    return "\n".join(sentence for sentence in wrong if sentence) or None
 
 
 def _own_range(asked: range, use: str, key: str, count_key: str) -> str | None:
@@ -187,6 +186,22 @@ def delay_is_possible(config: Config) -> str | None:
             "eval.layout=ours and a server of `pirig serve` with serve.rtc=true, or leave eval.rtc out."
         )
     return None if asked.delay == MEASURED else too_late(int(asked.delay), asked.execute, horizon)
+
+
+def critic_is_there(config: Config) -> str | None:
+    asked = config.eval
+    if (asked.best_of > 1) != bool(asked.critic):
+        return (
+            f"eval.best_of={asked.best_of} with eval.critic={asked.critic or 'none'}: a critic chooses among several chunks; "
+            "give both eval.best_of=4 and eval.critic=FOLDER, or neither."
+        )
+    for key, value in (("eval.server", asked.server), ("eval.rtc", asked.rtc), ("mix", config.mix and config.mix.name)):
+        if asked.best_of > 1 and value:
+            return (
+                f"eval.best_of={asked.best_of} with {key}={str(value).lower()}: a critic judges chunks of this run's own policy "
+                f"of one task, which begin with a look; leave {key} out, or eval.best_of and eval.critic."
+            )
+    return None
 
 
 def too_late(delay: int, execute: int, horizon: int) -> str | None:

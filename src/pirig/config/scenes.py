@@ -50,9 +50,9 @@ def corrections(config: Config) -> range:
 
 
 def rollouts(config: Config) -> range:
-    """What `pirig rollouts` rolls the policy out on."""
-    first = config.rollouts.first_seed
-    return range(first, first + config.rollouts.scenes)
+    """What `pirig rollouts` and all rounds of `pirig improve improve=calql` may roll the policy out on."""
+    first, asked = config.rollouts.first_seed, config.improve
+    return range(first, first + max(config.rollouts.scenes, asked.rounds * asked.scenes))
 
 
 def meet(first: range, other: range) -> bool:

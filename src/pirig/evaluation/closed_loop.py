@@ -28,11 +28,12 @@ from pirig.evaluation.results import ResultsFile, came_down_mm, sub_goals
 from pirig.evaluation.rollouts import Driver, roll_out
 from pirig.evaluation.seeds import held_out_scenes
 from pirig.evaluation.served import require_same
-from pirig.evaluation.target import Target, require_trained_on
+from pirig.evaluation.target import DIGEST, Target, require_trained_on
 from pirig.evaluation.videos import film
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.models.layout import Tree
 from pirig.models.sizes import ModelConfig
+from pirig.policies.best_of import chosen_by_critic
 from pirig.policies.given import Given
 from pirig.policies.policy import Policy, load_pipeline, load_policy
 from pirig.policies.remote import RemotePolicy
@@ -182,7 +183,8 @@ class ClosedLoop:
         if settings.server:
             return served_at(settings.server, self.places.contract, settings.layout, settings.batch_size)
         sizes = {"flow_steps": settings.flow_steps, "batch_size": settings.batch_size}
-        return self.given.policy(**sizes) if self.given else load_policy(self._own, **sizes).of_task(self.task)
+        policy = self.given.policy(**sizes) if self.given else load_policy(self._own, **sizes).of_task(self.task)
+        return chosen_by_critic(policy, settings, self.target.settings.get(DIGEST, ""))
 
     @property
     def _own(self) -> Path:

@@ -24,6 +24,7 @@ from pirig.files.atomic import move_aside, write_text
 from pirig.files.identity import Identity
 from pirig.files.records import read_record
 from pirig.policies.card import PolicyCard, has_card
+from pirig.policies.critic_card import CARD, CRITIC, CriticCard
 from pirig.runs.progress import is_trained, newest_checkpoint
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ COUNT_KEYS = (
     "videos",
     "video_every",
 )  # change no episode
+CHOSEN = ("best_of", "critic")  # the critic by its digest
 OF_THE_GPU = ("sim_backend", "num_envs")
 SETTINGS, DIGEST = "settings.json", "checkpoint_digest"
 SERVED = (POLICY_FILE, STATS_FILE, TOKENIZER_FILE, CONTRACT_FILE)  # of a checkpoint's assets
@@ -80,6 +82,12 @@ def digest_of(checkpoint: Path) -> str:
     served = {f"assets {file.name}": file for file in (checkpoint / ASSETS).glob("*") if file.name in SERVED}
     weights = {str(file.relative_to(checkpoint)): file for file in (checkpoint / "params").rglob("*") if file.is_file()}
     return identity.digest_of_tree(checkpoint, served | weights)
+
+
+def digest_of_critic(folder: Path) -> str:
+    """Wherever it lies. Raises ValueError where there is none."""
+    CriticCard.load(folder)
+    return identity.digest_of_tree(folder, {name: folder / name for name in (CARD, CRITIC)})
 
 
 def require_trained_on(checkpoint: Path, dataset: Dataset) -> None:
@@ -147,8 +155,9 @@ def result_settings(config: Config, checkpoint: Path | None, limit: int) -> dict
     left_out = COUNT_KEYS + (OF_THE_GPU if config.eval.sim_backend == SimBackend.cpu else ())
     left_out += () if config.eval.ensemble else ("ensemble",)  # younger than results that lie there, as what follows
     left_out += () if config.eval.server else ("server", "layout")
-    left_out += tuple(name for name in DELAYED if getattr(config.eval, name) == UNSAID[name])
+    left_out += tuple(name for name in (*DELAYED, *CHOSEN) if getattr(config.eval, name) == UNSAID[name])
     settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in left_out}
+    settings |= {"critic": digest_of_critic(Path(config.eval.critic))} if config.eval.critic else {}
     told = {"checkpoint": str(checkpoint), DIGEST: digest_of(checkpoint)} if checkpoint else {}
     return {**told, "limit": limit, "train_seed": config.train.seed, **settings}
 

@@ -49,7 +49,8 @@ class Policy:
         self.horizon, self.noise_shape = config.action_horizon, (config.action_horizon, config.action_dim)
         self.token_count = pipeline.prompt_length()
         self.rows_a_call = 1 if jax.default_backend() == "cpu" else batch_size
-        self._params = as_bits(jax.tree.map(jnp.asarray, params))
+        self.flow_steps = flow_steps
+        self.params = as_bits(jax.tree.map(jnp.asarray, params))
         sample_actions = flow_model().sample_actions
         assert sample_actions is not None
         self._sample = jax.jit(
@@ -134,18 +135,30 @@ class Policy:
     ) -> np.ndarray:
         """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
         count, missing = len(state_raw), self.rows_a_call - len(state_raw)
+        inputs, noise = self._filled(images, state_raw, noise, prompts, tasks)
+        guide = None
+        if underway is not None:
+            parts = guide_of(self.pipeline, underway, state_raw, None if tasks is None else list(tasks))
+            guide = Guide(*(jnp.asarray(_padded(part, missing)) for part in parts))
+        return np.asarray(self._sample(self.params, inputs, noise, guide))[:count]
+
+    def _filled(
+        self,
+        images: dict[str, np.ndarray],
+        state_raw: np.ndarray,
+        noise: np.ndarray,
+        prompts: np.ndarray,
+        tasks: np.ndarray | None,
+    ) -> tuple[ModelInputs, np.ndarray]:
+        """What the model is fed, and f32 noise, with as many rows as the program takes."""
+        missing = self.rows_a_call - len(state_raw)
         inputs = self.model_inputs(
             {role: _padded(pixels, missing) for role, pixels in images.items()},
             _padded(state_raw, missing),
             list(_padded(prompts, missing)),
             None if tasks is None else list(_padded(tasks, missing)),
         )
-        noise = _padded(noise.astype(np.float32), missing)
-        guide = None
-        if underway is not None:
-            parts = guide_of(self.pipeline, underway, state_raw, None if tasks is None else list(tasks))
-            guide = Guide(*(jnp.asarray(_padded(part, missing)) for part in parts))
-        return np.asarray(self._sample(self._params, inputs, noise, guide))[:count]
+        return inputs, _padded(noise.astype(np.float32), missing)
 
     def raw_inputs(self, observations: Sequence[Observation]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """As `observed`, by the policy's own contract."""

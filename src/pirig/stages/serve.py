@@ -6,6 +6,7 @@
                                        its own norm stats or those of weights.norm_stats=..., as `pirig eval` measures it
   pirig serve RUN serve.port=9000 eval.flow_steps=5
   pirig serve RUN serve.rtc=true       requests may bring the chunk that is underway (real-time chunking)
+  pirig serve RUN eval.best_of=8 eval.critic=FOLDER     of 8 chunks the one that a critic values most (docs/improving.md)
   PIRIG_API_KEY=SECRET pirig serve RUN serve.host=0.0.0.0
 
 Clients: openpi-client's WebsocketClientPolicy, `pirig client`. Layouts of a request (found by their keys): ours, libero,
@@ -69,7 +70,7 @@ def _serve_given(config: Config, places: Places, source: Path) -> int:
     asked = {"state_reaches_model": lambda: state_reaches_model(given.pipeline)}
     require_good(run_gates(asked, config.gates.skip), "serving")
     policy = given.policy(flow_steps=config.eval.flow_steps, batch_size=config.serve.max_batch)
-    return _until_stopped(config, policy, given.folder)
+    return _until_stopped(config, _chosen(config, policy, given.folder), given.folder)
 
 
 def _require_guarded(config: Config) -> None:
@@ -96,7 +97,18 @@ def _serve(config: Config, checkpoint: Path, *, with_run: bool) -> int:
     asked = gates(load_pipeline(checkpoint), card, config if with_run else None)
     require_good(run_gates(asked, config.gates.skip), "serving")
     policy = load_policy(checkpoint, flow_steps=config.eval.flow_steps, batch_size=config.serve.max_batch)
-    return _until_stopped(config, policy, checkpoint)
+    return _until_stopped(config, _chosen(config, policy, checkpoint), checkpoint)
+
+
+def _chosen(config: Config, policy: Policy, checkpoint: Path) -> Policy:
+    """With the critic of eval.critic, where one is asked for."""
+    if config.eval.best_of == 1:
+        return policy
+    from pirig.evaluation.target import digest_of
+    from pirig.policies.best_of import chosen_by_critic
+
+    print(f"best of     {config.eval.best_of} chunks, by the critic in {config.eval.critic}", flush=True)
+    return chosen_by_critic(policy, config.eval, digest_of(checkpoint))
 
 
 def _until_stopped(config: Config, policy: Policy, checkpoint: Path) -> int:
