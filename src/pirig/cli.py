@@ -42,7 +42,7 @@ VERBS = {
     "doctor": "what would waste your time? every gate of this machine or of a path",
     "verify": "what does a run's newest checkpoint give, and how fast?",
     "rollouts": "the policy's own episodes, successes and failures, as a data set",
-    "improve": "what an evaluated policy teaches goes back to training: corrections from the planner",
+    "improve": "what an evaluated policy teaches goes back to training: corrections from the planner, a critic",
     "diagnose": "why does a run not succeed? a page with ranked causes",
 }
 CONFIG_FREE = (

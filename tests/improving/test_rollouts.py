@@ -55,7 +55,7 @@ def whole(tmp_path_factory):
     root = tmp_path_factory.mktemp("toy")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(acting, "load_policy", lambda checkpoint, **sizes: Goes())
-        return root, make.make(a_policy(root, "rollouts.scenes=5"))
+        return root, make.make(a_policy(root), 5)
 
 
 @pytest.fixture
@@ -103,14 +103,14 @@ def test_gates_in_the_simulator_ask_only_episodes_that_succeeded(whole):
 
 
 def test_what_is_there_is_found_and_what_a_kill_left_is_gone_on_with(copied, goes, monkeypatch):
-    folder = make.folder_of(policy := a_policy(copied, "rollouts.scenes=5"))
+    folder = make.folder_of(policy := a_policy(copied))
     before = (folder / "lerobot/meta/pirig/provenance.json").read_text()
-    assert make.make(policy).again and goes.calls == 0
+    assert make.make(policy, 5).again and goes.calls == 0
     (folder / make.EPISODES / f"episode_{FIRST + 1}.npz").unlink()  # killed while frames were seen
     lines = (folder / make.RESULTS / "episodes.jsonl").read_text().splitlines(keepends=True)
     (folder / make.RESULTS / "episodes.jsonl").write_text("".join(lines[:-1]) + lines[-1][:9])  # and in a line
     shutil.rmtree(folder / "lerobot")
-    made = make.make(policy)
+    made = make.make(policy, 5)
     assert not made.again and made.episodes == 5 and goes.calls
     assert (folder / "lerobot/meta/pirig/provenance.json").read_text() == before
     done = (folder / make.RESULTS / "episodes.jsonl").read_text().splitlines()
@@ -120,16 +120,16 @@ def test_what_is_there_is_found_and_what_a_kill_left_is_gone_on_with(copied, goe
 def test_more_scenes_add_to_what_is_there(copied, goes):
     folder = make.folder_of(a_policy(copied))
     kept = (folder / make.EPISODES / f"episode_{FIRST}.npz").stat().st_mtime_ns
-    made = make.make(a_policy(copied, "rollouts.scenes=7"))
+    made = make.make(a_policy(copied), 7)
     assert made.episodes == 7 and Dataset(made.data_set).seeds == list(range(FIRST, FIRST + 7))
     assert (folder / make.EPISODES / f"episode_{FIRST}.npz").stat().st_mtime_ns == kept
-    again_fewer = make.make(a_policy(copied, "rollouts.scenes=2"))
+    again_fewer = make.make(a_policy(copied), 2)
     assert again_fewer.again and again_fewer.episodes == 7
 
 
 def test_other_rewards_are_another_data_set_and_another_way_to_act_other_roll_outs(copied, goes):
     with pytest.raises(IdentityError, match=r"rewards\.success: 10\.0 then, 1\.0 now"):
-        make.make(a_policy(copied, "rollouts=zero_one", "rollouts.scenes=5"))
+        make.make(a_policy(copied, "rollouts=zero_one"), 5)
     assert make.folder_of(a_policy(copied, "eval.execute=1")) != make.folder_of(a_policy(copied))
 
 
@@ -175,6 +175,7 @@ def test_differences_are_clipped_as_the_simulator_clips_them(whole):
     ("words", "message"),
     [
         (["mix=push_pull"], "mix=push_pull: a data set of roll-outs is made for one task"),
+        (["eval.best_of=4", "eval.critic=x"], "eval.best_of=4: a roll-out keeps the noise"),
         (["eval.ensemble=0.5"], "eval.ensemble=0.5: a step is then of several chunks"),
         (["eval.delay=measured"], "eval.delay=measured: the run's own checkpoint is rolled out"),
     ],

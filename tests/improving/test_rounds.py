@@ -24,8 +24,11 @@ WORDS = [
 
 
 class Method:
-    def __init__(self, nothing_in=0):
-        self.nothing_in, self.asked = nothing_in, []
+    def __init__(self, nothing_in=0, until_level=False, trains=True):
+        self.nothing_in, self.until_level, self.trains, self.asked = nothing_in, until_level, trains, []
+
+    def arm(self, config):
+        return "corrected"
 
     def require(self, policy):
         pass
@@ -39,7 +42,7 @@ class Method:
         if round.number == self.nothing_in:
             return Made(None, {**facts, "corrections": 0})
         demos = dataclasses.replace(round.policy.config.demos, corrected=round.name)
-        return Made(dataclasses.replace(round.policy.config, demos=demos), {**facts, "corrections": 3})
+        return Made(dataclasses.replace(round.policy.config, demos=demos), {**facts, "corrections": 3}, self.trains)
 
 
 class Fake:
@@ -136,7 +139,24 @@ def test_the_table_has_a_line_for_each_policy(base):
     assert "3 corrections" in lines(result)[0] and "grasped late 3" in lines(result)[0]
 
 
+def test_rounds_end_where_one_is_not_told_from_the_one_before(base, capsys):
+    result = improvement(base, Method(until_level=True), Fake()).run()  # 40, 70, 80 of 100
+    assert [told["rates"]["corrected"]["k"] for told in result["rounds"]] == [70, 80]
+    asked = dataclasses.replace(base.config, improve=dataclasses.replace(base.config.improve, rounds=4))
+    result = improvement(dataclasses.replace(base, config=asked), Method(until_level=True), Fake()).run()
+    assert len(result["rounds"]) == 2
+    assert "round 2 is not told from what was before it (70/100, then 80/100)" in capsys.readouterr().out
+
+
+def test_what_only_acts_otherwise_is_not_trained(base):
+    fake = Fake()
+    result = improvement(base, Method(trains=False), fake).run()
+    assert [config.run.name.rpartition("-")[2] for config in fake.trained] == ["control", "control"]
+    told = result["rounds"][1]
+    assert told["runs"]["corrected"] == str(base.places.run) and told["rates"]["corrected"]["digest"] == base.digest
+
+
 def test_a_method_that_nobody_knows_is_named():
     assert method_named("corrections")
-    with pytest.raises(ValueError, match=r"improve\.name=dreams: expected one of corrections"):
+    with pytest.raises(ValueError, match=r"improve\.name=dreams: expected one of calql, corrections"):
         method_named("dreams")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pirig.config.domains import Backup, Count, NotNegative, Part, Positive, Seed, SharePart
+from pirig.config.domains import Backup, Count, CountOrNone, NotNegative, Part, Positive, Seed, SharePart
 
 
 @dataclass
@@ -13,6 +13,7 @@ class CriticConfig:
 
     discount: Part = 0.99  # of a control step
     privileged: bool = False  # it looks at labels in place of the policy's features: not deployable
+    demos: CountOrNone = 0  # it learns from so many of the data set's episodes, spread over all of them; 0: all
     widths: list[Count] = field(default_factory=lambda: [256, 256])  # of the layers, of each of the two
     steps: Count = 20000
     batch_size: Count = 256

@@ -13,7 +13,9 @@ from pirig.evaluation.rollouts import roll_out
 from pirig.evaluation.target import target_of
 from pirig.evaluation.workers import WorkerPool
 from pirig.improving.door import Policy
+from pirig.policies.best_of import chosen_by_critic
 from pirig.policies.card import PolicyCard
+from pirig.policies.policy import Policy as Acting
 from pirig.policies.policy import load_policy
 from pirig.sim.door import in_groups, unavailable
 
@@ -46,16 +48,21 @@ def step_limit(policy: Policy) -> int:
     return target_of(policy.config, policy.places, policy.checkpoint, lengths).limit
 
 
+def loaded(policy: Policy) -> Acting:
+    """Without a critic."""
+    asked = policy.config.eval
+    return load_policy(policy.checkpoint, flow_steps=asked.flow_steps, batch_size=asked.batch_size)
+
+
 def rolled_out(policy: Policy, scenes: Sequence[int], folder: Path, label: str) -> ResultsFile:
     """The policy's episodes, as an evaluation has them; those that are there are not run again."""
     asked, results = policy.config.eval, ResultsFile(folder)
     if all(scene in results.done for scene in scenes):
         return results
     limit = step_limit(policy)
-    sizes = {"flow_steps": asked.flow_steps, "batch_size": asked.batch_size}
     told: dict[str, Any] = {"execute": asked.execute, "noise_seed": asked.seed}
     told |= {"ensemble": asked.ensemble, "delay": int(asked.delay), "rtc": asked.rtc}
-    driver = PolicyDriver(load_policy(policy.checkpoint, **sizes), **told)
+    driver = PolicyDriver(chosen_by_critic(loaded(policy), asked, policy.digest), **told)
     contract = policy.places.contract
     with WorkerPool(contract, asked.workers) as pool:
         roll_out(pool, driver, in_groups(contract, scenes), max_steps=limit, results=results, label=label)

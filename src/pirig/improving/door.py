@@ -11,13 +11,11 @@ from typing import Any, Protocol
 
 from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
+from pirig.evaluation.target import digest_of_critic
 from pirig.files import identity
 from pirig.improving import methods
 
-IMPROVED, CONTROL = (
-    "corrected",
-    "control",
-)  # a child that trains on what the method made, and one that makes the same steps without
+CONTROL = "control"  # the arm of a child that makes the same steps without what the method made
 ACTS = ("execute", "ensemble", "delay", "rtc", "flow_steps", "seed", "batch_size")  # of eval
 
 
@@ -48,14 +46,22 @@ class Round:
 class Made:
     """`config`: how the child trains on what was made, but for its name and its steps; None where there is nothing to train on.
 
-    `facts`: plain values for the result: what was counted, where it lies.
+    `facts`: plain values for the result: what was counted, where it lies; "said" is shown. `trains`: False where `config` is how
+    the same checkpoint acts from now on.
     """
 
     config: Config | None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    trains: bool = True
 
 
 class Method(Protocol):
+    until_level: bool  # no further round after one whose rate is not told from that before it
+
+    def arm(self, config: Config) -> str:
+        """What the improved policy is called beside the control."""
+        ...
+
     def require(self, policy: Policy) -> None:
         """Raises ValueError, before anything starts, where it cannot improve this run here."""
         ...
@@ -81,7 +87,12 @@ def method_named(name: str) -> Method:
 
 def acts_of(config: Config) -> dict[str, Any]:
     """What decides how a policy acts, beside what it is."""
-    return {key: getattr(config.eval, key) for key in ACTS}
+    acts = {key: getattr(config.eval, key) for key in ACTS}
+    chosen = {
+        "best_of": config.eval.best_of,
+        "critic": config.eval.critic and digest_of_critic(Path(config.eval.critic)),
+    }
+    return acts | (chosen if config.eval.best_of > 1 else {})
 
 
 def digest_of(method: Method, policy: Policy) -> str:

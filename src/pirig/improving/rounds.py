@@ -19,7 +19,7 @@ from pirig.config.schema import Config, Mode, WeightsConfig
 from pirig.evaluation.target import digest_of as digest_of_checkpoint
 from pirig.files.atomic import write_text
 from pirig.files.records import read_record
-from pirig.improving.door import CONTROL, IMPROVED, Method, Policy, Round, digest_of
+from pirig.improving.door import CONTROL, Made, Method, Policy, Round, digest_of
 from pirig.improving.lineage import Lineage
 
 RESULTS, MINUTES = "results.json", "minutes.json"
@@ -44,9 +44,10 @@ class Improvement:
     stages: Stages
     folder: Path = field(init=False)
     digest: str = field(init=False)
+    arm: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.digest = digest_of(self.method, self.base)
+        self.digest, self.arm = digest_of(self.method, self.base), self.method.arm(self.base.config)
         self.folder = self.base.places.run / IMPROVEMENTS / f"{self.base.config.improve.name}-{self.digest}"
 
     def run(self) -> dict[str, Any]:
@@ -62,45 +63,66 @@ class Improvement:
             "base": _plain(self.base, base),
             "rounds": [],
         }
-        heads = {IMPROVED: self.base, CONTROL: self.base}
+        heads, before = {self.arm: self.base, CONTROL: self.base}, base
         for number in range(1, config.improve.rounds + 1):
-            told, heads = self._round(number, heads, base)
+            told, heads, rate = self._round(number, heads, base)
             result["rounds"].append(told)
             self._save(result)
-            if not told["runs"]:
-                print(f"round {number} made nothing to train on; no further round is made", flush=True)
+            if why := self._ended(before, rate):
+                print(f"round {number} {why}; no further round is made", flush=True)
                 break
+            before = rate or before
         return result
+
+    def _ended(self, before: SuccessRow, rate: SuccessRow | None) -> str:
+        """Why a round is the last, beside how many are asked for; "" where it is not. `rate`: of what it made."""
+        if rate is None:
+            return "made nothing to train on"
+        if self.method.until_level and not compare_counts(before.k, before.n, rate.k, rate.n).differ:
+            return f"is not told from what was before it ({before.k}/{before.n}, then {rate.k}/{rate.n})"
+        return ""
 
     def _round(
         self, number: int, heads: dict[str, Policy], base: SuccessRow
-    ) -> tuple[dict[str, Any], dict[str, Policy]]:
+    ) -> tuple[dict[str, Any], dict[str, Policy], SuccessRow | None]:
+        """What `results.json` has of it, the policies that the next one goes on from, the rate of what it made."""
         settings = self.base.config.improve
-        _say(f"round {number} of {settings.rounds}: {settings.name} of {_named(heads[IMPROVED])}")
+        _say(f"round {number} of {settings.rounds}: {settings.name} of {_named(heads[self.arm])}")
         folder = self.folder / f"round-{number}"
         folder.mkdir(exist_ok=True)
         name = f"{settings.name}-{self.digest}-r{number}"
         with self._timed(number, "made"):
-            made = self.method.make(Round(number, heads[IMPROVED], folder, name))
+            made = self.method.make(Round(number, heads[self.arm], folder, name))
         told: dict[str, Any] = {"round": number, **made.facts, "runs": {}, "rates": {}, "fisher": {}, "minutes": {}}
         if made.config is None:
-            return told | {"minutes": self._minutes(number)}, heads
-        configs = {IMPROVED: made.config, CONTROL: heads[CONTROL].config}
-        children, rates = dict[str, Policy](), {BASE: base}
-        for arm, config in configs.items():
-            child = child_of(config, heads[arm].checkpoint, self._child_name(number, arm), settings.steps)
-            _say(f"round {number} of {settings.rounds}: {arm} trains {settings.steps} steps ({child.run.name})")
-            lineage = Lineage(_named(self.base), settings.name, number, arm)
-            with self._timed(number, f"train {arm}"):
-                checkpoint = self.stages.train(child, lineage)
-            children[arm] = Policy(child, checkpoint, digest_of_checkpoint(checkpoint))
+            return told | {"minutes": self._minutes(number)}, heads, None
+        children, rates = self._children(number, heads, made), {BASE: base}
         for arm, policy in children.items():
             _say(f"round {number} of {settings.rounds}: {arm} on held-out scenes")
             rates[arm] = self._measured(policy, number, arm)
         told["runs"] = {arm: str(policy.places.run) for arm, policy in children.items()}
         told["rates"] = {arm: _plain(children[arm], rates[arm]) for arm in children}
         told["fisher"] = {f"{a} and {b}": _verdict(rates[a], rates[b]) for a, b in combinations(rates, 2)}
-        return told | {"minutes": self._minutes(number)}, children
+        return told | {"minutes": self._minutes(number)}, children, rates[self.arm]
+
+    def _children(self, number: int, heads: dict[str, Policy], made: Made) -> dict[str, Policy]:
+        assert made.config is not None
+        children = {}
+        for arm, config in {self.arm: made.config, CONTROL: heads[CONTROL].config}.items():
+            if arm == CONTROL or made.trains:
+                children[arm] = self._trained(number, arm, config, heads[arm].checkpoint)
+            else:
+                children[arm] = dataclasses.replace(heads[arm], config=config)
+        return children
+
+    def _trained(self, number: int, arm: str, config: Config, start: Path) -> Policy:
+        settings = self.base.config.improve
+        child = child_of(config, start, self._child_name(number, arm), settings.steps)
+        _say(f"round {number} of {settings.rounds}: {arm} trains {settings.steps} steps ({child.run.name})")
+        lineage = Lineage(_named(self.base), settings.name, number, arm)
+        with self._timed(number, f"train {arm}"):
+            checkpoint = self.stages.train(child, lineage)
+        return Policy(child, checkpoint, digest_of_checkpoint(checkpoint))
 
     def _measured(self, policy: Policy, number: int, arm: str) -> SuccessRow:
         run = dataclasses.replace(policy.config.run, checkpoint=str(policy.checkpoint))
@@ -111,7 +133,7 @@ class Improvement:
         """Beside the run's own."""
         settings = self.base.config.improve
         return f"{self.base.config.run.name}-{settings.name}-{self.digest}-r{number}" + (
-            "" if arm == IMPROVED else f"-{arm}"
+            "" if arm != CONTROL else f"-{arm}"
         )
 
     def _save(self, result: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pirig.files.tables import Column
-from pirig.improving.door import IMPROVED
+from pirig.improving.door import CONTROL
 
 
 def columns(result: dict[str, Any]) -> list[Column]:
@@ -19,10 +19,12 @@ def columns(result: dict[str, Any]) -> list[Column]:
         Column("95 %", [f"{rate['low']:.1%} to {rate['high']:.1%}" for _, _, rate, _ in rows]),
         Column("p beside base", [_p(told, "base", arm) for _, arm, _, told in rows]),
         Column("p beside control", [_p(told, arm, "control") for _, arm, _, told in rows]),
-        Column(
-            "corrections", [str(told["corrections"]) if arm == IMPROVED else "" for _, arm, _, told in rows], drop=1
-        ),
+        Column("corrections", [_corrections(told, arm) for _, arm, _, told in rows], drop=1),
     ]
+
+
+def _corrections(told: dict[str, Any], arm: str) -> str:
+    return str(told["corrections"]) if "corrections" in told and arm != CONTROL else ""
 
 
 def _p(told: dict[str, Any], first: str, second: str) -> str:
@@ -34,13 +36,17 @@ def _p(told: dict[str, Any], first: str, second: str) -> str:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """What each round made, in words."""
-    said = []
-    for told in result["rounds"]:
-        if "rolled_out" not in told:
-            continue
-        lost = ", ".join(f"{what} {count}" for what, count in sorted(told["lost"].items())) or "none"
-        said.append(
-            f"round {told['round']}: {told['succeeded']} of {told['rolled_out']} roll-outs succeeded; lost: {lost}; "
-            f"{told['left_out_held']} left out, an object was held; {told['corrections']} corrections"
-        )
-    return said
+    rounds = [(told["round"], _said(told)) for told in result["rounds"]]
+    return [f"round {number}: {said}" for number, said in rounds if said]
+
+
+def _said(told: dict[str, Any]) -> str:
+    if "said" in told:
+        return str(told["said"])
+    if "rolled_out" not in told:
+        return ""
+    lost = ", ".join(f"{what} {count}" for what, count in sorted(told["lost"].items())) or "none"
+    return (
+        f"{told['succeeded']} of {told['rolled_out']} roll-outs succeeded; lost: {lost}; {told['left_out_held']} left out, an "
+        f"object was held; {told['corrections']} corrections"
+    )

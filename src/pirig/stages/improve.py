@@ -4,6 +4,8 @@
                                                  lost its way the planner solves from there; a child run trains on from the
                                                  checkpoint, on the data set with the corrections behind
   pirig improve RUN improve=corrections improve.rounds=3      again with the child, three times in all
+  pirig improve RUN improve=calql                a critic learns from demos and roll-outs, failures included, chooses chunks
+  pirig improve RUN improve=calql improve.use=weighted        a child trains on demos, weighted by what the critic says of them
   pirig improve RUN improve.scenes=60 improve.steps=500       fewer roll-outs a round (200), fewer steps (1000)
   pirig improve RUN improve.corrections.share=0               corrections are drawn as the other frames are (0.2 of the samples)
   pirig improve RUN improve.corrections.late=1.5              a sub-goal is late after 1.5 times the slowest demo's time (1.2)
@@ -11,9 +13,9 @@
   pirig improve RUN run.checkpoint=RUN/checkpoints/500        another checkpoint than the newest
   pirig improve RUN schedule.peak_lr=1e-4                     the children's learning rate; it begins anew each round
 
-Beside each child a control makes the same extra steps without corrections, so that the gain is not the steps'. Base, child and
-control are measured on held-out scenes (`eval.first_seed`), never on those of the corrections, with Wilson intervals and
-Fisher's exact test; RUN/improve/NAME-.../results.json has all of it. Children lie beside RUN, `pirig compare` names their
+Beside each child a control makes the same extra steps without what the method made, so that the gain is not the steps'. Base,
+child and control are measured on held-out scenes (`eval.first_seed`), never on those of the roll-outs, with Wilson intervals
+and Fisher's exact test; RUN/improve/NAME-.../results.json has all of it. Children lie beside RUN, `pirig compare` names their
 parent and round. The same command goes on where it was stopped. docs/improving.md: what it does, when not to use it.
 """
 

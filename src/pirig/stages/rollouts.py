@@ -45,7 +45,7 @@ def make(config: Config) -> RolledOut:
     require_platforms()
     require_driver()
     with held(policy.places.run):
-        return rollouts.make(policy)
+        return rollouts.make(policy, config.rollouts.scenes)
 
 
 def show(made: RolledOut) -> None:

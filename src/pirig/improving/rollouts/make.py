@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pirig.config import scenes as ranges
 from pirig.config.places import DATA_SET, ROLLOUTS
 from pirig.demos.manifest import episode_file, write_episode
 from pirig.evaluation.results import EpisodeResult, ResultsFile
@@ -39,6 +38,11 @@ class RolledOut:
 def require(policy: Policy) -> None:
     """Raises ValueError where this policy cannot be rolled out here, or no chunk of it would be executed as it is."""
     require_acts(policy, "a data set of roll-outs", "record its episodes on the arm (`pirig collect`)")
+    if policy.config.eval.best_of > 1:
+        raise ValueError(
+            f"eval.best_of={policy.config.eval.best_of}: a roll-out keeps the noise of the policy's own chunks, and a critic "
+            "takes others; leave eval.best_of and eval.critic out."
+        )
     if policy.config.eval.ensemble:
         raise ValueError(
             f"eval.ensemble={policy.config.eval.ensemble:g}: a step is then of several chunks, and a roll-out says of each step "
@@ -52,9 +56,10 @@ def folder_of(policy: Policy) -> Path:
     return policy.places.run / ROLLOUTS / f"step{policy.checkpoint.name}-{digest_of(told)[:8]}"
 
 
-def make(policy: Policy, scenes: range | None = None) -> RolledOut:
-    """`scenes` None: those of `rollouts`."""
-    wanted = list(scenes or ranges.rollouts(policy.config))
+def make(policy: Policy, count: int) -> RolledOut:
+    """On the first `count` scenes that are for it."""
+    first = policy.config.rollouts.first_seed
+    wanted = list(range(first, first + count))
     folder = folder_of(policy)
     results = rolled_out(policy, wanted, folder / RESULTS, "roll-outs")
     done = results.results(sorted(results.done))  # earlier calls may have asked for more
