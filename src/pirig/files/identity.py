@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pirig.files.atomic import write_text
 
 FILE_NAME = "identity.json"
@@ -190,6 +188,8 @@ def digest_of(value: Any) -> str:
 
 def digest_of_arrays(arrays: Mapping[str, Any]) -> str:
     """16 hex digits of numpy arrays, or what becomes one, by name, type, shape and bytes."""
+    import numpy as np
+
     told = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
