@@ -14,7 +14,7 @@ from pirig.models.critic.learned import Critic
 from pirig.models.critic.network import Seen
 from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foresight, draws_of
-from pirig.policies.policy import Policy
+from pirig.policies.policy import Policy, Rows
 from pirig.policies.underway import Underway
 
 
@@ -55,19 +55,11 @@ class BestOf(Policy):
         self.blends = False
         self.critic, self.samples, self.foresight = critic, samples, Foresight(policy)
 
-    def _sampled(
-        self,
-        images: dict[str, np.ndarray],
-        state_raw: np.ndarray,
-        noise: np.ndarray,
-        prompts: np.ndarray,
-        tasks: np.ndarray | None,
-        underway: list[Underway] | None,
-    ) -> np.ndarray:
+    def _sampled(self, rows: Rows, underway: list[Underway] | None) -> np.ndarray:
         assert underway is None  # such a policy says that it takes none
-        inputs, filled = self._filled(images, state_raw, noise, prompts, tasks)
-        foreseen = self.foresight.of_inputs(inputs, draws_of(filled, self.samples))
+        inputs, noise = self._filled(rows)
+        foreseen = self.foresight.of_inputs(inputs, draws_of(noise, self.samples))
         numbers = self.critic.chunk[1]
         seen = Seen(foreseen.features, foreseen.state)
         best, _ = best_of(self.critic, seen, jnp.asarray(foreseen.chunks[..., :numbers]))
-        return foreseen.chunks[np.arange(len(best)), np.asarray(best)][: len(state_raw)]
+        return foreseen.chunks[np.arange(len(best)), np.asarray(best)][: len(rows.state_raw)]

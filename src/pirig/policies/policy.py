@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,16 @@ from pirig.transforms.normalize import load_norm_stats
 from pirig.transforms.pipeline import Pipeline
 from pirig.transforms.state import build_state
 from pirig.weights.load import load_params, on_device
+
+
+class Rows(NamedTuple):
+    """What a call of a program is asked, as `Policy.predict` takes it, with a sentence for each row."""
+
+    images: dict[str, np.ndarray]
+    state_raw: np.ndarray
+    noise: np.ndarray
+    prompts: np.ndarray
+    tasks: np.ndarray | None
 
 
 class Policy:
@@ -100,14 +110,9 @@ class Policy:
         before = np.array([None] * len(state_raw) if underway is None else list(underway), object)
         sampled = np.empty((len(state_raw), *self.noise_shape), np.float32)
         for rows in self._calls(before):
-            sampled[rows] = self._sampled(
-                {role: pixels[rows] for role, pixels in images.items()},
-                state_raw[rows],
-                noise[rows],
-                told[rows],
-                None if named is None else named[rows],
-                None if before[rows[0]] is None else list(before[rows]),
-            )
+            shown = {role: pixels[rows] for role, pixels in images.items()}
+            asked = Rows(shown, state_raw[rows], noise[rows], told[rows], None if named is None else named[rows])
+            sampled[rows] = self._sampled(asked, None if before[rows[0]] is None else list(before[rows]))
         return self.pipeline.env_actions(sampled, state_raw, tasks)
 
     def _calls(self, before: np.ndarray) -> Iterator[np.ndarray]:
@@ -124,41 +129,26 @@ class Policy:
             prompts = [contract.prompt] * count if tasks is None else [contract.of_task(task).prompt for task in tasks]
         return np.array(list(prompts), object)
 
-    def _sampled(
-        self,
-        images: dict[str, np.ndarray],
-        state_raw: np.ndarray,
-        noise: np.ndarray,
-        prompts: np.ndarray,
-        tasks: np.ndarray | None,
-        underway: list[Underway] | None,
-    ) -> np.ndarray:
+    def _sampled(self, rows: Rows, underway: list[Underway] | None) -> np.ndarray:
         """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
-        count, missing = len(state_raw), self.rows_a_call - len(state_raw)
-        inputs, noise = self._filled(images, state_raw, noise, prompts, tasks)
+        count, missing = len(rows.state_raw), self.rows_a_call - len(rows.state_raw)
+        inputs, noise = self._filled(rows)
         guide = None
         if underway is not None:
-            parts = guide_of(self.pipeline, underway, state_raw, None if tasks is None else list(tasks))
+            parts = guide_of(self.pipeline, underway, rows.state_raw, None if rows.tasks is None else list(rows.tasks))
             guide = Guide(*(jnp.asarray(_padded(part, missing)) for part in parts))
         return np.asarray(self._sample(self.params, inputs, noise, guide))[:count]
 
-    def _filled(
-        self,
-        images: dict[str, np.ndarray],
-        state_raw: np.ndarray,
-        noise: np.ndarray,
-        prompts: np.ndarray,
-        tasks: np.ndarray | None,
-    ) -> tuple[ModelInputs, np.ndarray]:
+    def _filled(self, rows: Rows) -> tuple[ModelInputs, np.ndarray]:
         """What the model is fed, and f32 noise, with as many rows as the program takes."""
-        missing = self.rows_a_call - len(state_raw)
+        missing = self.rows_a_call - len(rows.state_raw)
         inputs = self.model_inputs(
-            {role: _padded(pixels, missing) for role, pixels in images.items()},
-            _padded(state_raw, missing),
-            list(_padded(prompts, missing)),
-            None if tasks is None else list(_padded(tasks, missing)),
+            {role: _padded(pixels, missing) for role, pixels in rows.images.items()},
+            _padded(rows.state_raw, missing),
+            list(_padded(rows.prompts, missing)),
+            None if rows.tasks is None else list(_padded(rows.tasks, missing)),
         )
-        return inputs, _padded(noise.astype(np.float32), missing)
+        return inputs, _padded(rows.noise.astype(np.float32), missing)
 
     def raw_inputs(self, observations: Sequence[Observation]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """As `observed`, by the policy's own contract."""
