@@ -13,10 +13,10 @@ from pirig.datasets.lerobot_read import Dataset
 from pirig.demos import door as demos_door
 from pirig.improving import acting
 from pirig.improving.door import Policy, Round, digest_of, method_named
-from pirig.improving.experienced import Source, executed, experience
+from pirig.improving.experienced import Source, executed, experience, noise_of
 from pirig.improving.foreseen import Draws
 from pirig.improving.methods import calql
-from pirig.models.critic import learned
+from pirig.models.critic import heads, learned
 from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foreseen
 from pirig.sim import door
@@ -143,7 +143,32 @@ def test_behind_an_episodes_end_its_last_action_goes_on(base):
     np.testing.assert_array_equal(learned_chunks[0, 1], learned_chunks[1, 0])
 
 
-def test_a_privileged_critic_cannot_act_and_heads_do_not_yet(base):
+@pytest.mark.parametrize(("use", "bound"), [("fql", 0.0), ("residual", 0.2)])
+def test_a_head_learns_and_acts_from_now_on(base, made, use, bound):
+    """What it learned from is found again: the noise of each sample, row by row."""
+    head = dataclasses.replace(base.config.improve.head, steps=3, widths=[8])
+    improve = dataclasses.replace(base.config.improve, use=use, head=head)
+    headed = dataclasses.replace(base, config=dataclasses.replace(base.config, improve=improve))
+    METHOD.require(headed)
+    folder = base.places.run / "improve" / use
+    folder.mkdir()
+    child = METHOD.make(Round(1, headed, folder, "r1"))
+    assert not child.trains and child.config.eval.head == str(folder / "head") and child.config.eval.best_of == 1
+    found = heads.load(folder / "head")
+    assert found.chunk == (2, 2) and found.bound == pytest.approx(bound)
+    assert CriticCard.load(folder / "head") == CriticCard("digest", 2)
+    assert digest_of(METHOD, base) != digest_of(METHOD, headed)
+
+
+def test_noise_of_rows_is_what_their_samples_were_made_of(base, made):
+    demos = Dataset(base.places.data_set)
+    sources, foresight = [Source(demos, [0, 1])], Foresees(demos.contract)
+    known = experience(sources, foresight, DRAWS, 0.9, privileged=False)
+    noise = noise_of(sources, DRAWS, foresight.policy.noise_shape)
+    np.testing.assert_array_equal(known.samples, np.clip(4 * noise[:, :, :2, :2], -3, 3))
+
+
+def test_a_privileged_critic_cannot_act(base):
     def asked(**settings):
         improve = dataclasses.replace(base.config.improve, **settings)
         return dataclasses.replace(base, config=dataclasses.replace(base.config, improve=improve))
@@ -155,5 +180,5 @@ def test_a_privileged_critic_cannot_act_and_heads_do_not_yet(base):
     few = dataclasses.replace(base.config.improve.critic, demos=2)
     with pytest.raises(ValueError, match=r"improve\.critic\.demos=2 with improve\.use=weighted"):
         METHOD.require(asked(critic=few, use="weighted"))
-    with pytest.raises(ValueError, match=r"improve\.use=residual: its head can be trained"):
-        METHOD.require(asked(use="residual"))
+    with pytest.raises(ValueError, match=r"privileged=true with improve\.use=fql"):
+        METHOD.require(asked(critic=critic, use="fql"))

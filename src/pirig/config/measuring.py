@@ -46,6 +46,9 @@ class EvalConfig:
         1  # chunks at each look, of which a critic takes the one that it values most; 1: no critic is asked
     )
     critic: str = ""  # its folder; `pirig improve RUN improve=calql` makes one
+    head: str = (
+        ""  # the folder of a head that acts beside the policy; improve.use=fql and improve.use=residual make one
+    )
     flow_steps: Count = 10  # Euler steps
     workers: Processes = 2  # simulator processes
     sim_backend: SimBackend = SimBackend.cpu  # gpu: many scenes in one simulator, which needs a CUDA device

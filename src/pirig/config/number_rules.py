@@ -195,11 +195,14 @@ def critic_is_there(config: Config) -> str | None:
             f"eval.best_of={asked.best_of} with eval.critic={asked.critic or 'none'}: a critic chooses among several chunks; "
             "give both eval.best_of=4 and eval.critic=FOLDER, or neither."
         )
+    if asked.best_of > 1 and asked.head:
+        return f"eval.best_of={asked.best_of} with eval.head={asked.head}: both say which chunk is executed; leave one out."
+    chosen = f"eval.head={asked.head}" if asked.head else f"eval.best_of={asked.best_of}"
     for key, value in (("eval.server", asked.server), ("eval.rtc", asked.rtc), ("mix", config.mix and config.mix.name)):
-        if asked.best_of > 1 and value:
+        if (asked.best_of > 1 or asked.head) and value:
             return (
-                f"eval.best_of={asked.best_of} with {key}={str(value).lower()}: a critic judges chunks of this run's own policy "
-                f"of one task, which begin with a look; leave {key} out, or eval.best_of and eval.critic."
+                f"{chosen} with {key}={str(value).lower()}: a critic and a head know chunks of this run's own policy of one "
+                f"task, which begin with a look; leave {key} out, or {chosen.split('=')[0]}."
             )
     return None
 

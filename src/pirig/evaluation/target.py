@@ -24,7 +24,7 @@ from pirig.files.atomic import move_aside, write_text
 from pirig.files.identity import Identity
 from pirig.files.records import read_record
 from pirig.policies.card import PolicyCard, has_card
-from pirig.policies.critic_card import CARD, CRITIC, CriticCard
+from pirig.policies.critic_card import CARD, CRITIC, HEAD, CriticCard
 from pirig.runs.progress import is_trained, newest_checkpoint
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ COUNT_KEYS = (
     "videos",
     "video_every",
 )  # change no episode
-CHOSEN = ("best_of", "critic")  # the critic by its digest
+CHOSEN = ("best_of", "critic", "head")  # the last two by their digests
 OF_THE_GPU = ("sim_backend", "num_envs")
 SETTINGS, DIGEST = "settings.json", "checkpoint_digest"
 SERVED = (POLICY_FILE, STATS_FILE, TOKENIZER_FILE, CONTRACT_FILE)  # of a checkpoint's assets
@@ -85,9 +85,10 @@ def digest_of(checkpoint: Path) -> str:
 
 
 def digest_of_critic(folder: Path) -> str:
-    """Wherever it lies. Raises ValueError where there is none."""
+    """Or of a head, wherever it lies. Raises ValueError where there is none."""
     CriticCard.load(folder)
-    return identity.digest_of_tree(folder, {name: folder / name for name in (CARD, CRITIC)})
+    there = {name: folder / name for name in (CARD, CRITIC, HEAD) if (folder / name).is_file()}
+    return identity.digest_of_tree(folder, there)
 
 
 def require_trained_on(checkpoint: Path, dataset: Dataset) -> None:
@@ -157,7 +158,8 @@ def result_settings(config: Config, checkpoint: Path | None, limit: int) -> dict
     left_out += () if config.eval.server else ("server", "layout")
     left_out += tuple(name for name in (*DELAYED, *CHOSEN) if getattr(config.eval, name) == UNSAID[name])
     settings = {name: value for name, value in dataclasses.asdict(config.eval).items() if name not in left_out}
-    settings |= {"critic": digest_of_critic(Path(config.eval.critic))} if config.eval.critic else {}
+    lying = {"critic": config.eval.critic, "head": config.eval.head}
+    settings |= {name: digest_of_critic(Path(folder)) for name, folder in lying.items() if folder}
     told = {"checkpoint": str(checkpoint), DIGEST: digest_of(checkpoint)} if checkpoint else {}
     return {**told, "limit": limit, "train_seed": config.train.seed, **settings}
 

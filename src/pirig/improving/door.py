@@ -91,8 +91,9 @@ def acts_of(config: Config) -> dict[str, Any]:
     chosen = {
         "best_of": config.eval.best_of,
         "critic": config.eval.critic and digest_of_critic(Path(config.eval.critic)),
+        "head": config.eval.head and digest_of_critic(Path(config.eval.head)),
     }
-    return acts | (chosen if config.eval.best_of > 1 else {})
+    return acts | {name: value for name, value in chosen.items() if value not in (1, "")}
 
 
 def digest_of(method: Method, policy: Policy) -> str:

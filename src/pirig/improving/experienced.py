@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from pirig.datasets.lerobot_read import Dataset
 from pirig.improving.critic.experience import Experience
-from pirig.improving.foreseen import Draws, foreseen
+from pirig.improving.foreseen import Draws, foreseen, noise_at
 from pirig.improving.transitions import Steps, Transitions, joined, of_episode
 from pirig.policies.foresight import Foreseen, Foresight
 from pirig.transforms.pipeline import Pipeline
@@ -43,6 +43,20 @@ def experience(
     rows = joined(parts)
     of_rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     return Experience(rows, np.concatenate(samples), of_rows, np.array(succeeded))
+
+
+def noise_of(
+    sources: Sequence[Source], draws: Draws, shape: tuple[int, int]
+) -> Float32[np.ndarray, "rows draws horizon padded"]:
+    """What the samples of `experience` were made of, row by row."""
+    return np.stack(
+        [
+            noise_at(draws, source.dataset.seeds[episode], frame, shape)
+            for source in sources
+            for episode in source.episodes
+            for frame in range(source.dataset.lengths[episode])
+        ]
+    )
 
 
 def _steps(

@@ -8,43 +8,47 @@ import jax.numpy as jnp
 import numpy as np
 
 from pirig.config.measuring import EvalConfig
-from pirig.models.critic import learned
+from pirig.models.critic import heads, learned
 from pirig.models.critic.choose import best_of
 from pirig.models.critic.learned import Critic
 from pirig.models.critic.network import Seen
 from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foresight, draws_of
+from pirig.policies.headed import Headed
 from pirig.policies.policy import Policy, Rows
 from pirig.policies.underway import Underway
 
 
-def critic_of(folder: Path, policy: str, execute: int) -> Critic:
-    """The critic in `folder`. Raises ValueError where it is of another policy than that of this digest, judges other steps than
-    those that are executed, or is privileged."""
-    card = CriticCard.load(folder)
+def require_fits(key: str, folder: Path, policy: str, execute: int) -> None:
+    """Raises ValueError where the critic or the head in `folder` is of another policy than that of this digest, knows other steps
+    than are executed, or is privileged."""
+    card = CriticCard.load(folder, key)
     if card.privileged:
         raise ValueError(
-            f"eval.critic={folder}: it is privileged, it looks at labels that no policy is shown; take another one."
+            f"{key}={folder}: it is privileged, it looks at labels that no policy is shown; take another one."
         )
     if card.policy != policy:
         raise ValueError(
-            f"eval.critic={folder}: it has learned on the features of policy {card.policy}, and this one is {policy}; its values "
-            "say nothing here. Let `pirig improve` make one of this checkpoint."
+            f"{key}={folder}: it has learned on the features of policy {card.policy}, and this one is {policy}; what it "
+            "knows says nothing here. Let `pirig improve` make one of this checkpoint."
         )
     if card.execute != execute:
         raise ValueError(
-            f"eval.critic={folder}: it judges chunks of which {card.execute} steps are executed, and eval.execute={execute}; "
+            f"{key}={folder}: it judges chunks of which {card.execute} steps are executed, and eval.execute={execute}; "
             f"give eval.execute={card.execute}."
         )
-    return learned.load(folder)
 
 
 def chosen_by_critic(policy: Policy, settings: EvalConfig, digest: str) -> Policy:
-    """The policy, of this digest, with the critic that the settings name; the policy itself where they name none. Raises as
-    `critic_of`."""
+    """The policy, of this digest, with the critic or the head that the settings name; the policy itself where they name none.
+    Raises as `require_fits`."""
+    if settings.head:
+        require_fits("eval.head", Path(settings.head), digest, settings.execute)
+        return Headed(policy, heads.load(Path(settings.head)))
     if settings.best_of == 1:
         return policy
-    return BestOf(policy, critic_of(Path(settings.critic), digest, settings.execute), settings.best_of)
+    require_fits("eval.critic", Path(settings.critic), digest, settings.execute)
+    return BestOf(policy, learned.load(Path(settings.critic)), settings.best_of)
 
 
 class BestOf(Policy):

@@ -102,12 +102,13 @@ def _serve(config: Config, checkpoint: Path, *, with_run: bool) -> int:
 
 def _chosen(config: Config, policy: Policy, checkpoint: Path) -> Policy:
     """With the critic of eval.critic, where one is asked for."""
-    if config.eval.best_of == 1:
+    if config.eval.best_of == 1 and not config.eval.head:
         return policy
     from pirig.evaluation.target import digest_of
     from pirig.policies.best_of import chosen_by_critic
 
-    print(f"best of     {config.eval.best_of} chunks, by the critic in {config.eval.critic}", flush=True)
+    best = f"best of     {config.eval.best_of} chunks, by the critic in {config.eval.critic}"
+    print(f"head        {config.eval.head}" if config.eval.head else best, flush=True)
     return chosen_by_critic(policy, config.eval, digest_of(checkpoint))
 
 

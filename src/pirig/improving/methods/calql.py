@@ -1,6 +1,7 @@
 """`improve=calql`: a critic learns from demos and the policy's own episodes; `improve.use` says what is made of it.
 
-best_of: at each look it takes one of several chunks, and nothing trains. weighted: a child trains on the demos' frames, each
+best_of: at each look it takes one of several chunks, and nothing trains. fql, residual: a small head acts in the frozen policy's
+place, or moves its chunks. weighted: a child trains on the demos' frames, each
 weighted by how much better the critic values what was done there than what the policy would do.
 """
 
@@ -20,9 +21,10 @@ from pirig.improving.acting import loaded
 from pirig.improving.critic.actor import advantage_weights
 from pirig.improving.critic.calibration import Calibration, require_calibrated
 from pirig.improving.critic.experience import Experience
+from pirig.improving.critic.fit_heads import fit_one_step, fit_residual
 from pirig.improving.critic.learn import learn
 from pirig.improving.door import Made, Policy, Round
-from pirig.improving.experienced import Source, experience
+from pirig.improving.experienced import Source, experience, noise_of
 from pirig.improving.foreseen import Draws
 from pirig.improving.rollouts import make as rollouts
 from pirig.improving.rollouts.make import RolledOut
@@ -32,8 +34,8 @@ from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foresight
 from pirig.training import sample_weights
 
-BEST_OF, WEIGHTED = "best_of", "weighted"
-CRITIC, WEIGHTS = "critic", "weights.npz"  # of a round
+BEST_OF, FQL, WEIGHTED = "best_of", "fql", "weighted"
+CRITIC, HEAD, WEIGHTS = "critic", "head", "weights.npz"  # of a round
 
 
 class Calql:
@@ -45,20 +47,15 @@ class Calql:
     def require(self, policy: Policy) -> None:
         settings = policy.config.improve
         rollouts.require(policy)
-        if settings.use not in (BEST_OF, WEIGHTED):
-            raise ValueError(
-                f"improve.use={settings.use}: its head can be trained (`improving/critic/fit_heads.py`), but no evaluation acts "
-                f"by one yet; choose improve.use={BEST_OF} or {WEIGHTED}."
-            )
         if settings.use == WEIGHTED and settings.critic.demos:
             raise ValueError(
                 f"improve.critic.demos={settings.critic.demos} with improve.use=weighted: every frame of the data set gets a "
                 "weight; leave improve.critic.demos out."
             )
-        if settings.use == BEST_OF and settings.critic.privileged:
+        if settings.use != WEIGHTED and settings.critic.privileged:
             raise ValueError(
-                "improve.critic.privileged=true with improve.use=best_of: such a critic looks at labels, which no policy is "
-                "shown where it acts; leave privileged out, or choose improve.use=weighted."
+                f"improve.critic.privileged=true with improve.use={settings.use}: such a critic looks at labels, which no "
+                "policy is shown where it acts; leave privileged out, or choose improve.use=weighted."
             )
 
     def settings(self, config: Config) -> dict[str, Any]:
@@ -66,6 +63,8 @@ class Calql:
         unsaid = ("save_every", "unskilled")
         critic = {key: value for key, value in dataclasses.asdict(asked.critic).items() if key not in unsaid}
         use = dataclasses.asdict(getattr(asked, asked.use))
+        if asked.use not in (BEST_OF, WEIGHTED):
+            use |= {key: value for key, value in dataclasses.asdict(asked.head).items() if key not in unsaid}
         limits = {"max_steps": config.eval.max_steps, "step_margin": config.eval.step_margin}
         return {"use": asked.use, asked.use: use, "critic": critic, "first_seed": config.rollouts.first_seed, **limits}
 
@@ -74,7 +73,9 @@ class Calql:
         config, demos = policy.config, Dataset(policy.places.data_set)
         require_trained_on(policy.checkpoint, demos)
         rolled = rollouts.make(policy, round.number * config.improve.scenes)
-        experience = _experience(policy, demos, rolled)
+        foresight = Foresight(loaded(policy))
+        sources = _sources(policy, demos, rolled)
+        experience = _experience(policy, sources, foresight)
         folder = round.folder / CRITIC
         critic, calibration = learn(experience, config.improve.critic, folder)
         CriticCard(policy.digest, config.eval.execute, config.improve.critic.privileged).save(folder)
@@ -85,6 +86,10 @@ class Calql:
                 config.eval, best_of=config.improve.best_of.samples, critic=str(folder.absolute())
             )
             return Made(dataclasses.replace(config, eval=acts), facts, trains=False)
+        if config.improve.use != WEIGHTED:
+            made = _head(critic, experience, policy, sources, foresight, round.folder / HEAD)
+            acts = dataclasses.replace(config.eval, head=str(made.absolute()))
+            return Made(dataclasses.replace(config, eval=acts), {**facts, "head": str(made)}, trains=False)
         file = (round.folder / WEIGHTS).absolute()
         sample_weights.save(file, _weights(critic, experience, config, demos.frame_count), demos.actions)
         return Made(
@@ -93,20 +98,45 @@ class Calql:
 
 
 def _alone(policy: Policy) -> Policy:
-    """Without a critic of an earlier round."""
-    acts = dataclasses.replace(policy.config.eval, best_of=1, critic="")
+    """Without a critic or a head of an earlier round."""
+    acts = dataclasses.replace(policy.config.eval, best_of=1, critic="", head="")
     return dataclasses.replace(policy, config=dataclasses.replace(policy.config, eval=acts))
 
 
-def _experience(policy: Policy, demos: Dataset, rolled: RolledOut) -> Experience:
+def _draws(policy: Policy) -> Draws:
     config, settings = policy.config, policy.config.improve.critic
-    draws = Draws(policy.digest, settings.samples, config.eval.execute, settings.seed, config.eval.flow_steps)
+    return Draws(policy.digest, settings.samples, config.eval.execute, settings.seed, config.eval.flow_steps)
+
+
+def _sources(policy: Policy, demos: Dataset, rolled: RolledOut) -> list[Source]:
     own = Dataset(rolled.data_set)
-    count = min(settings.demos or demos.episode_count, demos.episode_count)
+    count = min(policy.config.improve.critic.demos or demos.episode_count, demos.episode_count)
     spread = np.unique(np.linspace(0, demos.episode_count - 1, count).astype(int)).tolist()
-    sources = [Source(demos, spread), Source(own, range(own.episode_count))]
-    foresight = Foresight(loaded(policy))
-    return experience(sources, foresight, draws, settings.discount, privileged=settings.privileged)
+    return [Source(demos, spread), Source(own, range(own.episode_count))]
+
+
+def _experience(policy: Policy, sources: list[Source], foresight: Foresight) -> Experience:
+    settings = policy.config.improve.critic
+    return experience(sources, foresight, _draws(policy), settings.discount, privileged=settings.privileged)
+
+
+def _head(
+    critic: Critic,
+    experience: Experience,
+    policy: Policy,
+    sources: list[Source],
+    foresight: Foresight,
+    folder: Path,
+) -> Path:
+    """Where the head of `improve.use` lies, with its card."""
+    asked = policy.config.improve
+    if asked.use == FQL:
+        noise = noise_of(sources, _draws(policy), foresight.policy.noise_shape)
+        fit_one_step(critic, experience, noise, asked.fql, asked.head, folder)
+    else:
+        fit_residual(critic, experience, asked.residual, asked.head, folder)
+    CriticCard(policy.digest, policy.config.eval.execute).save(folder)
+    return folder
 
 
 def _weights(critic: Critic, experience: Experience, config: Config, demo_frames: int) -> np.ndarray:

@@ -38,10 +38,10 @@ class RolledOut:
 def require(policy: Policy) -> None:
     """Raises ValueError where this policy cannot be rolled out here, or no chunk of it would be executed as it is."""
     require_acts(policy, "a data set of roll-outs", "record its episodes on the arm (`pirig collect`)")
-    if policy.config.eval.best_of > 1:
+    if policy.config.eval.best_of > 1 or policy.config.eval.head:
         raise ValueError(
-            f"eval.best_of={policy.config.eval.best_of}: a roll-out keeps the noise of the policy's own chunks, and a critic "
-            "takes others; leave eval.best_of and eval.critic out."
+            f"eval.best_of={policy.config.eval.best_of} eval.head={policy.config.eval.head or 'none'}: a roll-out keeps the "
+            "noise of the policy's own chunks, and others would be executed; leave eval.best_of, eval.critic and eval.head out."
         )
     if policy.config.eval.ensemble:
         raise ValueError(
