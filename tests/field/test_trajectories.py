@@ -181,7 +181,7 @@ def test_torn_files_are_named(config, tmp_path, name, change, says):
         (each(lambda one: one.pop("success")), lambda file: [file.create_dataset(f"traj_{n}/success", data=np.zeros(5, bool)) for n in (0, 1)],
          r"none of its 2 episodes succeeded"),
         (None, actions(np.zeros((5, 7), np.float32)), r"episode 1: its actions have 7 numbers; expected 8 numbers in pd_joint_pos"),
-        (each(lambda one: one.update(control_mode="pd_joint_vel")), None, r"control mode pd_joint_vel; expected pd_ee_delta_pose, or what can be replayed into it: pd_joint_pos, pd_joint_delta_pos, pd_joint_target_delta_pos"),
+        (each(lambda one: one.update(control_mode="pd_joint_vel")), None, r"control mode pd_joint_vel; expected pd_ee_delta_pose, or what can be replayed into it: pd_joint_pos, pd_joint_delta_pos, pd_joint_target_delta_pos, pd_ee_delta_pos"),
         (None, actions(np.full((5, 8), 57.3, np.float32)), r"episode 1, frame 0: joint 1 is sent to 57\.3; expected joint targets in rad"),
         (second(episode_seed=0, reset_kwargs={}), None, r"episode 1: it has the seed 0 of episode 0; expected a seed of its own"),
     ],

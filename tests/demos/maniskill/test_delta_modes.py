@@ -1,4 +1,4 @@
-"""Trajectory files of reinforcement learning, whose actions are changes of joint angles, replayed into the run's control mode."""
+"""Trajectory files of reinforcement learning: changes of joint angles, or of a place, replayed into the run's control mode."""
 
 import json
 
@@ -15,12 +15,13 @@ from pirig.demos.maniskill.trajectory import from_file
 
 pytestmark = pytest.mark.slow  # four simulators
 WORDS = ["task=push_cube", "camera=nowrist", "camera.resolution_px=32", "demos.count=1", "demos.workers=1"]
-JOINTS = ["control.action_dim=8", "control.layout=a b c d e f g gripper"]
 
 
 def in_mode(mode: str) -> np.ndarray:
-    """Actions [T, 8] of an episode of push_cube in this mode, of seed 0."""
-    config = compose([*WORDS, *JOINTS, f"control.mode={mode}"])
+    """Actions [T, A] of an episode of push_cube in this mode, of seed 0."""
+    width = DELTA_MODES[mode]
+    layout = " ".join([*"abcdefg"[: width - 1], "gripper"])
+    config = compose([*WORDS, f"control.action_dim={width}", f"control.layout={layout}", f"control.mode={mode}"])
     contract = contract_of(config)
     planning, sim = open_source(contract, PLANNING_MODE), open_own(contract)
     sim.render = False
@@ -43,7 +44,7 @@ def write_file(path, actions: np.ndarray, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", DELTA_MODES)
-def test_changes_of_joint_angles_become_changes_of_the_tools_pose(tmp_path, mode, capfd):
+def test_changes_of_joints_or_of_a_place_become_changes_of_the_tools_pose(tmp_path, mode, capfd):
     path = tmp_path / "rl.h5"
     write_file(path, in_mode(mode), mode)
     config = compose(WORDS)

@@ -14,13 +14,18 @@ from pirig.sim.maniskill import renderer
 from pirig.sim.maniskill.env import SimEnv, make_env
 from pirig.sim.maniskill.states import as_maniskill
 
-# Of reinforcement learning, mostly: changes of the joint angles from where they are, or from where they were to be.
-DELTA_MODES = ("pd_joint_delta_pos", "pd_joint_target_delta_pos")
+PLANNING_DIM = 8  # seven joint angles (rad) and the gripper
+# Of reinforcement learning, mostly, by their width: changes from where the joints or the tool are, or were to be.
+DELTA_MODES = {
+    "pd_joint_delta_pos": PLANNING_DIM,
+    "pd_joint_target_delta_pos": PLANNING_DIM,
+    "pd_ee_delta_pos": 4,
+}
 
 
-def replayable(control_mode: str) -> tuple[str, ...]:
-    """The modes of joint angles, of PLANNING_DIM numbers, that can be replayed in this one."""
-    return (PLANNING_MODE, *(DELTA_MODES if "ee" in control_mode else ()))
+def replayable(control_mode: str) -> dict[str, int]:
+    """The modes that can be replayed in this one, each with the width of its actions."""
+    return {PLANNING_MODE: PLANNING_DIM} | (DELTA_MODES if "ee" in control_mode else {})
 
 
 def open_simulators(contract: Contract, source_mode: str, *, start_spread_rad: float = 0.0) -> tuple[Any, SimEnv]:

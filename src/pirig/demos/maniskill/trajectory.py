@@ -15,12 +15,11 @@ from pirig.demos.identity import is_complete
 from pirig.demos.manifest import DemosManifest, episode_files
 from pirig.demos.maniskill import defaults, own_frames, saturated
 from pirig.demos.maniskill.planner import PLANNING_MODE
-from pirig.demos.maniskill.replay import open_own, open_source, replay, replayable
+from pirig.demos.maniskill.replay import PLANNING_DIM, open_own, open_source, replay, replayable
 from pirig.demos.maniskill.source import asked_of
 from pirig.foreign.faults import refused
 from pirig.foreign.trajectory import Episode, TrajectoryFile, opened, read_trajectory
 
-PLANNING_DIM = 8  # seven joint angles (rad) and the gripper
 FARTHEST_RAD = 10.0  # no joint of a Panda goes beyond 3.8; 10 degrees are less than any demo needs
 
 
@@ -110,7 +109,7 @@ def mode_of(file: TrajectoryFile, contract: Contract, episode: Episode) -> str:
 def _require_mode(contract: Contract, file: TrajectoryFile, episode: Episode) -> None:
     mode, width = mode_of(file, contract, episode), file.action_widths[episode.number]
     replayed = replayable(contract.control_mode)
-    modes = dict.fromkeys(replayed, PLANNING_DIM) | {contract.control_mode: contract.action_dim}
+    modes = replayed | {contract.control_mode: contract.action_dim}
     if mode not in modes:
         raise refused(
             file.path,
