@@ -103,11 +103,14 @@ def test_remat_and_scan_change_nothing(golden, alone, monkeypatch):
 
 
 def test_many_chunks_share_one_prefix_and_features_hold_only_what_is_valid(golden, alone):
-    """Each chunk is that of its noise alone, and the features are those without the masked cameras."""
+    """Each chunk is that of its noise alone, and the features do not know what padding says."""
     params, config, batch = golden
     noise = jnp.stack([batch.noise, jnp.flip(batch.noise, axis=1)])
     run = jax.jit(lambda params, inputs: pi0.sample_with_features(params, config, inputs, noise=noise, steps=3))
-    (features, chunks), (others, _) = run(params, only_base(batch.inputs)), run(params, batch.inputs)
+    inputs = only_base(batch.inputs)
+    padded = inputs._replace(tokens=jnp.where(inputs.token_mask, inputs.tokens, 7))
+    assert not inputs.token_mask.all() and (padded.tokens != inputs.tokens).any()
+    (features, chunks), (others, _) = run(params, inputs), run(params, padded)
     np.testing.assert_allclose(chunks[0], alone[1], atol=TOLERANCE, rtol=0)
     assert not np.allclose(chunks[1], alone[1], atol=1e-2)
     assert features.shape == (2, config.vlm.width) and features.dtype == jnp.float32

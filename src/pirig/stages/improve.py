@@ -6,6 +6,7 @@
   pirig improve RUN improve=corrections improve.rounds=3      again with the child, three times in all
   pirig improve RUN improve=calql                a critic learns from demos and roll-outs, failures included, chooses chunks
   pirig improve RUN improve=calql improve.use=weighted        a child trains on demos, weighted by what the critic says of them
+  pirig improve RUN improve=calql improve.use=residual        a small head moves the frozen policy's chunks; fql: acts in one step
   pirig improve RUN improve.scenes=60 improve.steps=500       fewer roll-outs a round (200), fewer steps (1000)
   pirig improve RUN improve.corrections.share=0               corrections are drawn as the other frames are (0.2 of the samples)
   pirig improve RUN improve.corrections.late=1.5              a sub-goal is late after 1.5 times the slowest demo's time (1.2)

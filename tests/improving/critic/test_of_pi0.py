@@ -83,6 +83,7 @@ def test_its_chunks_are_judged_by_their_executed_steps(params, looked):
     np.testing.assert_array_equal(judged, best_of(critic, Seen(features, state), later)[1])
 
 
+@pytest.mark.slow
 def test_the_full_size_needs_less_than_with_its_tower_and_language_model(monkeypatch):
     monkeypatch.setattr(memory.jax, "default_backend", lambda: "gpu")
     needs = {}

@@ -78,6 +78,7 @@ def test_best_of_four_takes_it(base, critic):
     assert share_left(best) > base.acted.left.mean() + 0.25
 
 
+@pytest.mark.slow
 def test_a_one_step_head_takes_it(base, critic, tmp_path):
     head = fit_one_step(critic.it, base.experience, base.noise, FqlConfig(alpha=1.0), HEAD, tmp_path / "head")
     kept = heads.load(tmp_path / "head")
