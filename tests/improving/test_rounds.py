@@ -12,6 +12,7 @@ from pirig.config.places import places_of
 from pirig.improving.door import Made, Policy, method_named
 from pirig.improving.rounds import Improvement, Stages
 from pirig.improving.table import columns, lines
+from pirig.stages import improve
 
 WORDS = [
     "experiment=quickstart",
@@ -154,6 +155,14 @@ def test_what_only_acts_otherwise_is_not_trained(base):
     assert [config.run.name.rpartition("-")[2] for config in fake.trained] == ["control", "control"]
     told = result["rounds"][1]
     assert told["runs"]["corrected"] == str(base.places.run) and told["rates"]["corrected"]["digest"] == base.digest
+
+
+def test_what_no_child_can_train_with_is_said_before_anything_starts(base, monkeypatch):
+    monkeypatch.setattr("pirig.improving.door.method_named", lambda name: Method())
+    monkeypatch.setattr(improve, "policy_of", lambda config: base)
+    with pytest.raises(ValueError, match=r"the cosine ends at step 7, which includes the warm-up"):
+        improve.make(base.config)
+    assert not (base.places.run / "improve").exists()
 
 
 def test_a_method_that_nobody_knows_is_named():

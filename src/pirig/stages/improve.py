@@ -49,16 +49,16 @@ def make(config: Config) -> dict[str, Any]:
     """All rounds; what `results.json` holds. Raises ValueError before anything starts where this run cannot be improved here."""
     from pirig.gates.machine import require_driver, require_platforms
     from pirig.improving.door import method_named
-    from pirig.improving.rounds import Improvement, Stages
+    from pirig.improving.rounds import Improvement, Stages, child_of
     from pirig.runs.lock import held
     from pirig.stages import train
 
     method, base = method_named(config.improve.name), policy_of(config)
     method.require(base)
     require_platforms()
-    require_driver()
     train.set_memory(config)
-    train.check_parts(config)
+    train.check_parts(child_of(config, base.checkpoint, config.run.name, config.improve.steps))
+    require_driver()
     with held(base.places.run):
         improvement = Improvement(method, base, Stages(_train, _measure))
         result = improvement.run()
