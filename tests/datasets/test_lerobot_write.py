@@ -69,6 +69,29 @@ def test_info_and_index_columns(dataset):
     }
 
 
+def test_further_columns_are_kept_and_are_the_same_in_every_episode(tmp_path, contract):
+    def written(folder, kinds):
+        with LeRobotWriter(folder, contract) as writer:
+            for seed, kind in enumerate(kinds):
+                episode = make_episode(seed, contract)
+                images = {camera.role: episode[f"image/{camera.role}"] for camera in contract.cameras}
+                count = len(episode["actions"])
+                columns = {"next.done": np.arange(count) == count - 1, "far": np.full((count, 2), seed, kind)}
+                state = build_state(contract.state, episode)
+                writer.add_episode(images, state, episode["actions"], seed=seed, columns=columns)
+            writer.finish({})
+        return Dataset(folder)
+
+    dataset = written(tmp_path / "same", [np.float32, np.float32])
+    assert np.flatnonzero(dataset.column("next.done")).tolist() == [4, 10] and dataset.succeeded == [0, 1]
+    np.testing.assert_array_equal(dataset.column("far"), np.repeat([[0, 0], [1, 1]], dataset.lengths, axis=0))
+    assert dataset.info["features"]["far"] == {"dtype": "float32", "shape": [2], "names": None}
+    with pytest.raises(ValueError, match="no column 'near'"):
+        dataset.column("near")
+    with pytest.raises(ValueError, match=r"episode of seed 1: columns .* the first has"):
+        written(tmp_path / "other", [np.float32, np.int64])
+
+
 def test_large_data_is_split_into_files(tmp_path, contract, monkeypatch):
     monkeypatch.setattr(lerobot_v30, "DATA_FILE_MB", 0.01)
     folder = write_dataset(tmp_path / "lerobot", contract, range(4))
