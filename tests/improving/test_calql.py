@@ -119,11 +119,12 @@ def test_demos_and_roll_outs_give_rows_by_one_rule(base, made):
     demos = Dataset(base.places.data_set)
     own = Dataset(next(base.places.run.glob("rollouts/*/lerobot")))
     foresight = Foresees(demos.contract)
-    sources = [Source(demos, [1]), Source(own, range(own.episode_count))]
+    sources = [Source(demos, [1]), Source(own, range(own.episode_count), own=True)]
     known = experience(sources, foresight, DRAWS, 0.9, privileged=False)
     rows, first = known.transitions, demos.lengths[1]
     assert known.succeeded.tolist() == [True, *(one in own.succeeded for one in range(own.episode_count))]
     assert len(rows) == first + own.frame_count and known.episode[first] == 1 and known.episode[-1] == own.episode_count
+    assert known.own.tolist() == [False] + own.episode_count * [True]
     assert rows.return_to_go[first - 1] == 1 and abs(rows.return_to_go[first - 3] - 0.9**2) < 1e-6
     failed = np.flatnonzero(~known.succeeded)
     assert not rows.return_to_go[np.isin(known.episode, failed)].any()

@@ -21,10 +21,11 @@ from pirig.transforms.pipeline import Pipeline
 
 @dataclass(frozen=True)
 class Source:
-    """The `episodes` of a data set that a critic learns from."""
+    """The `episodes` of a data set that a critic learns from; whether they are the policy's `own`."""
 
     dataset: Dataset
     episodes: Sequence[int]
+    own: bool = False
 
 
 def experience(
@@ -42,7 +43,8 @@ def experience(
             succeeded.append(won)
     rows = joined(parts)
     of_rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return Experience(rows, np.concatenate(samples), of_rows, np.array(succeeded))
+    own = np.repeat([source.own for source in sources], [len(source.episodes) for source in sources])
+    return Experience(rows, np.concatenate(samples), of_rows, np.array(succeeded), own)
 
 
 def noise_of(

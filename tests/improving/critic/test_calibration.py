@@ -45,10 +45,20 @@ def test_bins_say_what_was_predicted_and_what_happened():
 
 
 def test_a_share_of_both_kinds_is_held_out():
-    chosen = held_out_episodes(KNOWN, 0.3, seed=4)
+    everyone = np.ones(10, bool)
+    chosen = held_out_episodes(KNOWN, everyone, 0.3, seed=4)
     assert KNOWN[chosen].sum() == 2 and (~KNOWN[chosen]).sum() == 1
-    np.testing.assert_array_equal(chosen, held_out_episodes(KNOWN, 0.3, seed=4))
-    assert list(held_out_episodes(np.array([True, False, False]), 0.1, 0) > 0) == [True]  # a lone success stays
+    np.testing.assert_array_equal(chosen, held_out_episodes(KNOWN, everyone, 0.3, seed=4))
+    lone = held_out_episodes(np.array([True, False, False]), everyone[:3], 0.1, 0)
+    assert list(lone > 0) == [True]  # a lone success stays
+
+
+def test_demos_are_never_held_out():
+    """They succeed: who told them from failures would know who acted, and no more."""
+    own = np.arange(10) >= 3
+    for seed in range(20):
+        chosen = held_out_episodes(KNOWN, own, 0.4, seed)
+        assert own[chosen].all() and KNOWN[chosen].sum() == 1 and (~KNOWN[chosen]).sum() == 2
 
 
 def of_scores(scores):

@@ -161,6 +161,11 @@ def test_another_experience_or_setting_in_the_same_folder_is_refused(base, criti
     fewer, _ = toy.experience_of(base.acted, base.params, samples=4)
     with pytest.raises(IdentityError, match=r"experience: '[0-9a-f]{16}' then"):
         fit(fewer, SETTINGS, copy)
+    few = toy.Episodes(*(part[:1] for part in vars(base.acted).values()))
+    with pytest.raises(
+        ValueError, match="1 of 1 episodes are the policy's own; expected two successes or two failures"
+    ):
+        fit(toy.experience_of(few, base.params)[0], SETTINGS, tmp_path / "few")
     with pytest.raises(ValueError, match=r"candidates=9 with 8 sampled chunks .* improve\.critic\.samples=9"):
         fit(base.experience, CriticConfig(candidates=9), copy)
 

@@ -152,4 +152,5 @@ def experience_of(episodes, params, samples=8, seed=0):
     draw = jax.jit(jax.vmap(lambda noise: sample(params, jnp.asarray(rows.state), noise), 1, 1))
     number = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     drawn = np.clip(np.asarray(draw(noise)), -3, 3)
-    return Experience(rows, drawn, number, episodes.succeeded), np.asarray(noise)
+    own = np.ones(len(parts), bool)
+    return Experience(rows, drawn, number, episodes.succeeded, own), np.asarray(noise)

@@ -73,7 +73,7 @@ def load(folder: Path) -> Calibration:
 
 def calibrate(critic: Critic, experience: Experience, share: float, seed: int) -> Calibration:
     """On the episodes that `fit` held out with the same share and seed."""
-    episodes = held_out_episodes(experience.succeeded, share, seed)
+    episodes = held_out_episodes(experience.succeeded, experience.own, share, seed)
     rows = np.flatnonzero(np.isin(experience.episode, episodes))
     told = experience.transitions
     seen = Seen(told.features[rows], told.state[rows])

@@ -14,6 +14,7 @@ from pirig.improving.transitions import Transitions
 @dataclass(frozen=True)
 class Experience:
     """`samples`: chunks of the policy for each row, drawn once, clipped as the executed ones are. `episode`: of each row, from 0.
+    `own`: whether the policy itself acted in it, and not a demonstrator.
 
     Raises ValueError where lengths differ, or a return is not between 0 and 1: a critic's values are.
     """
@@ -22,6 +23,7 @@ class Experience:
     samples: Float32[np.ndarray, "rows samples h action_dim"]
     episode: Int[np.ndarray, " rows"]
     succeeded: Bool[np.ndarray, " episodes"]
+    own: Bool[np.ndarray, " episodes"]
 
     def __post_init__(self) -> None:
         rows, chunk = len(self.transitions), self.transitions.chunk.shape[1:]
@@ -44,18 +46,19 @@ class Experience:
     @property
     def digest(self) -> str:
         """Of every array, by its bytes."""
-        own = {name: getattr(self, name) for name in ("samples", "episode", "succeeded")}
+        own = {name: getattr(self, name) for name in ("samples", "episode", "succeeded", "own")}
         return digest_of_arrays({**vars(self.transitions), **own})
 
 
 def held_out_episodes(
-    succeeded: Bool[np.ndarray, " episodes"], share: float, seed: int
+    succeeded: Bool[np.ndarray, " episodes"], own: Bool[np.ndarray, " episodes"], share: float, seed: int
 ) -> Int[np.ndarray, " held_out"]:
-    """Their numbers: so large a share of the successes and of the failures alike, at least one of each that there are two of."""
+    """Numbers of the policy's own episodes: so large a share of the successes and of the failures alike, at least one of each
+    kind of which there are two. Demos succeed: who tells them from failures may know who acted, and no more."""
     rng = np.random.default_rng([seed, 1])
     chosen = []
     for kind in (True, False):
-        numbers = rng.permutation(np.flatnonzero(succeeded == kind))
+        numbers = rng.permutation(np.flatnonzero((succeeded == kind) & own))
         count = max(round(share * len(numbers)), 1) if len(numbers) > 1 else 0
         chosen.append(numbers[:count])
     return np.sort(np.concatenate(chosen))

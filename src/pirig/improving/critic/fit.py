@@ -27,7 +27,7 @@ NOT_LEARNING = ("save_every", "unskilled")  # settings that decide nothing of wh
 def fit(experience: Experience, settings: CriticConfig, folder: Path) -> Critic:
     """Goes on with what `folder` holds of the same experience and settings; kept there as `critic.npz` too.
 
-    Raises ValueError where there are fewer samples than candidates, or no row to learn from.
+    Raises ValueError where there are fewer samples than candidates, or nothing to learn from or to calibrate with.
     """
     _check(experience, settings)
     rows = training_rows(experience, settings)
@@ -51,7 +51,7 @@ def identity_of(experience: Experience, settings: CriticConfig) -> Identity:
 
 
 def training_rows(experience: Experience, settings: CriticConfig) -> np.ndarray:
-    held_out = held_out_episodes(experience.succeeded, settings.held_out, settings.seed)
+    held_out = held_out_episodes(experience.succeeded, experience.own, settings.held_out, settings.seed)
     return np.flatnonzero(~np.isin(experience.episode, held_out))
 
 
@@ -62,10 +62,10 @@ def _check(experience: Experience, settings: CriticConfig) -> None:
             f"improve.critic.candidates={settings.candidates} with {count} sampled chunks a row: expected as many or fewer; "
             f"choose improve.critic.samples={settings.candidates}"
         )
-    if not len(training_rows(experience, settings)):
+    if len(training_rows(experience, settings)) in (0, len(experience.episode)):
         raise ValueError(
-            f"{len(experience.succeeded)} episodes with {len(experience.episode)} rows, and none is left to learn from; expected "
-            "an episode beside the held-out ones: roll the policy out on more scenes"
+            f"{int(experience.own.sum())} of {len(experience.succeeded)} episodes are the policy's own; expected two successes "
+            "or two failures at least, one to learn from and one for the calibration: roll the policy out on more scenes"
         )
 
 

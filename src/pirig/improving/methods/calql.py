@@ -112,7 +112,7 @@ def _sources(policy: Policy, demos: Dataset, rolled: RolledOut) -> list[Source]:
     own = Dataset(rolled.data_set)
     count = min(policy.config.improve.critic.demos or demos.episode_count, demos.episode_count)
     spread = np.unique(np.linspace(0, demos.episode_count - 1, count).astype(int)).tolist()
-    return [Source(demos, spread), Source(own, range(own.episode_count))]
+    return [Source(demos, spread), Source(own, range(own.episode_count), own=True)]
 
 
 def _experience(policy: Policy, sources: list[Source], foresight: Foresight) -> Experience:
