@@ -175,7 +175,7 @@ def test_differences_are_clipped_as_the_simulator_clips_them(whole):
     ("words", "message"),
     [
         (["mix=push_pull"], "mix=push_pull: a data set of roll-outs is made for one task"),
-        (["eval.best_of=4", "eval.critic=x"], "eval.best_of=4: a roll-out keeps the noise"),
+        (["eval.best_of=4", "eval.critic=x"], "eval.best_of=4 eval.head=none: a roll-out keeps"),
         (["eval.ensemble=0.5"], "eval.ensemble=0.5: a step is then of several chunks"),
         (["eval.delay=measured"], "eval.delay=measured: the run's own checkpoint is rolled out"),
     ],
