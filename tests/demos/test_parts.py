@@ -61,6 +61,19 @@ def test_where_no_task_gives_one_it_is_said(contract, tmp_path):
         collect(contract, ByTask(contract), [2, 5], 2, 1, tmp_path / "demos", least=1, parts=[[2, 5]])
 
 
+def test_tasks_that_are_more_than_a_pick_and_a_place_are_left_out_and_named(tmp_path):
+    config = compose(["task=libero_goal", "demos.count=12"])
+    goal = contract_of(config)
+    parts = make.parts_of(goal, config.demos)
+    assert [part[0] for part in parts] == [1, 2, 4, 6, 8, 9] and len(parts[0]) == 4
+    said = "\n".join(make.lines(goal, tmp_path, parts))
+    assert "demos: none tried  turn on the stove: it turns no knobs" in said and said.count("none tried") == 4
+    with pytest.raises(
+        ValueError, match=r"open the middle drawer of the cabinet: it opens no drawers: choose another task"
+    ):
+        make.parts_of(contract_of(compose(["task=libero_goal", "task.only=0"])), config.demos)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pirig.config.schema import DemosConfig, TaskConfig
-from pirig.contract import Contract
+from pirig.contract import Contract, TaskScene
 from pirig.demos import identity
 from pirig.demos.collect import collect
 from pirig.demos.manifest import IMAGE, LABEL, TASK, DemosManifest, read_tried
@@ -16,7 +16,13 @@ from pirig.files.identity import Identity
 from pirig.sim import door
 
 NAME = "scripted expert, straight moves"
-CODE = 1  # of the expert: another one makes other demos
+CODE = 2  # of the expert: another one makes other demos
+REFUSED = {  # tasks of libero_goal
+    "open_the_middle_drawer_of_the_cabinet": "it opens no drawers",
+    "open_the_top_drawer_and_put_the_bowl_inside": "it opens no drawers",
+    "push_the_plate_to_the_front_of_the_stove": "it pushes nothing",
+    "turn_on_the_stove": "it turns no knobs",
+}
 
 
 def make(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path) -> DemosManifest:
@@ -48,21 +54,36 @@ def asked_of(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: P
 
 
 def parts_of(contract: Contract, demos: DemosConfig) -> list[list[int]]:
-    """The scenes that may be tried, by task."""
+    """The scenes that may be tried, by task that the expert can do. Raises ValueError where it can do none."""
     tasks = len(contract.scenes)
-    each = math.ceil((demos.max_tries or 2 * demos.count) / tasks)
+    able = [number for number, scene in enumerate(contract.scenes) if not _refused(scene)]
+    if not able:
+        told = "; ".join(refusals(contract))
+        raise ValueError(f"{told}: choose another task, or give recorded demos as demos.path=FOLDER.")
+    each = math.ceil((demos.max_tries or 2 * demos.count) / len(able))
     first = math.ceil(demos.first_seed / tasks) * tasks
-    return [[first + task + tasks * number for number in range(each)] for task in range(tasks)]
+    return [[first + task + tasks * number for number in range(each)] for task in able]
 
 
 def lines(contract: Contract, folder: Path, parts: list[list[int]]) -> list[str]:
-    """Kept of tried, by task."""
+    """Kept of tried, by task, and what was not tried."""
     lengths = read_tried(folder)
     text = []
-    for scene, part in zip(contract.scenes, parts, strict=True):
+    for part in parts:
         tried = [lengths[number] for number in part if number in lengths]
-        text.append(f"demos: {sum(map(bool, tried)):3} of {len(tried):3}  {scene.prompt}")
-    return text
+        prompt = contract.scenes[door.group_of(contract, part[0])].prompt
+        text.append(f"demos: {sum(map(bool, tried)):3} of {len(tried):3}  {prompt}")
+    return [*text, *(f"demos: none tried  {told}" for told in refusals(contract))]
+
+
+def refusals(contract: Contract) -> list[str]:
+    return [f"{scene.prompt}: {_refused(scene)}" for scene in contract.scenes if _refused(scene)]
+
+
+def _refused(scene: TaskScene) -> str:
+    """Why, or ""; of a suite with a task chosen too."""
+    name = scene.env_id.rpartition("/")[2]
+    return REFUSED.get(name, "")
 
 
 class ExpertSource:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
+from pirig.sim.libero.fixtures import Fixtures
 from pirig.sim.libero.numbers import axis_angle, turned
 from pirig.sim.libero.places import place_of
 from pirig.sim.libero.settings import require_versions, settings_of
@@ -42,7 +43,10 @@ class LiberoEnv:
         assert self.env is not None
         np.random.seed(place.seed if place.state is None else self.settings.env_seed)
         gripper = self.base.robots[0].gripper
-        gripper.current_action = np.zeros_like(gripper.current_action)  # all else a reset sets itself
+        gripper.current_action = np.zeros_like(
+            gripper.current_action
+        )  # all else but this and the fixtures a reset sets itself
+        self.fixtures.unplace(self.base.sim.model)
         self.env.reset()
         if place.state is not None:
             self.env.set_init_state(self.initial[place.state])
@@ -62,6 +66,7 @@ class LiberoEnv:
         atexit.unregister(self.close)
         atexit.register(self.close)  # before what robosuite registered when it was imported: EGL itself ends there
         self.initial = _initial_states(suite, name)
+        self.fixtures = Fixtures(self.base)
         self.task = task
 
     @property
