@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pirig.demos.libero.expert import rotation_vector
-from pirig.demos.libero.grasps import Boxes, Grasp, grasps_of, turn_between
+from pirig.demos.libero.grasps import Boxes, Grasp, grasps_of, nearest, turn_between
 
 NONE = Boxes(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3)))
 HAND = Grasp(np.array([0.0, 0.0, 0.3]), np.pi / 2)
@@ -38,7 +38,7 @@ def test_a_square_one_is_taken_without_turning_and_a_tall_one_near_its_top():
     milk = box([0.1, 0.0, 0.1], [0.026, 0.026, 0.1])
     best = grasps_of("milk_1", milk, NONE, HAND)[0]
     assert abs(turn_between(best.axis_rad, HAND.axis_rad)) < 1e-9
-    assert best.at_m[2] == pytest.approx(0.14)
+    assert best.at_m[2] == pytest.approx(0.155)
 
 
 def test_a_bowl_is_taken_at_its_rim_on_the_side_that_is_free():
@@ -58,11 +58,23 @@ def test_a_leaning_bowl_is_taken_where_its_rim_is_level():
     assert abs(np.sin(level.axis_rad)) > 0.9
 
 
-def test_distance_to_boxes_is_that_of_the_nearest_point():
+def test_a_flat_box_beside_a_can_is_taken_with_the_palm_turned_past_it():
+    cheese, can = box([0.046, -0.103, 0.009], [0.041, 0.021, 0.009]), box([0.1, -0.2, 0.038], [0.031, 0.031, 0.038])
+    best = grasps_of("cream_cheese_1", cheese, can, HAND)[0]
+    assert 50 < np.rad2deg(best.axis_rad) < 88
+    assert np.rad2deg(grasps_of("cream_cheese_1", cheese, NONE, HAND)[0].axis_rad) == pytest.approx(90)
+
+
+def test_the_nearest_of_grasps_at_one_point_is_that_of_the_same_axis():
+    found = grasps_of("cream_cheese_1", box([0, 0, 0.009], [0.041, 0.021, 0.009]), NONE, HAND)
+    assert nearest(found[::-1], found[0]) is found[0] and nearest(found, found[5]) is found[5]
+
+
+def test_distance_is_to_the_nearest_box():
     boxes = box([0.0, 0.0, 0.0], [0.1, 0.02, 0.02], np.pi / 2)
-    assert boxes.distance_m(np.array([[0.05, 0.05, 0.0], [1, 1, 1]])) == pytest.approx(0.03)
-    assert boxes.distance_m(np.array([[0.0, 0.09, 0.0]])) == 0
-    assert NONE.distance_m(np.zeros((1, 3))) == np.inf
+    points = np.array([[0.05, 0.05, 0.0], [0.0, 0.09, 0.0], [0.0, 0.1, 0.06]])
+    np.testing.assert_allclose(boxes.distance_m(points), [0.03, 0, 0.04], atol=1e-12)
+    np.testing.assert_array_equal(NONE.distance_m(points), np.full(3, np.inf))
 
 
 @pytest.mark.parametrize(("one", "other", "turn"), [(90, 100, 10), (90, 10, -80), (90, 350, 80), (170, 10, 20)])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pirig.demos.libero.grasps import Grasp, grasps_of, turn_between
+from pirig.demos.libero.grasps import Grasp, grasps_of, nearest, turn_between
 from pirig.demos.libero.shapes import boxes_beside, boxes_of
 from pirig.sim.libero.env import LiberoEnv
 
@@ -49,7 +49,7 @@ class Expert:
         self.axis_rad = self.first_axis_rad + turn_between(self.first_axis_rad, grasp.axis_rad)
         above = grasp.at_m + [0, 0, ABOVE_M]
         yield from self._bring([*above[:2], max(self._hand()[2], above[2])], OPEN)
-        now = min(self._grasps(), key=lambda other: float(np.linalg.norm(other.at_m - grasp.at_m)))  # it may have slid
+        now = nearest(self._grasps(), grasp)  # it may have slid
         self.axis_rad = self.first_axis_rad + turn_between(self.first_axis_rad, now.axis_rad)
         above, self.lay_m = now.at_m + [0, 0, ABOVE_M], self._at(self.thing)[2]
         yield from self._bring(above, OPEN, near_m=EXACT_M, steps=20)

@@ -12,14 +12,12 @@ import numpy as np
 from jaxtyping import Float
 
 AT_RIM = ("akita_black_bowl",)  # the names that begin so; all others across
-RIM_DEPTH_M, REACH_M = 0.03, 0.06  # of the fingers below a rim; below a tall thing's top, more and the palm meets it
+RIM_DEPTH_M, REACH_M = 0.03, 0.045  # of the fingers below a rim; below a tall thing's top, more and the palm meets it
 RIM_WALL_M = 0.005  # what is so little below the highest point of a side is its rim too
-OPEN_M, PALM_M, PALM_ABOVE_M = (
-    0.052,
-    0.1,
-    0.1,
-)  # from the middle to an open finger's outside, to the palm's end; the palm's height
-CLEAR_M = 0.03  # farther than this from everything is as good as any distance
+OPEN_M = 0.052  # from the middle to an open finger's outside
+PALM_M, PALM_SIDE_M, PALM_ABOVE_M = 0.1, 0.025, 0.032  # to the palm's end and its side; from the fingers up to it
+WIDEST_M = 0.078  # that goes between the fingers
+CLEAR_M = 0.015  # farther than this from everything is as good as any distance
 TURN_COST_M = 0.006  # a radian's turn is worth so much clearance or width
 FAR_COST = 0.03  # of a metre from the hand
 LEAN_COST = 2.0  # of a metre by which a rim is higher at one side of the fingers than at the other
@@ -39,11 +37,11 @@ class Boxes:
         offsets = np.einsum("bij,bcj->bci", self.rotations, signs * self.halves_m[:, None])
         return (self.middles_m[:, None] + offsets).reshape(-1, 3)
 
-    def distance_m(self, points_m: Float[np.ndarray, "points 3"]) -> float:
-        """Of the nearest of the points to the nearest box; 0 inside one, infinite without any."""
+    def distance_m(self, points_m: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, " points"]:
+        """Of each point to the nearest box; 0 inside one, infinite without any."""
         own = np.einsum("bij,bpi->bpj", self.rotations, points_m[None] - self.middles_m[:, None])
         off_m = np.maximum(np.abs(own) - self.halves_m[:, None], 0)
-        return float(np.linalg.norm(off_m, axis=-1).min(initial=np.inf))
+        return np.linalg.norm(off_m, axis=-1).min(axis=0, initial=np.inf)
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,21 @@ def grasps_of(name: str, thing: Boxes, others: Boxes, hand: Grasp) -> list[Grasp
         cost
         + TURN_COST_M * abs(turn_between(hand.axis_rad, grasp.axis_rad))
         + FAR_COST * float(np.linalg.norm(grasp.at_m - hand.at_m))
-        - min(_clearance_m(grasp, others), CLEAR_M)
+        + float(np.maximum(0, CLEAR_M - others.distance_m(_hand_m(grasp))).sum())
         for grasp, cost in found
     ]
     return [found[number][0] for number in np.argsort(costs, kind="stable")]
+
+
+def nearest(grasps: list[Grasp], wanted: Grasp) -> Grasp:
+    """The one that is least moved and turned from another; those of a box are all at its middle."""
+    return min(
+        grasps,
+        key=lambda grasp: (
+            float(np.linalg.norm(grasp.at_m - wanted.at_m))
+            + WIDEST_M * abs(turn_between(grasp.axis_rad, wanted.axis_rad))
+        ),
+    )
 
 
 def turn_between(axis_rad: float, other_rad: float) -> float:
@@ -90,24 +99,27 @@ def _at_rim(thing: Boxes) -> list[tuple[Grasp, float]]:
 
 
 def _across(thing: Boxes) -> list[tuple[Grasp, float]]:
-    """At the middle, or nearer to the top of what is tall; (grasp, how wide the thing is there)."""
+    """At the middle, or nearer to the top of what is tall; (grasp, how wide the thing is there, and 1 where that is too wide)."""
     (low, high), corners = _extent_m(thing), thing.corners_m()[:, :2]
     height_m, found = max((low[2] + high[2]) / 2, high[2] - REACH_M), []
     for angle in np.arange(ANGLES) * np.pi / ANGLES:
         along, beside = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
         off, side = corners @ along, corners @ beside
         middle = along * (off.max() + off.min()) / 2 + beside * (side.max() + side.min()) / 2
-        found.append((Grasp(np.array([*middle, height_m]), float(angle)), float(np.ptp(off))))
+        width_m = float(np.ptp(off))
+        found.append((Grasp(np.array([*middle, height_m]), float(angle)), width_m + (width_m > WIDEST_M)))
     return found
 
 
-def _clearance_m(grasp: Grasp, others: Boxes) -> float:
-    """Of both open fingers and the palm."""
+def _hand_m(grasp: Grasp) -> Float[np.ndarray, "points 3"]:
+    """Points of both open fingers and of the palm's underside."""
     along = np.array([np.cos(grasp.axis_rad), np.sin(grasp.axis_rad), 0])
-    fingers = [(side * OPEN_M, above) for side in (-1, 1) for above in np.linspace(0, PALM_ABOVE_M, 5)]
-    palm = [(side, PALM_ABOVE_M) for side in np.linspace(-PALM_M, PALM_M, 5)]
-    points = [grasp.at_m + side * along + [0, 0, above] for side, above in [*fingers, *palm]]
-    return others.distance_m(np.array(points))
+    beside = np.array([-along[1], along[0], 0])
+    fingers = [(side * OPEN_M, 0.0, above) for side in (-1, 1) for above in np.linspace(0, PALM_ABOVE_M, 3)]
+    palm = [(far, side * PALM_SIDE_M, PALM_ABOVE_M) for far in np.linspace(-PALM_M, PALM_M, 9) for side in (-1, 0, 1)]
+    return np.array(
+        [grasp.at_m + far * along + side * beside + [0, 0, above] for far, side, above in [*fingers, *palm]]
+    )
 
 
 def _extent_m(thing: Boxes) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from pirig.files.identity import Identity
 from pirig.sim import door
 
 NAME = "scripted expert, straight moves"
-CODE = 2  # of the expert: another one makes other demos
+CODE = 3  # of the expert: another one makes other demos
 REFUSED = {  # tasks of libero_goal
     "open_the_middle_drawer_of_the_cabinet": "it opens no drawers",
     "open_the_top_drawer_and_put_the_bowl_inside": "it opens no drawers",
