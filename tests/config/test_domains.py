@@ -76,7 +76,10 @@ def test_the_command_line_is_refused_for_each_plain_number():
         ("eval.first_seed=-100", "a whole number of at least 0"),
         ("eval.seed=4294967296", "at least 0 and at most 4,294,967,295"),
         ("train.ema=1", "train.ema=1.0: expected a number of at least 0 and below 1"),
-        ("state.entries=[qpos9,qpos9]", "state.entries=['qpos9','qpos9']: expected each of them once"),
+        (
+            "state.entries=[qpos9,qpos9]",
+            "state.entries has qpos9 twice: the model would read the same numbers; give state.entries=[qpos9]",
+        ),
         ("demos.workers=100000", "demos.workers=100000: expected a whole number of at least 1 and at most 1,024"),
         ("camera.resolution_px=100000", "at least 1 and at most 8,192"),
         ("train.clip_norm=nan", "expected a finite number above 0"),

@@ -1,5 +1,6 @@
 """A real checkpoint of our own that was cut off or copied in part: every verb names it and offers what is left, in a sentence."""
 
+import logging
 import shutil
 
 import pytest
@@ -44,7 +45,10 @@ def torn(smoke_run, tmp_path):
 
 
 @pytest.mark.parametrize("what", TORN)
-def test_every_verb_names_it(torn, capsys, what):
+def test_every_verb_names_it(torn, capsys, monkeypatch, what):
+    monkeypatch.setattr(
+        logging, "raiseExceptions", False
+    )  # a handler of Orbax may hold the closed stream of an earlier test
     run, newest = torn
     TORN[what](newest)
     of_weights = [["weights", "verify", str(newest)]] if what in OF_WEIGHTS else []
@@ -53,4 +57,5 @@ def test_every_verb_names_it(torn, capsys, what):
         said = capsys.readouterr()
         told = said.out + said.err
         assert str(newest) in told and "Traceback" not in told, (words, told)
-        assert len(max(told.splitlines(), key=len)) < 900, (words, told)
+        longest = max(told.replace(str(newest), "").splitlines(), key=len)
+        assert len(longest) < 600, (words, longest)

@@ -93,6 +93,12 @@ def robot_has_what_is_read(config: Config) -> str | None:
     if foreign:
         instead = "state=joints" if simulated else "state=kinova_joints"
         wrong.append(f"state={config.state.name} with {robot}: {foreign[0]} is a number of {other}; choose {instead}.")
+    twice = [name for number, name in enumerate(config.state.entries) if name in config.state.entries[:number]]
+    if simulated and twice:
+        once = ",".join(dict.fromkeys(config.state.entries))
+        wrong.append(
+            f"state.entries has {twice[0]} twice: the model would read the same numbers; give state.entries=[{once}]."
+        )
     if simulated != (config.control.sim_hz > 0):
         instead = "control=pd_ee_delta_pose" if simulated else "control=kinova_joints"
         wrong.append(f"control.mode={config.control.mode} with {robot}: it is a mode of {other}; choose {instead}.")

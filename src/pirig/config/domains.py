@@ -88,17 +88,6 @@ class Long:
         return f"{self.count} numbers"
 
 
-@dataclass(frozen=True)
-class EachOnce:
-    """A list without repeats."""
-
-    def holds(self, value: Any) -> bool:
-        return len(set(value)) == len(value)
-
-    def expected(self) -> str:
-        return "each of them once"
-
-
 @dataclass(frozen=True, eq=False)
 class WholeOr:
     """A whole number from 0 on, as text, or a word."""

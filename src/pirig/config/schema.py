@@ -17,7 +17,6 @@ from pirig.config.domains import (
     Angle,
     Count,
     CountOrNone,
-    EachOnce,
     EntryName,
     Finite,
     FloatType,
@@ -130,7 +129,7 @@ class CameraConfig:
 @dataclass
 class StateConfig:
     name: str = MISSING
-    entries: Annotated[list[EntryName], EachOnce()] = field(default_factory=list)  # see pirig/config/state_entries.py
+    entries: list[EntryName] = field(default_factory=list)  # see pirig/config/state_entries.py
     angle_center_rad: list[Turn] = field(default_factory=list)  # per joint of a real arm: angles are within pi of it
 
 
