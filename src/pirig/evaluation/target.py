@@ -23,8 +23,9 @@ from pirig.files import identity
 from pirig.files.atomic import move_aside, write_text
 from pirig.files.identity import Identity
 from pirig.files.records import read_record
+from pirig.models.critic import CRITIC_FILE, HEAD_FILE
 from pirig.policies.card import PolicyCard, has_card
-from pirig.policies.critic_card import CARD, CRITIC, HEAD, CriticCard
+from pirig.policies.critic_card import CARD, CriticCard
 from pirig.runs.progress import is_trained, newest_checkpoint
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def digest_of(checkpoint: Path) -> str:
 def digest_of_critic(folder: Path) -> str:
     """Or of a head, wherever it lies. Raises ValueError where there is none."""
     CriticCard.load(folder)
-    there = {name: folder / name for name in (CARD, CRITIC, HEAD) if (folder / name).is_file()}
+    there = {name: folder / name for name in (CARD, CRITIC_FILE, HEAD_FILE) if (folder / name).is_file()}
     return identity.digest_of_tree(folder, there)
 
 

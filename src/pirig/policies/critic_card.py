@@ -9,7 +9,7 @@ from pathlib import Path
 from pirig.files.atomic import write_text
 from pirig.files.records import read_record
 
-CARD, CRITIC, HEAD = "critic.json", "critic.npz", "head.npz"
+CARD = "critic.json"
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from pirig.models.critic import kept
+from pirig.models.critic import HEAD_FILE, kept
 from pirig.models.critic.layers import init_mlp, mlp
 from pirig.models.critic.network import Scale, Seen, scaled
 from pirig.models.leaves import Tree
-
-FILE_NAME = "head.npz"
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Head:
 
     def save(self, folder: Path) -> None:
         told = {"chunk": np.array(self.chunk), "bound": np.float32(self.bound)}
-        kept.save(folder / FILE_NAME, {"params": self.params, "scale": self.scale._asdict(), **told})
+        kept.save(folder / HEAD_FILE, {"params": self.params, "scale": self.scale._asdict(), **told})
 
 
 def init_head(
@@ -51,6 +49,6 @@ def init_head(
 
 def load(folder: Path) -> Head:
     """Raises ValueError where there is none."""
-    tree = kept.load(folder / FILE_NAME, "head")
+    tree = kept.load(folder / HEAD_FILE, "head")
     steps, numbers = (int(size) for size in tree["chunk"])
     return Head(tree["params"], Scale(**tree["scale"]), (steps, numbers), float(tree["bound"]))

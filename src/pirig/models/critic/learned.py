@@ -11,11 +11,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pirig.models.critic import kept
+from pirig.models.critic import CRITIC_FILE, kept
 from pirig.models.critic.network import Scale, Seen, values
 from pirig.models.leaves import Tree
 
-FILE_NAME = "critic.npz"
 ROWS_A_CALL = 1024
 
 
@@ -48,11 +47,11 @@ class Critic:
 
     def save(self, folder: Path) -> None:
         told = {"chunk": np.array(self.chunk), "bound": np.float32(self.bound)}
-        kept.save(folder / FILE_NAME, {"params": self.params, "scale": self.scale._asdict(), **told})
+        kept.save(folder / CRITIC_FILE, {"params": self.params, "scale": self.scale._asdict(), **told})
 
 
 def load(folder: Path) -> Critic:
     """Raises ValueError where there is none."""
-    tree = kept.load(folder / FILE_NAME, "critic")
+    tree = kept.load(folder / CRITIC_FILE, "critic")
     steps, numbers = (int(size) for size in tree["chunk"])
     return Critic(tree["params"], Scale(**tree["scale"]), (steps, numbers), float(tree["bound"]))
