@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pirig.files import pictures
+
 
 def draw_curve(rows: Sequence[dict[str, Any]], path: Path, title: str = "", losses: Sequence[str] = ()) -> None:
     """Loss (each step and smoothed, logarithmic) and learning rate over the steps, as PNG; `losses`: names in the rows of
     losses to draw beside "loss", smoothed."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     steps = np.array([row["step"] for row in rows])
     loss = np.array([row["loss"] for row in rows])
     figure = Figure(figsize=(8, 4.5), layout="constrained")
-    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    axes = figure.add_subplot()
     axes.plot(steps, loss, color="tab:blue", alpha=0.25, linewidth=0.8, label="loss, each step")
     width = max(1, len(rows) // 50)
     axes.plot(steps, smooth(loss, width), color="tab:blue", label=f"mean of the last {width}")
@@ -33,9 +33,7 @@ def draw_curve(rows: Sequence[dict[str, Any]], path: Path, title: str = "", loss
     right.set_ylabel("learning rate")
     lines = [*axes.get_lines(), *right.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines], loc="upper right")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    canvas.print_figure(temporary, dpi=120, format="png")
-    os.replace(temporary, path)
+    pictures.save(figure, path)
 
 
 def smooth(values: np.ndarray, width: int) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from pirig.files import pictures
 from pirig.improving.critic.calibration import BINS, Calibration, Ranking
 
 FILE_NAME = "calibration.png"
@@ -12,11 +12,10 @@ FILE_NAME = "calibration.png"
 
 def draw(calibration: Calibration, path: Path, title: str = "") -> None:
     """What happened over what was predicted, a point a bin with its number of rows, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5, 5.5), layout="constrained")
-    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="as predicted")
     bins = calibration.bins
     axes.plot([one.predicted for one in bins], [one.happened for one in bins], "o-", color="tab:blue", label="critic")
@@ -28,9 +27,7 @@ def draw(calibration: Calibration, path: Path, title: str = "") -> None:
     axes.set_xticks([one / BINS for one in range(0, BINS + 1, 2)])
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    canvas.print_figure(temporary, dpi=120, format="png")
-    os.replace(temporary, path)
+    pictures.save(figure, path)
 
 
 def said_of(ranking: Ranking | None) -> str:
