@@ -110,15 +110,18 @@ def loaded(process: subprocess.Popen[str], uri: str, clients: int, seconds: floa
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options_of(about: str | None, *, clients: int, flow_steps: int, **others: float) -> argparse.Namespace:
+    """Of a benchmark of the server: RUN, and what `others` names beside what all of them have; numbers are the defaults."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--fuzz", type=int, default=10_000)
-    parser.add_argument("--flow-steps", type=int, default=10)
+    for name, usual in {"clients": clients, "flow_steps": flow_steps, **others}.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(usual), default=usual)
     parser.add_argument("--device", default=report.MACHINE)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = options_of(__doc__, clients=32, flow_steps=10, seconds=60.0, fuzz=10_000)
 
     def started(*settings: str) -> contextlib.AbstractContextManager[tuple[subprocess.Popen[str], str]]:
         return server(options.run, f"eval.flow_steps={options.flow_steps}", *settings)

@@ -9,18 +9,16 @@ threads of one process on the same cores. Writes benchmarks/results/serving_load
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import time
-from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import numpy as np
 
 from benchmarks import report
-from benchmarks.serving import loaded, server
+from benchmarks.serving import loaded, options_of, server
 
 Running = tuple[Popen[str], str]
 Round = dict[str, dict[str, float]]  # by way: "one", "in_turn", "together"
@@ -58,14 +56,7 @@ def summary(rounds: list[Round]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--flow-steps", type=int, default=10)
-    parser.add_argument("--device", default=report.MACHINE)
-    options = parser.parse_args()
+    options = options_of(__doc__, clients=32, flow_steps=10, rounds=6, seconds=8.0)
     found: dict[str, Any] = {"what": "a policy server, many clients beside one", "run": options.run.name}
     found |= {"clients": options.clients, "seconds": options.seconds, "flow_steps": options.flow_steps}
     rounds: list[Round] = []

@@ -8,16 +8,14 @@ benchmarks/results/serving_memory-<device>-<date>.json.
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 from benchmarks import report, serving_abuse
-from benchmarks.serving import memory_mb, run_together, server
+from benchmarks.serving import memory_mb, options_of, run_together, server
 
 MARKS = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # of all requests
 
@@ -42,13 +40,7 @@ def _asks(uri: str, count: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--requests", type=int, default=100_000)
-    parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--flow-steps", type=int, default=1)
-    parser.add_argument("--device", default=report.MACHINE)
-    options = parser.parse_args()
+    options = options_of(__doc__, clients=8, flow_steps=1, requests=100_000)
     found: dict[str, Any] = {"what": "memory of a policy server over many requests", "run": options.run.name}
     found |= {"flow_steps": options.flow_steps, "clients": options.clients, "marks": []}
     with server(options.run, f"eval.flow_steps={options.flow_steps}") as (process, uri):
