@@ -36,7 +36,7 @@ def require_drivable(contract: Contract) -> None:
         raise ValueError(
             f"this policy moves {contract.robot_uid} by {contract.control_mode} of {contract.action_dim} numbers "
             f"({contract.action_layout}); pirig robot drives {' or '.join(MODES)} of {NUMBERS}, seven joints and the gripper; "
-            "nothing is moved"
+            "nothing is moved; serve a policy that was trained with control=kinova_joints or control=kinova_joint_deltas"
         )
 
 

@@ -40,7 +40,7 @@ class Experience:
         if low < -1e-6 or high > 1 + 1e-6:
             raise ValueError(
                 f"returns from {low:.3g} to {high:.3g}; expected 0 to 1: give a reward of 1 where the task is solved and of 0 "
-                "elsewhere (rollouts=zero_one)"
+                "elsewhere"
             )
 
     @property
