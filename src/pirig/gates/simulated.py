@@ -74,8 +74,8 @@ def _state(dataset: Dataset, observation: Observation, row: int) -> list[str]:
 
 
 def _replayed(dataset: Dataset, pipeline: Pipeline | None, pool: Pool, count: int) -> Rate:
-    places = np.unique(np.linspace(0, len(dataset.succeeded) - 1, count).astype(int))
-    chosen = [dataset.succeeded[place] for place in places]
+    succeeded = dataset.succeeded
+    chosen = [succeeded[place] for place in np.unique(np.linspace(0, len(succeeded) - 1, count).astype(int))]
     scenes = [dataset.seeds[episode] for episode in chosen]
     actions = {dataset.seeds[episode]: demo_actions(dataset, pipeline, episode) for episode in chosen}
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -36,16 +35,13 @@ class Foresight:
         images: dict[str, np.ndarray],
         state_raw: np.ndarray,
         noise: Float32[np.ndarray, "rows draws action_horizon padded"],
-        prompts: Sequence[str] | None = None,
-        tasks: Sequence[str] | None = None,
     ) -> Foreseen:
-        """Images and states as `Policy.predict` takes them; any number of rows."""
+        """Images and states as `Policy.predict` takes them, of a policy of one task; any number of rows."""
         size, parts = self.policy.rows_a_call, list[Foreseen]()
         for start in range(0, len(state_raw), size):
             rows = slice(start, start + size)
             shown = {role: pixels[rows] for role, pixels in images.items()}
-            named = [None if words is None else list(words[rows]) for words in (prompts, tasks)]
-            parts.append(self.of_inputs(self.policy.model_inputs(shown, state_raw[rows], *named), noise[rows]))
+            parts.append(self.of_inputs(self.policy.model_inputs(shown, state_raw[rows]), noise[rows]))
         return Foreseen(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def of_inputs(

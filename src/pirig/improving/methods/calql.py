@@ -1,8 +1,8 @@
 """`improve=calql`: a critic learns from demos and the policy's own episodes; `improve.use` says what is made of it.
 
 best_of: at each look it takes one of several chunks, and nothing trains. fql, residual: a small head acts in the frozen policy's
-place, or moves its chunks. weighted: a child trains on the demos' frames, each
-weighted by how much better the critic values what was done there than what the policy would do.
+place, or moves its chunks. weighted: a child trains on the demos' frames, each weighted by how much better the critic values
+what was done there than what the policy would do.
 """
 
 from __future__ import annotations
