@@ -15,8 +15,6 @@ from pirig.models.critic.network import Scale, Seen, init_critic
 from pirig.policies.best_of import BestOf, chosen_by_critic
 from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foresight, draws_of
-from pirig.policies.policy import Policy
-from pirig.sim.door import Observation
 
 EXECUTE, SAMPLES = 4, 5
 
@@ -30,37 +28,15 @@ def critic():
     return Critic(taught, scale, (EXECUTE, 7), 3.0)
 
 
-@pytest.fixture(scope="module")
-def policy(pipeline, params):
-    random = np.random.default_rng(0)  # pi0.5 starts with gates of zero, so that nothing reaches the actions
-    trained = jax.tree.map(lambda leaf: leaf + random.normal(0, 0.02, leaf.shape).astype(np.float32), params)
-    return Policy(trained, pipeline, flow_steps=2, batch_size=4)
-
-
-@pytest.fixture(scope="module")
-def observations(contract):
-    random, camera = np.random.default_rng(0), contract.cameras[0]
-    images = random.integers(0, 256, (3, camera.height_px, camera.width_px, 3)).astype(np.uint8)
-    return [
-        Observation({camera.role: image}, {"qpos": random.uniform(-1, 1, 9).astype(np.float32)}) for image in images
-    ]
-
-
-def noise_for(policy, rows):
-    return np.random.default_rng(1).standard_normal((rows, *policy.noise_shape)).astype(np.float32)
-
-
-def test_the_first_draw_is_the_noise_itself_and_the_others_follow_from_it(policy):
-    noise = noise_for(policy, 3)
+def test_the_first_draw_is_the_noise_itself_and_the_others_follow_from_it(policy, noise):
     draws = draws_of(noise, SAMPLES)
-    assert draws.shape == (3, SAMPLES, *policy.noise_shape) and draws.dtype == np.float32
+    assert draws.shape == (4, SAMPLES, *policy.noise_shape) and draws.dtype == np.float32
     np.testing.assert_array_equal(draws[:, 0], noise)
     np.testing.assert_array_equal(draws_of(noise[1:2], SAMPLES)[0], draws[1])
     assert np.abs(draws[0, 1:] - draws[1, 1:]).min() > 0 and abs(draws[:, 1:].std() - 1) < 0.1
 
 
-def test_the_chunk_that_the_critic_values_most_is_taken(policy, critic, observations):
-    noise = noise_for(policy, 3)
+def test_the_chunk_that_the_critic_values_most_is_taken(policy, critic, observations, noise):
     taken = BestOf(policy, critic, SAMPLES).infer(observations, noise)
     draws = draws_of(noise, SAMPLES)
     chunks = np.stack([policy.infer(observations, draws[:, one]) for one in range(SAMPLES)], axis=1)
@@ -69,13 +45,13 @@ def test_the_chunk_that_the_critic_values_most_is_taken(policy, critic, observat
     values = critic.of_rows(seen, np.clip(foreseen.chunks[:, :, :EXECUTE, :7], -3, 3))
     best = values.argmax(axis=1)
     assert best.any()  # else this would show nothing
-    np.testing.assert_allclose(taken, chunks[np.arange(3), best], atol=1e-4)
+    np.testing.assert_allclose(taken, chunks[np.arange(4), best], atol=1e-4)
 
 
-def test_a_row_does_not_depend_on_its_batch(policy, critic, observations):
-    chooses, noise = BestOf(policy, critic, SAMPLES), noise_for(policy, 3)
+def test_a_row_does_not_depend_on_its_batch(policy, critic, observations, noise):
+    chooses = BestOf(policy, critic, SAMPLES)
     together = chooses.infer(observations, noise)
-    for row in range(3):
+    for row in range(4):
         np.testing.assert_array_equal(chooses.infer([observations[row]], noise[row : row + 1])[0], together[row])
 
 

@@ -66,16 +66,6 @@ def test_a_driver_that_cannot_act_so_is_refused():
         PolicyDriver(deaf, execute=4, noise_seed=0, rtc=True)
 
 
-@pytest.fixture(scope="module")
-def policy(pipeline, params):
-    """Parameters that are not at their start: pi0.5 starts with gates of zero, so that nothing reaches the actions."""
-    import jax
-
-    random = np.random.default_rng(0)
-    moved = jax.tree.map(lambda leaf: leaf + random.normal(0, 0.05, leaf.shape).astype(np.float32), params)
-    return Policy(moved, pipeline, flow_steps=4, batch_size=4)
-
-
 def inputs(policy, count):
     random, contract = np.random.default_rng(1), policy.pipeline.contract
     camera = contract.cameras[0]

@@ -17,7 +17,8 @@ from pirig.policies.best_of import chosen_by_critic
 from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foresight
 from pirig.policies.headed import Headed
-from tests.evaluation.test_best_of import EXECUTE, noise_for, observations, policy  # noqa: F401 - fixtures
+
+EXECUTE = 4
 
 
 def drawn(shown, bound):
@@ -30,12 +31,11 @@ def drawn(shown, bound):
 
 
 @pytest.fixture(params=["one step", "residual"])
-def head(request, policy):  # noqa: F811
+def head(request, policy):
     return drawn(policy.noise_shape, 0.0) if request.param == "one step" else drawn((EXECUTE, 7), 0.2)
 
 
-def test_its_steps_are_executed_and_those_behind_stay_the_policys(policy, head, observations):  # noqa: F811
-    noise = noise_for(policy, 3)
+def test_its_steps_are_executed_and_those_behind_stay_the_policys(policy, head, observations, noise):
     acted, own = (one.infer(observations, noise) for one in (Headed(policy, head), policy))
     np.testing.assert_allclose(acted[:, EXECUTE:], own[:, EXECUTE:], atol=1e-4)
     seen = Foresight(policy)(*policy.raw_inputs(observations), noise[:, None])
@@ -47,16 +47,15 @@ def test_its_steps_are_executed_and_those_behind_stay_the_policys(policy, head, 
     assert np.abs(acted[:, :EXECUTE] - own[:, :EXECUTE]).max() > 1e-3
 
 
-def test_a_fresh_residual_is_the_policy(policy, observations):  # noqa: F811
+def test_a_fresh_residual_is_the_policy(policy, observations, noise):
     known = drawn((EXECUTE, 7), 0.2)
     start = init_head(jax.random.key(1), known.scale, (EXECUTE, 7), known.chunk, [16])
     fresh = dataclasses.replace(known, params=start)
-    noise = noise_for(policy, 3)
     acted, own = (one.infer(observations, noise) for one in (Headed(policy, fresh), policy))
     np.testing.assert_allclose(acted, own, atol=1e-4)
 
 
-def test_only_a_head_of_this_policy_acts_and_a_result_says_which(policy, head, tmp_path):  # noqa: F811
+def test_only_a_head_of_this_policy_acts_and_a_result_says_which(policy, head, tmp_path):
     head.save(tmp_path)
     CriticCard("digest", EXECUTE).save(tmp_path)
     asked = EvalConfig(head=str(tmp_path), execute=EXECUTE)

@@ -11,25 +11,11 @@ from pirig.config.load import compose
 from pirig.evaluation.drivers import PolicyDriver
 from pirig.evaluation.rollouts import Request
 from pirig.policies.policy import Policy
-from pirig.sim.door import Observation
 from pirig.training.batches import Batches
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.normalize import NormStats
 from pirig.transforms.state import build_state
 from pirig.transforms.tokenizer import BuiltinTokenizer
-
-
-@pytest.fixture(scope="module")
-def observations(contract):
-    random = np.random.default_rng(0)
-    px = contract.cameras[0].height_px
-
-    def one():
-        image = random.integers(0, 256, (px, px, 3)).astype(np.uint8)
-        qpos = random.uniform(-1, 1, 9).astype(np.float32)
-        return Observation({contract.cameras[0].role: image}, {"qpos": qpos})
-
-    return [one() for _ in range(4)]
 
 
 def test_inputs_equal_the_training_batch(contract, pipeline, params, observations):
