@@ -90,7 +90,8 @@ def test_each_round_trains_a_child_and_a_control_from_their_own_forerunners(base
     result = made.run()
     names = [config.run.name for config in fake.trained]
     stem = f"one-corrections-{made.digest}"
-    assert names == [f"{stem}-r1", f"{stem}-r1-control", f"{stem}-r2", f"{stem}-r2-control"]
+    assert [names[0], names[2]] == [f"{stem}-r1", f"{stem}-r2"]
+    assert names[1].startswith("one-control-") and names[3] == names[1].replace("-r1", "-r2")
     assert [source for _, source, _ in method.asked] == ["one", names[0]]
     first, control, second, last = fake.trained
     assert first.demos.corrected == f"corrections-{made.digest}-r1" and second.demos.corrected.endswith("-r2")
@@ -124,6 +125,20 @@ def test_after_a_kill_only_what_is_missing_trains(base, killed_at):
     assert [told["rates"]["corrected"]["k"] for told in result["rounds"]] == [70, 80]
 
 
+def test_methods_share_the_control_of_a_base(base):
+    fake = Fake()
+    improvement(base, Method(), fake).run()
+    improve = dataclasses.replace(base.config.improve, name="calql", rounds=1)
+    other = dataclasses.replace(base, config=dataclasses.replace(base.config, improve=improve))
+    result = improvement(other, Method(), fake).run()
+    assert len(fake.trained) == 5 and result["rounds"][0]["rates"]["control"]["k"] == 44
+    assert result["rounds"][0]["runs"]["control"] == str(places_of(fake.trained[1]).run)
+    faster = dataclasses.replace(other.config, schedule=dataclasses.replace(other.config.schedule, peak_lr=1e-5))
+    improvement(dataclasses.replace(base, config=faster), Method(), fake).run()
+    names = [config.run.name for config in fake.trained]
+    assert len(set(names)) == len(names), "a control that trains otherwise is another one"
+
+
 def test_a_round_without_corrections_is_the_last(base, capsys):
     result = improvement(base, Method(nothing_in=1), Fake()).run()
     assert len(result["rounds"]) == 1 and result["rounds"][0]["runs"] == {}
@@ -152,7 +167,7 @@ def test_rounds_end_where_one_is_not_told_from_the_one_before(base, capsys):
 def test_what_only_acts_otherwise_is_not_trained(base):
     fake = Fake()
     result = improvement(base, Method(trains=False), fake).run()
-    assert [config.run.name.rpartition("-")[2] for config in fake.trained] == ["control", "control"]
+    assert all("-control-" in config.run.name for config in fake.trained) and len(fake.trained) == 2
     told = result["rounds"][1]
     assert told["runs"]["corrected"] == str(base.places.run) and told["rates"]["corrected"]["digest"] == base.digest
 

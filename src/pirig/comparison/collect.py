@@ -108,7 +108,8 @@ class Run:
         told = self.lineage
         if not told:
             return ""
-        return f"{told.get('parent')}, round {told.get('round')} of {told.get('method')}, {told.get('arm')}"
+        method, arm = told.get("method"), told.get("arm")
+        return f"{told.get('parent')}, round {told.get('round')} of {method}" + (f", {arm}" if arm != method else "")
 
     def silent_s(self) -> float:
         return max(0.0, time.time() - self.written_s)

@@ -17,6 +17,7 @@ from pirig.comparison.success import SuccessRow
 from pirig.config.places import IMPROVEMENTS
 from pirig.config.schema import Config, Mode, WeightsConfig
 from pirig.evaluation.target import digest_of as digest_of_checkpoint
+from pirig.files import identity
 from pirig.files.atomic import write_text
 from pirig.files.records import read_record
 from pirig.improving.door import CONTROL, Made, Method, Policy, Round, digest_of
@@ -117,9 +118,12 @@ class Improvement:
 
     def _trained(self, number: int, arm: str, config: Config, start: Path) -> Policy:
         settings = self.base.config.improve
-        child = child_of(config, start, self._child_name(number, arm), settings.steps)
+        child = child_of(config, start, settings.steps)
+        child = dataclasses.replace(
+            child, run=dataclasses.replace(child.run, name=self._child_name(number, arm, child))
+        )
         _say(f"round {number} of {settings.rounds}: {arm} trains {settings.steps} steps ({child.run.name})")
-        lineage = Lineage(_named(self.base), settings.name, number, arm)
+        lineage = Lineage(_named(self.base), CONTROL if arm == CONTROL else settings.name, number, arm)
         with self._timed(number, f"train {arm}"):
             checkpoint = self.stages.train(child, lineage)
         return Policy(child, checkpoint, digest_of_checkpoint(checkpoint))
@@ -129,12 +133,17 @@ class Improvement:
         with self._timed(number, f"eval {arm}"):
             return self.stages.measure(dataclasses.replace(policy.config, run=run))
 
-    def _child_name(self, number: int, arm: str) -> str:
-        """Beside the run's own."""
-        settings = self.base.config.improve
-        return f"{self.base.config.run.name}-{settings.name}-{self.digest}-r{number}" + (
-            "" if arm != CONTROL else f"-{arm}"
-        )
+    def _child_name(self, number: int, arm: str, child: Config) -> str:
+        """Beside the run's own. A control is the same whatever the method beside it, so all of them share it."""
+        name = f"{self.base.config.improve.name}-{self.digest}"
+        if arm == CONTROL:
+            trained = {
+                "policy": self.base.digest,
+                "train": dataclasses.asdict(child.train),
+                "schedule": dataclasses.asdict(child.schedule),
+            }
+            name = f"{CONTROL}-{identity.digest_of(trained)[:8]}"
+        return f"{self.base.config.run.name}-{name}-r{number}"
 
     def _save(self, result: dict[str, Any]) -> None:
         write_text(self.folder / RESULTS, json.dumps(result, indent=2) + "\n")
@@ -160,8 +169,8 @@ class Improvement:
         return {part: value for of, part, value in spent if of == str(number)}  # type: ignore[misc]
 
 
-def child_of(config: Config, checkpoint: Path, name: str, steps: int) -> Config:
-    """A run beside `config`'s that trains on from the checkpoint: optimiser and schedule begin anew, statistics stay.
+def child_of(config: Config, checkpoint: Path, steps: int) -> Config:
+    """Trains on from the checkpoint: optimiser and schedule begin anew, statistics stay. Its name is still the parent's.
 
     Its start is the parent's policy, which is measured already; so it has no baselines of its own.
     """
@@ -173,7 +182,7 @@ def child_of(config: Config, checkpoint: Path, name: str, steps: int) -> Config:
         train=dataclasses.replace(config.train, steps=steps),
         schedule=dataclasses.replace(config.schedule, decay_steps=0),
         eval=dataclasses.replace(config.eval, oracle_episodes=0, untrained_episodes=0),
-        run=dataclasses.replace(config.run, name=name, mode=Mode.resume, checkpoint=None),
+        run=dataclasses.replace(config.run, mode=Mode.resume, checkpoint=None),
     )
 
 

@@ -57,7 +57,7 @@ def make(config: Config) -> dict[str, Any]:
     method.require(base)
     require_platforms()
     train.set_memory(config)
-    train.check_parts(child_of(config, base.checkpoint, config.run.name, config.improve.steps))
+    train.check_parts(child_of(config, base.checkpoint, config.improve.steps))
     require_driver()
     with held(base.places.run):
         improvement = Improvement(method, base, Stages(_train, _measure))
