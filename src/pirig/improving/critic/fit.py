@@ -20,7 +20,7 @@ from pirig.improving.transitions import BOUND
 from pirig.models.critic.learned import Critic
 from pirig.models.critic.network import Scale, Seen, init_critic, scale_of
 
-CODE = 1  # changes where the same experience and settings would give another critic
+CODE = 2  # changes where the same experience and settings would give another critic
 NOT_LEARNING = ("save_every", "unskilled")  # settings that decide nothing of what is learned
 
 
