@@ -20,6 +20,7 @@ from pirig.files.atomic import write_text
 
 FILE = RESULTS / "six_tasks.json"
 SAID = ("run", "device", "evaluation")  # what makes two rows the same
+STAGES = ("demos", "warm_up", "train", "eval")
 # what a command says where a run's config differs from its experiment's file
 SHOWN = (
     "size.name",
@@ -40,7 +41,7 @@ def rows_of(run: Run, device: str) -> list[dict[str, Any]]:
 
 def _row(run: Run, evaluation: Evaluation, device: str) -> dict[str, Any]:
     policy, config = evaluation.rows["policy"], run.config
-    seeds = config.get("demos.count")
+    corrections = run.data_set.get("corrections", 0)
     return {
         "task": config["task.name"],
         "camera": config["camera.name"],
@@ -51,11 +52,11 @@ def _row(run: Run, evaluation: Evaluation, device: str) -> dict[str, Any]:
         "low": round(policy.low, 4),
         "high": round(policy.high, 4),
         "first_eval_seed": policy.first_seed,
-        "demos": run.data_set.get("episodes", seeds),
-        "corrections": 0,
+        "demos": run.data_set.get("episodes", config.get("demos.count")) - corrections,
+        "corrections": corrections,
         "steps": evaluation.step,
         "batch_size": config["train.batch_size"],
-        "minutes": {"demos": None, "warm_up": None, "train": _minutes(run), "eval": None},
+        "minutes": _minutes(run),
         "funnel": policy.sub_goals,
         "untrained": _counted(evaluation, "untrained"),
         "oracle": _counted(evaluation, "oracle"),
@@ -67,8 +68,10 @@ def _row(run: Run, evaluation: Evaluation, device: str) -> dict[str, Any]:
     }
 
 
-def _minutes(run: Run) -> float | None:
-    return round(run.training.elapsed_s / 60, 1) if run.training.elapsed_s else None
+def _minutes(run: Run) -> dict[str, float | None]:
+    """Of the stages that left a record in the run's folder; what was there already took none."""
+    spent = {cost.stage: round(cost.minutes, 1) for cost in run.costs}
+    return {stage: spent.get(stage) for stage in STAGES}
 
 
 def _counted(evaluation: Evaluation, name: str) -> str | None:
@@ -77,7 +80,10 @@ def _counted(evaluation: Evaluation, name: str) -> str | None:
 
 
 def _command(run: Run) -> str:
-    config = run.config
+    config, told = run.config, run.lineage
+    if told:
+        folder = told["parent"].partition(" at step ")[0]
+        return f"pirig improve outputs/{folder} improve={told['method']} improve.steps={config['train.steps']}"
     words = [f"experiment={config['run.experiment']}", f"task={config['task.name']}"]
     names = {"size.name": "size", "camera.name": "camera"}
     words += [f"{names.get(key, key)}={config[key]}" for key in SHOWN if key in config]

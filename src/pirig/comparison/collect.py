@@ -330,6 +330,8 @@ def _described(folder: Path, name: str) -> dict[str, Any]:
         facts["episode_steps"] = f"{min(lengths)} to {max(lengths)}"
     if provenance.get("seeds"):
         facts["demo_seeds"] = f"{min(provenance['seeds'])} to {max(provenance['seeds'])}"
+    if provenance.get("corrections"):
+        facts["corrections"] = len(provenance["corrections"])
     for key in ("left_out", "content_sha256", "source"):
         if key in provenance:
             facts[key] = provenance[key]
