@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks import report
 from pirig.contract import Contract
-from pirig.datasets import lerobot_format as fmt
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.write import LeRobotWriter
 from pirig.demos.manifest import episode_files, read_episode
 from pirig.transforms.state import build_state
 from tests.datasets.real_lerobot import import_lerobot

@@ -27,10 +27,10 @@ import numpy as np
 from benchmarks import report
 from benchmarks.convert import Episodes, load
 from pirig.contract import Contract
-from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.frame_cache import frame_cache
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_write import Form, LeRobotWriter
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.write import Form, LeRobotWriter
 from tests.datasets.real_lerobot import import_lerobot
 
 HORIZON = 20

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from pirig.datasets import lerobot_format as fmt
 from pirig.datasets.frame_cache import frame_cache
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.lerobot.read import Dataset
 from pirig.training.batches import Batches, Prefetch
 from pirig.transforms.tokenizer import BuiltinTokenizer
 

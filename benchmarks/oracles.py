@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def oracle(root: str, task: str, camera: str, episodes: int, resolution: int) -> dict[str, object]:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
     from pirig.demos.manifest import DemosManifest
     from pirig.evaluation.drivers import DemoDriver
     from pirig.evaluation.results import ResultsFile, sub_goals

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from pirig.datasets import lerobot_format as fmt
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.norm_stats import compute
 
 BATCH, BINS = 32, 5000

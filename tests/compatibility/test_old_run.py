@@ -7,7 +7,7 @@ import numpy as np
 
 from pirig.comparison.collect import collect
 from pirig.contract import Contract
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.policies.policy import load_policy
 from tests.datasets.episodes import make_contract, write_dataset
 

@@ -70,7 +70,7 @@ def make_labels(seed: int, contract: Contract) -> dict[str, np.ndarray]:
 
 def write_dataset(folder: Path, contract: Contract, seeds, labels: bool = False, form=None) -> Path:
     """A data set of these episodes, straight through the writer; `form`: a version and a codec."""
-    from pirig.datasets.lerobot_write import USUAL, LeRobotWriter
+    from pirig.datasets.lerobot.write import USUAL, LeRobotWriter
 
     with LeRobotWriter(folder, contract, form=form or USUAL) as writer:
         for seed in seeds:

@@ -12,10 +12,10 @@ import pytest
 
 from pirig.cli import main
 from pirig.contract import TaskScene
-from pirig.datasets import film_write
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.lerobot_write import Form
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.lerobot.write import Form
+from pirig.datasets.pictures import film_write
 from pirig.files import at_once
 from pirig.foreign import tables
 from tests.datasets.episodes import make_contract, make_episode, write_dataset

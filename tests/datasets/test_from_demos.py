@@ -9,7 +9,7 @@ import pytest
 
 from pirig.contract import ContractError
 from pirig.datasets.from_demos import convert
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.demos.manifest import episode_file, read_episode, write_episode
 from tests.datasets.episodes import make_contract, make_episode
 
@@ -163,7 +163,8 @@ def test_truncated_missing_and_unfinished_demos(demos, target, contract):
 
 
 def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, monkeypatch):
-    from pirig.datasets import from_demos, lerobot_write
+    from pirig.datasets import from_demos
+    from pirig.datasets.lerobot import write as lerobot_write
 
     def full_disk(*arguments, **named):
         raise OSError("No space left on device")
@@ -178,7 +179,7 @@ def test_an_unfinished_conversion_reads_no_image_twice(demos, target, contract, 
 
 
 def test_the_disk_is_asked_first_and_finished_parts_count(demos, target, contract, monkeypatch):
-    from pirig.datasets import lerobot_write
+    from pirig.datasets.lerobot import write as lerobot_write
     from pirig.files import space
 
     def free(count):

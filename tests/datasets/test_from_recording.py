@@ -10,10 +10,10 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.datasets import video
 from pirig.datasets.joined import prompts_of
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.pictures import video
 from pirig.datasets.recording import split_column
 from pirig.files import space
 from pirig.stages import convert, demos

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from pirig.cli import main
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.gates import lerobot_files
 from tests.datasets.kinova_recordings import BASE, WRIST, write_recording, write_video
 from tests.datasets.test_dataset_verb import digests

@@ -11,11 +11,11 @@ from pirig.config.checks import ConfigError
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets import make, make_stats
-from pirig.datasets.film_write import ENCODERS
 from pirig.datasets.frame_cache import frame_cache
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.lerobot_write import Form, LeRobotWriter
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.lerobot.write import Form, LeRobotWriter
+from pirig.datasets.pictures.film_write import ENCODERS
 from tests.datasets.episodes import make_contract, write_dataset
 from tests.datasets.kinova_recordings import data_set_of, write_recording
 

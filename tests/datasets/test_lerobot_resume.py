@@ -30,11 +30,11 @@ def dying(*arguments, **keywords):
 module.{name} = dying
 """
 POINTS = {
-    "before the first part": ("pirig.datasets.lerobot_parts", "write", 1),
-    "between two parts": ("pirig.datasets.lerobot_parts", "write", 4),
+    "before the first part": ("pirig.datasets.lerobot.parts", "write", 1),
+    "between two parts": ("pirig.datasets.lerobot.parts", "write", 4),
     "before a part gets its name": ("os", "replace", 3),
-    "while the data files are laid out": ("pirig.datasets.lerobot_format", "index_columns", 3),
-    "before the data set gets its name": ("pirig.datasets.lerobot_write", "_require_rows", 1),
+    "while the data files are laid out": ("pirig.datasets.lerobot.format", "index_columns", 3),
+    "before the data set gets its name": ("pirig.datasets.lerobot.write", "_require_rows", 1),
     "before the parts are cleared": ("shutil", "rmtree", 2),  # the first clears the staging folder
 }
 
@@ -74,7 +74,7 @@ def test_killed_and_resumed_is_byte_identical(tmp_path, undisturbed, point):
 
 def test_parts_of_other_demos_are_not_taken(tmp_path, undisturbed):
     """Seeds 0 and 1 were converted from other episodes before; the same seeds with other numbers start again."""
-    from pirig.datasets.lerobot_write import LeRobotWriter
+    from pirig.datasets.lerobot.write import LeRobotWriter
     from pirig.transforms.state import build_state
     from tests.datasets.episodes import make_episode
 

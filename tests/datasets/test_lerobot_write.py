@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 from pirig.contract import ContractError
-from pirig.datasets import lerobot_format, lerobot_v30, png
 from pirig.datasets.frame_cache import VERSION, frame_cache
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_write import Form, LeRobotWriter
+from pirig.datasets.lerobot import format as lerobot_format
+from pirig.datasets.lerobot import v30
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.write import Form, LeRobotWriter
 from pirig.datasets.norm_stats import compute
+from pirig.datasets.pictures import png
 from pirig.transforms import images
 from pirig.transforms.images import resize_with_pad
 from pirig.transforms.state import build_state
@@ -93,7 +95,7 @@ def test_further_columns_are_kept_and_are_the_same_in_every_episode(tmp_path, co
 
 
 def test_large_data_is_split_into_files(tmp_path, contract, monkeypatch):
-    monkeypatch.setattr(lerobot_v30, "DATA_FILE_MB", 0.01)
+    monkeypatch.setattr(v30, "DATA_FILE_MB", 0.01)
     folder = write_dataset(tmp_path / "lerobot", contract, range(4))
     files = sorted(file.name for file in folder.glob("data/chunk-000/*.parquet"))
     assert len(files) > 1

@@ -10,7 +10,7 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets.inspect import look
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.foreign.kinds import Kind, episode_files, kind_of
 from pirig.foreign.npz_episodes import NO_TASK
 from pirig.foreign.trajectory import read_trajectory

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pirig.cli import main
-from pirig.datasets.film_write import ENCODERS
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_write import Form
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.write import Form
+from pirig.datasets.pictures.film_write import ENCODERS
 from tests.datasets.episodes import make_contract, write_dataset
 
 pytestmark = pytest.mark.lerobot

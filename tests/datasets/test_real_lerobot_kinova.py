@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pirig.config.load import compose
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from tests.datasets.kinova_recordings import BASE, FPS, HEIGHT, PROMPT, WIDTH, WRIST, data_set_of, make_recording
 from tests.datasets.npz_episodes import arrays_of, write_episodes
 from tests.datasets.real_lerobot import import_lerobot

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pirig.cli import main
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.source import LeRobotSource
 from tests.datasets.kinova_recordings import BASE, WRIST, write_recording
 from tests.datasets.test_dataset_verb import digests
 

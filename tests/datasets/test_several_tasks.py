@@ -10,8 +10,8 @@ import pytest
 from pirig.config.places import META
 from pirig.contract import TaskScene
 from pirig.datasets.joined import prompts_of
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_write import LeRobotWriter
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.write import LeRobotWriter
 from pirig.transforms.state import build_state
 from tests.datasets.episodes import make_contract, make_episode, write_dataset
 

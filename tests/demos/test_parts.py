@@ -10,7 +10,7 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import Contract
 from pirig.datasets import from_demos
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.demos.collect import collect
 from pirig.demos.libero import make
 from pirig.demos.manifest import IMAGE, TASK

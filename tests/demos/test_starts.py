@@ -8,7 +8,7 @@ from pirig.config.checks import ConfigError
 from pirig.config.load import compose
 from pirig.config.places import Places, data_folder
 from pirig.datasets.from_demos import convert
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make import joints_of_demos
 from pirig.demos.manifest import DemosManifest, episode_file, episode_files, read_episode
 from pirig.demos.maniskill.disturb import is_disturbed, steps_before_grasp

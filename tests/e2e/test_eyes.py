@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pirig.config.load import compose
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.models.layout import flatten
 from pirig.training.checkpoints import load_params
 from pirig.training.warmed import load

@@ -10,7 +10,7 @@ import pytest
 
 from pirig.config.load import of_run
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.runs.progress import newest_checkpoint
 
 WORDS = [

@@ -9,7 +9,7 @@ from openpi_client.websocket_client_policy import WebsocketClientPolicy
 from pirig.cli import main
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.foreign.kinds import Kind, kind_of
 from tests.datasets.npz_episodes import arrays_of, write_episodes
 from tests.served import served

@@ -12,7 +12,7 @@ from openpi_client.websocket_client_policy import WebsocketClientPolicy
 from pirig.cli import main
 from pirig.config.load import of_run
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.policies.policy import load_policy
 from pirig.runs.progress import newest_checkpoint
 

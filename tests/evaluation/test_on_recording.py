@@ -8,7 +8,7 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.measured import load
 from pirig.evaluation.on_recording import measure
 from tests.datasets.kinova_recordings import data_set_of, write_recording

@@ -6,7 +6,7 @@ import pytest
 from pirig.config.load import of_run
 from pirig.config.places import places_of
 from pirig.datasets.frame_cache import frame_cache
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.workers import WorkerPool
 from pirig.policies.card import PolicyCard
 from pirig.policies.policy import load_pipeline, load_policy

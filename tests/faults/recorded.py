@@ -12,8 +12,8 @@ import numpy as np
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.demos.maniskill.trajectory import read_index
 from pirig.gates import recorded
 from tests.datasets.kinova_recordings import BASE, data_set_of, make_recording, write_video

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.stages import convert
 from tests.datasets.kinova_recordings import BASE, WRIST, make_recording, write_video
 from tests.field.recordings import info, pointed, recording, refusals

@@ -15,7 +15,7 @@ from pirig.config.places import places_of
 from pirig.contract import Contract
 from pirig.datasets import make, make_stats, norm_stats
 from pirig.datasets.identity import record_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.demos.manifest import episode_file, read_episode, write_episode
 from pirig.files.digests import Digests
 from pirig.files.identity import IdentityError

@@ -16,7 +16,7 @@ from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets.from_recording import left_out
 from pirig.datasets.inspect import look
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.npz_source import NpzSource
 from pirig.foreign.kinds import Kind, kind_of
 from pirig.gates.ask import reports

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pirig.config.load import compose
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.datasets.make import make_demos
 from tests.datasets.kinova_recordings import BASE, PROMPT
 from tests.field.recordings import every, info, line, meta, recording, refusals, rows, table_of

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.stages import convert
 from tests.datasets.kinova_recordings import BASE, make_recording
 from tests.field.recordings import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.stages import convert, demos
 from tests.datasets.kinova_recordings import make_recording
 from tests.field.recordings import column, every, info, meta, pointed, recording

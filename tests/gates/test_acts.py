@@ -9,7 +9,7 @@ import pytest
 
 from pirig.config.load import of_run
 from pirig.config.places import ASSETS, places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.inference import looks, made_up_looks
 from pirig.gates.acts import acts, wrong_actions
 from pirig.gates.ask import reports

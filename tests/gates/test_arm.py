@@ -9,7 +9,7 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.schema import GatesConfig
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.gates import arm, data
 from tests.datasets.kinova_recordings import data_set_of, make_recording, write_recording

@@ -5,7 +5,7 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.gates import recorded
 from pirig.gates.ask import reports
 from pirig.stages import stats

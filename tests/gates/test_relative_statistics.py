@@ -8,7 +8,7 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.config.places import places_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make_stats import relation_of
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.inference import looks

@@ -9,7 +9,7 @@ import pytest
 
 from pirig.config.places import places_of
 from pirig.datasets import make as data
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.demos import door as demos_door
 from pirig.improving import acting
 from pirig.improving.door import Policy, Round, digest_of, method_named

@@ -10,7 +10,7 @@ import pytest
 from pirig.config.load import compose
 from pirig.config.places import places_of
 from pirig.datasets import make, make_stats
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.demos import door as demos_door
 from pirig.evaluation.results import EpisodeResult, ResultsFile

@@ -10,7 +10,7 @@ import pytest
 from pirig.config.checks import ConfigError
 from pirig.config.load import compose
 from pirig.config.measuring import RewardsConfig
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.drivers import PolicyDriver, noise_of
 from pirig.evaluation.results import EpisodeResult
 from pirig.evaluation.rollouts import Request

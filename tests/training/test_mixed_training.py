@@ -12,7 +12,7 @@ from pirig.config.load import compose
 from pirig.config.places import ASSETS, places_of
 from pirig.contract import ContractError
 from pirig.datasets.joined import Joined, JoinedFrames, prompts_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make_stats import own_norm_stats
 from pirig.datasets.norm_stats import compute
 from pirig.evaluation.drivers import PolicyDriver

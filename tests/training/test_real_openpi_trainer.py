@@ -8,7 +8,7 @@ import pytest
 
 from pirig.config.load import compose
 from pirig.config.schema import TrainConfig
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.models.sizes import ModelConfig, TransformerConfig
 from pirig.models.towers.siglip import SiglipConfig
 from pirig.policies.policy import load_policy

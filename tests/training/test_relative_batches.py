@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.norm_stats import compute
 from pirig.policies.assets import card_of
 from pirig.training.batches import BatchSettings, prepare

@@ -9,7 +9,7 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.datasets import from_demos
 from pirig.datasets.inspect import look
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.demos import door as demos_door
 from pirig.sim import door
 from tests.wishes.test_simulator import ASKED

@@ -9,7 +9,7 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import ContractError, require_equal
 from pirig.datasets.frame_cache import frame_cache
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.transforms import images
 from tests.datasets.episodes import make_contract, write_dataset
 

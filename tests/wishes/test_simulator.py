@@ -12,7 +12,7 @@ from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import Contract
 from pirig.datasets import from_demos
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.demos import door as demos_door
 from pirig.evaluation.drivers import DemoDriver
 from pirig.evaluation.results import ResultsFile, sub_goals

@@ -10,7 +10,7 @@ from pirig.config import state_entries
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.state_entries import JOINTS, Owner, StateEntry
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.transforms.state import build_state
 
 YAML = "name: hand\nentries: [qpos8, tcp_pose]\n"

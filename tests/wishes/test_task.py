@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.demos.manifest import DemosManifest
 
 YAML = """

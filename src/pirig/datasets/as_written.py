@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pirig.config.places import META
-from pirig.datasets import lerobot_v30
-from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY
+from pirig.datasets.lerobot import v30
+from pirig.datasets.lerobot.format import ACTION_KEY, LABEL_PREFIX, STATE_KEY
 from pirig.files import identity
 from pirig.files.atomic import write_text
 from pirig.files.digests import Digests
@@ -88,7 +88,7 @@ def _add(digest: hashlib._Hash, file: Path, name: str) -> None:
                     for cell in column:
                         digest.update(cell["bytes"].as_py() or b"")
                 else:
-                    digest.update(lerobot_v30.as_matrix(column).tobytes())
+                    digest.update(v30.as_matrix(column).tobytes())
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _damaged(file, error) from error
 

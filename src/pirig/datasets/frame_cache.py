@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pirig.datasets import png
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.pictures import png
 from pirig.files import identity
 from pirig.files.atomic import staging_folder
 from pirig.files.identity import Identity

@@ -10,7 +10,7 @@ import numpy as np
 
 from pirig.config.state_entries import state_entry
 from pirig.contract import Camera, Contract, require_equal
-from pirig.datasets.lerobot_write import USUAL, Form, LeRobotWriter
+from pirig.datasets.lerobot.write import USUAL, Form, LeRobotWriter
 from pirig.demos.manifest import IMAGE, LABEL, START, TASK, DemosManifest, episode_files
 from pirig.files.progress import Progress
 from pirig.foreign.npz import Header, headers, require_numbers

@@ -22,7 +22,7 @@ from pirig.config.places import META, Places
 from pirig.config.recorded import column_of, rate_of, takes_recording, told_in
 from pirig.config.schema import Config
 from pirig.contract import RECORDED, Contract
-from pirig.datasets.lerobot_write import NO_SCENES, PROVENANCE, USUAL, Form, LeRobotWriter
+from pirig.datasets.lerobot.write import NO_SCENES, PROVENANCE, USUAL, Form, LeRobotWriter
 from pirig.datasets.recorded_numbers import (
     PADDED,
     action_units,

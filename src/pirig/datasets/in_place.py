@@ -16,10 +16,10 @@ from pirig.config.places import META, Places
 from pirig.config.schema import Config
 from pirig.contract import Contract
 from pirig.datasets import from_recording
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.lerobot_write import PROVENANCE
-from pirig.datasets.video import FilmReader
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.lerobot.write import PROVENANCE
+from pirig.datasets.pictures.video import FilmReader
 from pirig.files import identity
 from pirig.files.atomic import staging_folder
 from pirig.files.identity import Identity

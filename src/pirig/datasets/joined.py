@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pirig.contract import Contract, require_equal
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 
 
 class Joined(Dataset):

@@ -28,7 +28,7 @@ JOINTS_ENTRY = "qpos8"  # of the state
 if TYPE_CHECKING:
     import numpy as np
 
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
     from pirig.demos.manifest import DemosManifest
 
 
@@ -293,7 +293,7 @@ def _make_data_set(config: Config, places: Places) -> Path:
 
 def _convert(config: Config, places: Places) -> None:
     from pirig.datasets import from_demos, from_recording, identity, in_place, with_corrections
-    from pirig.datasets.lerobot_write import Form
+    from pirig.datasets.lerobot.write import Form
     from pirig.datasets.recording import open_recording
 
     clear_leftovers(places.data)

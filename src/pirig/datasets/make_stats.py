@@ -13,7 +13,7 @@ from pirig.datasets.make import alone, open_data_set, require_data_set
 from pirig.files.records import read_record
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
     from pirig.transforms.relative import Relative
 
 
@@ -47,7 +47,7 @@ def contents_of(places: Places) -> dict[str, str]:
     """The digests that the writer of each data set noted, by the names of `folders_of`. Raises IdentityError where the rows
     of one are others than were written."""
     from pirig.datasets import as_written
-    from pirig.datasets.lerobot_write import PROVENANCE
+    from pirig.datasets.lerobot.write import PROVENANCE
 
     for own in places.of_tasks:
         as_written.require(own.data_set, own.data)

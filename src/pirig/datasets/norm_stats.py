@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pirig.contract import Contract
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.files import identity
 from pirig.files.identity import Identity
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats

@@ -98,7 +98,7 @@ def open_recording(path: Path, left_out: Sequence[int] = ()) -> Recording:
         from pirig.datasets.npz_source import NpzSource
 
         return NpzSource(path, left_out)
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets.lerobot.source import LeRobotSource
 
     return LeRobotSource(path)
 

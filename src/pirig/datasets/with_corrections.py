@@ -7,8 +7,8 @@ from pathlib import Path
 from pirig.config.places import Places
 from pirig.contract import Contract, require_equal
 from pirig.datasets import from_demos, identity
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_write import CORRECTIONS, USUAL, Form, LeRobotWriter
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.write import CORRECTIONS, USUAL, Form, LeRobotWriter
 from pirig.demos.manifest import DemosManifest, episode_file
 from pirig.demos.origins import Origins
 from pirig.files.identity import Identity

@@ -13,7 +13,7 @@ from pirig.config.places import places_of
 from pirig.config.schema import Config
 from pirig.contract import Contract, require_equal
 from pirig.datasets.frame_cache import frame_cache
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make import make_data_set, make_demos
 
 

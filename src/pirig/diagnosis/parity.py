@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.diagnosis.evidence import Parity
 from pirig.evaluation.workers import Pool
 from pirig.policies.policy import Policy

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from pirig.config.number_rules import too_late
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.rollouts import Request
 from pirig.policies.underway import Underway
 from pirig.sim.door import Observation

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.policies.policy import Policy
 from pirig.transforms.pipeline import Pipeline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pirig.config.places import Places
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make import open_frames
 from pirig.evaluation.measured import ErrorRow, Measured
 from pirig.evaluation.open_loop import Errors, loop_of

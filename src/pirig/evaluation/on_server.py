@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.open_loop import MIN_SCALE, Errors, OpenLoop
 from pirig.policies.remote import RemotePolicy
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pirig.datasets.joined import prompts_of, tasks_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.files.progress import Progress
 from pirig.policies.policy import Policy
 from pirig.transforms.relative import absolute, mask_of, relative

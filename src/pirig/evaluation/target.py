@@ -29,7 +29,7 @@ from pirig.policies.critic_card import CARD, CriticCard
 from pirig.runs.progress import is_trained, newest_checkpoint
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
 
 COUNT_KEYS = (
     "episodes",

@@ -6,7 +6,7 @@ import numpy as np
 
 from pirig.config.agreement import targets_of
 from pirig.config.state_entries import columns_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.transforms.state import JOINT_ARRAY
 
 TURN = 2 * np.pi

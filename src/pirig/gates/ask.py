@@ -15,8 +15,8 @@ from pirig.contract import Contract, differences, source_of
 from pirig.datasets.in_place import open_folder
 from pirig.datasets.inspect import look
 from pirig.datasets.joined import Joined
-from pirig.datasets.lerobot_read import Dataset
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.read import Dataset
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.datasets.make import open_data_set
 from pirig.datasets.make_stats import relation_of
 from pirig.datasets.norm_stats import compute

@@ -9,7 +9,7 @@ from pathlib import Path
 from pirig.config.schema import Config, GatesConfig
 from pirig.contract import RECORDED
 from pirig.datasets.joined import Joined
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.workers import Pool, WorkerPool
 from pirig.gates import arm, images, numbers, recorded, simulated
 from pirig.gates.finding import Report, load, require_good, run_gates, save

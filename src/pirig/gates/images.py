@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 
 SAMPLES = 8
 FLAT = 2.0  # standard deviation over a frame, of 0..255

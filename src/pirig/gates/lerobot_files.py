@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.files.at_once import in_order
 from pirig.files.progress import Progress
 from pirig.foreign import tables

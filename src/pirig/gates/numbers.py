@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pirig.config.state_entries import STATE_ENTRIES
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.norm_stats import chunk_columns, compute
 from pirig.transforms.normalize import NormStats, normalize
 from pirig.transforms.relative import Relative

@@ -8,7 +8,7 @@ import numpy as np
 
 from pirig.config.agreement import targets_of
 from pirig.config.state_entries import columns_of, state_numbers
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.gates.images import FLAT, sample
 
 MOVES = {"joints": 0.02, "gripper": 0.05}  # rad, share of its way: a number that changes less says nothing of a lead

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pirig.comparison.statistics import Rate
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.drivers import DemoDriver, demo_actions
 from pirig.evaluation.results import ResultsFile
 from pirig.evaluation.rollouts import roll_out

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.improving.critic.experience import Experience
 from pirig.improving.foreseen import Draws, foreseen, noise_at
 from pirig.improving.transitions import Steps, Transitions, joined, of_episode

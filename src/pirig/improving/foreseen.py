@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.files.atomic import replacing
 from pirig.files.identity import digest_of, digest_of_arrays
 from pirig.files.progress import Progress

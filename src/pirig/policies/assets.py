@@ -22,7 +22,7 @@ from pirig.transforms.normalize import save_norm_stats
 from pirig.transforms.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
 
 
 def card_of(pipeline: Pipeline, dataset: Dataset, held_out: Sequence[int] = ()) -> PolicyCard:

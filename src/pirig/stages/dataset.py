@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets.lerobot.source import LeRobotSource
     from pirig.datasets.remake.plan import Chosen, Edit, Kept, Plan
 
 ABOUT = """\
@@ -162,7 +162,7 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _split(options: argparse.Namespace) -> int:
-    from pirig.datasets.lerobot_home import wanted
+    from pirig.datasets.lerobot.home import wanted
     from pirig.datasets.remake import choose
     from pirig.datasets.remake.plan import chosen_of
 
@@ -208,15 +208,15 @@ def _edit(options: argparse.Namespace) -> int:
 
 
 def _push(options: argparse.Namespace) -> int:
-    from pirig.datasets.on_the_hub import push
+    from pirig.datasets.lerobot.hub import push
 
     print(push(_open(options.source), options.name, private=options.private))
     return 0
 
 
 def _pull(options: argparse.Namespace) -> int:
-    from pirig.datasets.lerobot_home import wanted
-    from pirig.datasets.on_the_hub import pull
+    from pirig.datasets.lerobot.home import wanted
+    from pirig.datasets.lerobot.hub import pull
 
     folder = wanted(options.destination)
     _require_new(folder)
@@ -241,8 +241,8 @@ def _box(word: str) -> Any:
 
 
 def _open(word: str) -> LeRobotSource:
-    from pirig.datasets.lerobot_home import existing
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets.lerobot.home import existing
+    from pirig.datasets.lerobot.source import LeRobotSource
 
     return LeRobotSource(existing(word))
 
@@ -254,7 +254,7 @@ def _require_new(folder: Path) -> None:
 
 def _kept(options: argparse.Namespace, source: LeRobotSource) -> Kept:
     """Raises ValueError where a codec is given and no films are asked for."""
-    from pirig.datasets.film_write import USUAL_CODEC
+    from pirig.datasets.pictures.film_write import USUAL_CODEC
     from pirig.datasets.remake.plan import Kept
 
     if options.storage == "images":
@@ -275,7 +275,7 @@ def _make(
     edit: Edit | None = None,
     all_tasks: bool = False,
 ) -> int:
-    from pirig.datasets.lerobot_home import wanted
+    from pirig.datasets.lerobot.home import wanted
     from pirig.datasets.remake.ours import Carried
     from pirig.datasets.remake.plan import Edit, Plan
     from pirig.datasets.remake.write import write

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
     from pirig.files.identity import Identity
     from pirig.training.loop import TrainResult
     from pirig.training.losses import Weighted

@@ -24,7 +24,7 @@ from pirig.training.sample_weights import load as load_weights
 
 if TYPE_CHECKING:
     from pirig.config.schema import TrainConfig
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
     from pirig.transforms.pipeline import Pipeline
 
 PREPARE_ROWS = 2048

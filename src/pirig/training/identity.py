@@ -10,7 +10,7 @@ from pirig.config.places import ASSETS, STATS_FILE, Places, stats_of_task
 from pirig.config.schema import Config, WeightsConfig
 from pirig.contract import Contract
 from pirig.datasets.joined import part_of
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make_stats import contents_of, folders_of, relation_of
 from pirig.datasets.norm_stats import compute, digest_of
 from pirig.files import identity

@@ -50,7 +50,7 @@ from pirig.training.warm_up import heads_started_from, started_from
 from pirig.training.warmed import WarmedUp
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
     from pirig.transforms.pipeline import Pipeline
 
 LOSS_WINDOW = 100  # the loss reported is the mean of the last so many steps

@@ -37,7 +37,7 @@ from pirig.weights.fetch import resolve
 from pirig.weights.load import params_folder
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
     from pirig.transforms.pipeline import Pipeline
 
 MODULES = ("models.pi0_config", "models.model", "shared.normalize", "training.checkpoints", "training.config",

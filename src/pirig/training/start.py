@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from pirig.config.schema import Config, TrainConfig, WeightsConfig
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.models.layout import flatten, param_shapes
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import tower_named

@@ -11,7 +11,7 @@ import numpy as np
 
 from pirig.config.schema import TrainConfig
 from pirig.datasets.joined import Joined
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.models.bits import as_bits
 from pirig.training.batches import Batches
 from pirig.training.losses import Losses

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.datasets.recording import Recording
 from pirig.foreign.lerobot import EpisodeMeta
 

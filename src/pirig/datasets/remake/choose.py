@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.datasets.remake.plan import Chosen, sentences_of
 from pirig.foreign.lerobot import EpisodeMeta
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pirig.datasets import film_write, png
-from pirig.datasets import lerobot_format as fmt
-from pirig.datasets.film_write import Loss
-from pirig.datasets.lerobot_layout import Histogram
-from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.video import FilmReader
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.lerobot.layout import Histogram
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.pictures import film_write, png
+from pirig.datasets.pictures.film_write import Loss
+from pirig.datasets.pictures.video import FilmReader
 from pirig.foreign import films
 from pirig.foreign.lerobot import OWN_COLUMNS, EpisodeMeta
 
@@ -153,7 +153,7 @@ def frames_of(source: LeRobotSource, episode: EpisodeMeta, column: Column) -> It
 
 
 class RemadeEpisode:
-    """One of a layout's episodes (`lerobot_layout.Episode`), once it is `prepared`. Its films lie in `place` until `clear`."""
+    """One of a layout's episodes (`lerobot.layout.Episode`), once it is `prepared`. Its films lie in `place` until `clear`."""
 
     def __init__(
         self, source: LeRobotSource, episode: EpisodeMeta, *, sentences: Sequence[str], films: Films, place: Path

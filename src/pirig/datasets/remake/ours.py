@@ -21,9 +21,9 @@ import numpy as np
 from pirig.config.places import META
 from pirig.contract import FILE_NAME, RECORDED, Camera, Contract, ContractError, TaskScene, differences
 from pirig.datasets import as_written
-from pirig.datasets.lerobot_format import ACTION_KEY, STATE_KEY, image_key
-from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.lerobot_write import PROVENANCE, STARTS, prompts
+from pirig.datasets.lerobot.format import ACTION_KEY, STATE_KEY, image_key
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.lerobot.write import PROVENANCE, STARTS, prompts
 from pirig.datasets.remake.plan import Plan, digest_text
 from pirig.foreign.ours import read_provenance
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pirig.datasets import film_write
-from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.lerobot_v21 import VERSION as V21
-from pirig.datasets.lerobot_v30 import VERSION as V30
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.lerobot.v21 import VERSION as V21
+from pirig.datasets.lerobot.v30 import VERSION as V30
+from pirig.datasets.pictures import film_write
 from pirig.datasets.remake.episode import Box, Column
 from pirig.foreign.lerobot import OWN_COLUMNS, PICTURES, EpisodeMeta
 from pirig.foreign.text import read_json

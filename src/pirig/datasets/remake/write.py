@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pirig.config.places import META
 from pirig.datasets import as_written
-from pirig.datasets.lerobot_layout import Description
-from pirig.datasets.lerobot_source import LeRobotSource
-from pirig.datasets.lerobot_write import LAYOUTS
+from pirig.datasets.lerobot.layout import Description
+from pirig.datasets.lerobot.source import LeRobotSource
+from pirig.datasets.lerobot.write import LAYOUTS
 from pirig.datasets.remake.episode import Films, RemadeEpisode
 from pirig.datasets.remake.plan import Plan
 from pirig.files.at_once import in_order

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pirig.config.schema import Config
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.target import require_trained_on
 from pirig.improving.acting import loaded
 from pirig.improving.critic.actor import advantage_weights

@@ -13,7 +13,7 @@ import numpy as np
 
 from pirig.config.places import places_of
 from pirig.config.schema import Config
-from pirig.datasets.lerobot_read import Dataset
+from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make import make_data_set
 from pirig.demos import door, identity
 from pirig.demos.collect import collect

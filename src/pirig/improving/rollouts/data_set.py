@@ -13,7 +13,7 @@ from pirig.config.measuring import RewardsConfig
 from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import from_demos
-from pirig.datasets.lerobot_write import FAILED, LeRobotWriter
+from pirig.datasets.lerobot.write import FAILED, LeRobotWriter
 from pirig.demos.manifest import episode_file
 from pirig.files import identity
 from pirig.files.atomic import clear_leftovers, move_aside

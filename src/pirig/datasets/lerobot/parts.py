@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pirig.datasets import film_write, png
-from pirig.datasets import lerobot_format as fmt
-from pirig.datasets.film_write import Loss
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.pictures import film_write, png
+from pirig.datasets.pictures.film_write import Loss
 from pirig.files.atomic import replacing
 
 _RECORD = b"pirig"

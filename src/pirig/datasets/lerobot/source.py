@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pirig.datasets import lerobot_digests, png, video
+from pirig.datasets.lerobot import digests
+from pirig.datasets.pictures import png, video
 from pirig.datasets.recording import split_column
 from pirig.foreign import films, pictures, tables, times
 from pirig.foreign.faults import ForeignFileError, leave_out, refused
@@ -305,10 +306,10 @@ class LeRobotSource:
         return "" if numbers is None else self.meta.tasks.get(int(numbers[0]), "")
 
     def files_of(self, episodes: Sequence[EpisodeMeta], cameras: Sequence[str]) -> list[Path]:
-        return lerobot_digests.files_of(self, episodes, cameras)
+        return digests.files_of(self, episodes, cameras)
 
     def digests_of(self, episodes: Sequence[EpisodeMeta], columns: Sequence[str], cameras: Sequence[str]) -> list[str]:
-        return lerobot_digests.digests_of(self, episodes, columns, cameras)
+        return digests.digests_of(self, episodes, columns, cameras)
 
     def times_s(self, episode: EpisodeMeta) -> np.ndarray | None:
         """f64 [T]; None where the data set has no timestamps."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pirig.datasets.lerobot_source import LeRobotSource
+from pirig.datasets.lerobot.source import LeRobotSource
 from pirig.files import hub
 from pirig.foreign.faults import ForeignFileError
 from pirig.foreign.lerobot import require_frames

@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pirig.datasets import lerobot_layout as layout
-from pirig.datasets.lerobot_layout import CHUNK_FILES, Description, Episode
+from pirig.datasets.lerobot import layout
+from pirig.datasets.lerobot.layout import CHUNK_FILES, Description, Episode
 
 VERSION = "v2.1"
 DATA_PATH = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"

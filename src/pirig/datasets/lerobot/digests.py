@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_source import LeRobotSource
+    from pirig.datasets.lerobot.source import LeRobotSource
     from pirig.foreign.lerobot import EpisodeMeta
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pirig.datasets import lerobot_format as fmt
-from pirig.datasets import lerobot_layout as layout
-from pirig.datasets.film_write import Joiner
-from pirig.datasets.lerobot_layout import CHUNK_FILES, VIDEO_FILE_MB, Description, Episode, Histogram
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.lerobot import layout
+from pirig.datasets.lerobot.layout import CHUNK_FILES, VIDEO_FILE_MB, Description, Episode, Histogram
+from pirig.datasets.pictures.film_write import Joiner
 
 VERSION = "v3.0"
 DATA_FILE_MB = 100

@@ -1,7 +1,7 @@
 """Our writer of LeRobot data sets: resumable per episode, complete or absent, and cheap (see benchmarks/convert.py).
 
 Episodes become parts in `.<name>.parts-<contract hash>` beside the data set; `finish` lays them out as LeRobot wants
-(`lerobot_layout`: a version is a module), checks the counts and renames.
+(`layout`: a version is a module), checks the counts and renames.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ import pyarrow.parquet as pq
 
 from pirig.config.places import META
 from pirig.contract import Contract
-from pirig.datasets import as_written, film_write, lerobot_parts, lerobot_v21, lerobot_v30
-from pirig.datasets import lerobot_format as fmt
-from pirig.datasets.film_write import Loss
-from pirig.datasets.lerobot_layout import Description, Histogram
-from pirig.datasets.lerobot_parts import Part
-from pirig.datasets.png import decoded
+from pirig.datasets import as_written
+from pirig.datasets.lerobot import format as fmt
+from pirig.datasets.lerobot import parts, v21, v30
+from pirig.datasets.lerobot.layout import Description, Histogram
+from pirig.datasets.lerobot.parts import Part
+from pirig.datasets.pictures import film_write
+from pirig.datasets.pictures.film_write import Loss
+from pirig.datasets.pictures.png import decoded
 from pirig.files.at_once import AtOnce, processors
 from pirig.files.atomic import staging_folder
 from pirig.files.space import require_space
 
 if TYPE_CHECKING:
-    from pirig.datasets.lerobot_read import Dataset
+    from pirig.datasets.lerobot.read import Dataset
 
-LAYOUTS = {lerobot_v30.VERSION: lerobot_v30.write, lerobot_v21.VERSION: lerobot_v21.write}
+LAYOUTS = {v30.VERSION: v30.write, v21.VERSION: v21.write}
 PROVENANCE = "provenance.json"
 NO_SCENES = "scenes_unknown"  # of the provenance: the episodes' numbers are no scenes of the simulator
 FAILED = "failed"  # key of it: numbers of the episodes that did not succeed, of a policy's own
@@ -48,7 +50,7 @@ PNG_SHARE = 0.8  # of the raw bytes: rendered pictures of 128 px; those of 256 p
 class Form:
     """`codec` "": pictures are PNGs in the tables, without loss; else films of this codec (film_write.ENCODERS)."""
 
-    version: str = lerobot_v30.VERSION
+    version: str = v30.VERSION
     codec: str = ""
 
 
@@ -110,9 +112,9 @@ class LeRobotWriter:
         columns: Mapping[str, np.ndarray] = NO_LABELS,
     ) -> bool:
         """Takes the part that an earlier run finished, if there is one; so the caller need not read its images."""
-        file = lerobot_parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels, task, columns)
+        file = parts.part_file(self.parts_folder, seed, *_numbers(state, actions), labels, task, columns)
         if file.is_file():
-            self._asked.append(lerobot_parts.read(file))
+            self._asked.append(parts.read(file))
         return file.is_file()
 
     def add_episode(
@@ -141,11 +143,11 @@ class LeRobotWriter:
             known = ", ".join(scene.task or "none" for scene in self.contract.scenes)
             raise ValueError(f"episode of seed {seed}: task {task!r}, the contract knows {known}")
         frames = {camera.role: images[camera.role] for camera in self.contract.cameras}
-        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels, task, columns)
+        file = parts.part_file(self.parts_folder, seed, state, actions, labels, task, columns)
         films = (self.form.codec, self.contract.fps) if self.form.codec else None
         size = sum(pictures.nbytes for pictures in frames.values())
         asked = (file, seed, frames, state, actions, self._pool, labels, task, films, columns)
-        self._asked.append(self._at_once.submit(size, lerobot_parts.write, *asked))
+        self._asked.append(self._at_once.submit(size, parts.write, *asked))
 
     def copy_episode(self, dataset: Dataset, episode: int) -> None:
         """Takes an episode of a data set of the same contract, and of one task: PNGs as they are, what a film shows anew."""
@@ -161,8 +163,8 @@ class LeRobotWriter:
             images = {role: np.stack([decoded(picture) for picture in held]) for role, held in kept.items()}
             self.add_episode(images, state, actions, seed=seed, labels=labels)
             return
-        file = lerobot_parts.part_file(self.parts_folder, seed, state, actions, labels)
-        self._asked.append(lerobot_parts.write_encoded(file, seed, pngs, state, actions, labels))
+        file = parts.part_file(self.parts_folder, seed, state, actions, labels)
+        self._asked.append(parts.write_encoded(file, seed, pngs, state, actions, labels))
 
     def _check(
         self,
@@ -202,39 +204,39 @@ class LeRobotWriter:
             raise ValueError(f"{self.folder}: no episodes were added, there is nothing to write")
         description, digest = self._description(), hashlib.sha256()
         with staging_folder(self.folder) as staging:
-            parts = self.parts
-            episodes = (self._laid_out(part, description, digest) for part in parts)
+            made = self.parts
+            episodes = (self._laid_out(part, description, digest) for part in made)
             LAYOUTS[self.form.version](staging, description, episodes)
             ours = staging / META
             ours.mkdir(parents=True)
             self.contract.save(ours)
             record = {
                 **provenance,
-                "seeds": [part.seed for part in parts],
-                "lengths": [part.length for part in parts],
+                "seeds": [part.seed for part in made],
+                "lengths": [part.length for part in made],
                 "content_sha256": digest.hexdigest(),
-                **({"tasks": [part.task for part in parts]} if len(self.contract.scenes) > 1 else {}),
+                **({"tasks": [part.task for part in made]} if len(self.contract.scenes) > 1 else {}),
             }
             (ours / PROVENANCE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
             if starts:
                 np.savez(ours / STARTS, **starts)
-            _require_rows(staging, sum(part.length for part in parts))
+            _require_rows(staging, sum(part.length for part in made))
             as_written.note(staging)
         shutil.rmtree(self.parts_folder, ignore_errors=True)
 
     def _description(self) -> Description:
         """Raises ValueError where the episodes have different labels or columns. Says what films have lost."""
-        parts = self.parts
-        contract, labels, films = self.contract, parts[0].labels, dict[str, dict[str, Any]]()
-        for part in parts:
-            for what, theirs, ours in (("labels", part.labels, labels), ("columns", part.columns, parts[0].columns)):
+        made = self.parts
+        contract, labels, films = self.contract, made[0].labels, dict[str, dict[str, Any]]()
+        for part in made:
+            for what, theirs, ours in (("labels", part.labels, labels), ("columns", part.columns, made[0].columns)):
                 if theirs != ours:
                     raise ValueError(f"episode of seed {part.seed}: {what} {theirs}, the first has {ours}")
-        for role in parts[0].losses:
-            loss = sum((part.losses[role] for part in parts), Loss())
-            films[role] = film_write.described(parts[0].film(role), contract.fps) | film_write.told(loss)
+        for role in made[0].losses:
+            loss = sum((part.losses[role] for part in made), Loss())
+            films[role] = film_write.described(made[0].film(role), contract.fps) | film_write.told(loss)
             print(f"convert: {role}: {film_write.sentence(self.form.codec, loss)}", flush=True)
-        features = fmt.features(contract, labels, films, parts[0].columns)
+        features = fmt.features(contract, labels, films, made[0].columns)
         return Description(features, contract.fps, contract.robot_uid, prompts(contract))
 
     def _laid_out(self, part: Part, description: Description, digest: Any) -> _LaidOut:

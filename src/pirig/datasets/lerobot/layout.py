@@ -1,6 +1,6 @@
 """What is laid out, whatever the version of LeRobot: a description of all episodes, and each episode's columns and films.
 
-A layout is a module with `VERSION` and `write(folder, description, episodes)`; `lerobot_v30` and `lerobot_v21` are two.
+A layout is a module with `VERSION` and `write(folder, description, episodes)`; `v30` and `v21` are two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from pirig.datasets import lerobot_format as fmt
+from pirig.datasets.lerobot import format as fmt
 from pirig.foreign.lerobot import OWN_COLUMNS
 from pirig.foreign.tables import matrix
 

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 
 from pirig.config.places import META
 from pirig.contract import Contract
-from pirig.datasets import film_write, lerobot_v30, png
-from pirig.datasets.film_pictures import FilmPictures
-from pirig.datasets.lerobot_format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
-from pirig.datasets.lerobot_write import CORRECTIONS, FAILED, LAYOUTS, NO_SCENES, PROVENANCE, STARTS, prompts
+from pirig.datasets.lerobot import v30
+from pirig.datasets.lerobot.format import ACTION_KEY, LABEL_PREFIX, STATE_KEY, TASK_KEY, image_key
+from pirig.datasets.lerobot.write import CORRECTIONS, FAILED, LAYOUTS, NO_SCENES, PROVENANCE, STARTS, prompts
+from pirig.datasets.pictures import film_write, png
+from pirig.datasets.pictures.film_pictures import FilmPictures
 from pirig.foreign.kinds import INFO
 from pirig.foreign.lerobot import Info, read_info
 from pirig.foreign.ours import read_provenance
@@ -76,8 +77,8 @@ class Dataset:
         if wrong:
             raise ValueError(f"{self.folder}: the data files hold {rows} frames, {' and '.join(wrong)}; convert again")
         whole = pa.concat_tables(tables)
-        self.state, self.actions = (lerobot_v30.as_matrix(whole[key]) for key in (STATE_KEY, ACTION_KEY))
-        self.labels = {key.removeprefix(LABEL_PREFIX): lerobot_v30.as_matrix(whole[key]) for key in labels}
+        self.state, self.actions = (v30.as_matrix(whole[key]) for key in (STATE_KEY, ACTION_KEY))
+        self.labels = {key.removeprefix(LABEL_PREFIX): v30.as_matrix(whole[key]) for key in labels}
 
     def _read_tasks(self) -> list[str]:
         """Raises ValueError where `task_index` names another sentence than the episode's task has."""
@@ -187,7 +188,7 @@ class Dataset:
         whole = pa.concat_tables([_columns(file, path, [key]) for path, file in self._by_path])[key].combine_chunks()
         if not pa.types.is_fixed_size_list(whole.type):
             return whole.to_numpy(zero_copy_only=False)
-        return lerobot_v30.as_matrix(pa.chunked_array([whole]))
+        return v30.as_matrix(pa.chunked_array([whole]))
 
     @property
     def has_films(self) -> bool:

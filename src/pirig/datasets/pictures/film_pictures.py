@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pirig.datasets.lerobot_source import LeRobotSource, Part
-from pirig.datasets.video import FilmReader
+from pirig.datasets.lerobot.source import LeRobotSource, Part
+from pirig.datasets.pictures.video import FilmReader
 
 
 class FilmPictures:
