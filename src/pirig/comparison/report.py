@@ -11,6 +11,7 @@ from pirig.comparison.compare import Comparison, Row
 from pirig.comparison.published import Beside
 from pirig.comparison.terminal import count_text, interval_text, many_pairs, number, p_text, state_text, value_text
 from pirig.files.progress import clock
+from pirig.files.tables import markdown
 
 SETTINGS = {
     "task": "task.name",
@@ -81,7 +82,7 @@ def _others(others: Sequence[Beside]) -> str:
         for each in others
     ]
     notes = dict.fromkeys(f"- {row.name}: {row.source}; {row.protocol}." for row in (each.theirs for each in others))
-    return _table(header, lines) + "\n\n" + "\n".join(notes)
+    return markdown(header, lines) + "\n\n" + "\n".join(notes)
 
 
 def _summary(comparison: Comparison, runs: list[Run]) -> str:
@@ -103,7 +104,7 @@ def _settings(comparison: Comparison, runs: list[Run], names: dict[Any, str]) ->
     if len(runs) > 6:
         header, *lines = [list(line) for line in zip(header, *lines, strict=True)]
         header[0] = "run"
-    return _table(header, lines)
+    return markdown(header, lines)
 
 
 def _losses(runs: list[Run], names: dict[Any, str]) -> str:
@@ -125,12 +126,12 @@ def _losses(runs: list[Run], names: dict[Any, str]) -> str:
             ]
         )
     note = "Loss is the mean of the 20 steps up to the one named (at step 1 its own); time and speed are medians of a step."
-    return note + "\n\n" + _table(header, lines)
+    return note + "\n\n" + markdown(header, lines)
 
 
 def _results(comparison: Comparison) -> str:
     lines = [_result(row) for row in comparison.rows if row.evaluation]
-    return _table(RESULTS, lines) if lines else "No evaluation yet."
+    return markdown(RESULTS, lines) if lines else "No evaluation yet."
 
 
 def _result(row: Row) -> list[str]:
@@ -198,7 +199,7 @@ def _pairs(comparison: Comparison) -> str:
         ]
         for pair in pairs
     ]
-    table = _table(["pair", "counts", "p (Fisher)", "verdict", "settings"], lines)
+    table = markdown(["pair", "counts", "p (Fisher)", "verdict", "settings"], lines)
     return table + ("\n\n" + many_pairs(comparison.pairs) if len(comparison.pairs) > 1 else "")
 
 
@@ -212,7 +213,7 @@ def _open(comparison: Comparison, runs: list[Run], names: dict[Any, str]) -> str
             lines.append(
                 [names[run.folder], state, f"{run.training.step:,}/{run.steps:,}", f"{clock(run.silent_s())} ago"]
             )
-    return _table(["run", "state", "step", "last written"], lines) if lines else "Nothing: every run is done."
+    return markdown(["run", "state", "step", "last written"], lines) if lines else "Nothing: every run is done."
 
 
 def _costs(runs: list[Run], names: dict[Any, str]) -> str:
@@ -228,7 +229,7 @@ def _costs(runs: list[Run], names: dict[Any, str]) -> str:
         for cost in run.costs
     ]
     header = ["run", "stage", "minutes", "peak GB", "GPU's peak GB", "hardware"]
-    return _table(header, lines) if lines else "No stage left a record (stages.json) of what it took."
+    return markdown(header, lines) if lines else "No stage left a record (stages.json) of what it took."
 
 
 def _sources(runs: list[Run], names: dict[Any, str]) -> str:
@@ -240,13 +241,4 @@ def _sources(runs: list[Run], names: dict[Any, str]) -> str:
         lines.append(
             [names[run.folder], str(run.folder), data.get("folder", "-"), size, run.contract_hash or "-", commit]
         )
-    return _table(["run", "folder", "data set", "holds", "contract", "code"], lines)
-
-
-def _table(header: list[str], lines: list[list[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
-
-
-def _escaped(cell: str) -> str:
-    return str(cell).replace("|", "\\|").replace("\n", " ")
+    return markdown(["run", "folder", "data set", "holds", "contract", "code"], lines)

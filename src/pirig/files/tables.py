@@ -128,6 +128,15 @@ def _heading(column: Column) -> str:
     return column.name.replace("-\n", "").replace("\n", "")
 
 
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+
+
+def _escaped(cell: str) -> str:
+    return str(cell).replace("|", "\\|").replace("\n", " ")
+
+
 def _print_lists(console: Console, columns: Sequence[Column], title: str) -> None:
     """A row as a list of its cells; what is too long for a line goes on in the next one, as the terminal breaks it."""
     lines = [title] if title else []

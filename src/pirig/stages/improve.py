@@ -17,7 +17,8 @@
 Beside each child a control makes the same extra steps without what the method made, so that the gain is not the steps'. Base,
 child and control are measured on held-out scenes (`eval.first_seed`), never on those of the roll-outs, with Wilson intervals
 and Fisher's exact test; RUN/improve/NAME-.../results.json has all of it. Children lie beside RUN, `pirig compare` names their
-parent and round. The same command goes on where it was stopped. docs/improving.md: what it does, when not to use it.
+parent and round. Several improvements of one run are shown in one table too. The same command goes on where it was stopped.
+docs/improving.md: what it does, when not to use it.
 """
 
 from __future__ import annotations
@@ -126,13 +127,18 @@ def _measure(config: Config) -> SuccessRow:
 def show(result: dict[str, Any]) -> None:
     from pirig.files import tables
     from pirig.files.console import console
-    from pirig.improving.table import columns, lines
+    from pirig.improving.compared import of_run
+    from pirig.improving.table import NOTE, columns, columns_of_all, lines
 
     for line in lines(result):
         print(line)
     first, last = result["held_out"]
     title = f"{result['method']} of {result['parent']}: held-out scenes {first} to {last}, Wilson 95 % interval"
     tables.show(console(), columns(result), title, f"{result['file']} has them")
+    for compared in of_run(Path(result["file"]).parent.parent.parent):
+        if len({line.improvement for line in compared.lines}) > 2:  # the base is of none
+            tables.show(console(), columns_of_all(compared), f"all improvements of {compared.parent}")
+            print(NOTE)
     print(f"results      {result['file']}")
     for told in result["rounds"]:
         for arm, run in told["runs"].items():

@@ -75,6 +75,7 @@ class Corrections:
             "scenes": [work.scenes[0], work.scenes[-1]],
             "rolled_out": len(work.scenes),
             "succeeded": len(work.scenes) - len(failed),
+            "environment_steps": sum(results.done[scene].steps for scene in work.scenes),
             "lost": dict(Counter(lost.what for lost in places_at.values())),
             "left_out_held": len(found) - len(places_at),
         }
