@@ -25,7 +25,7 @@ def critic():
     scale = Scale(jnp.zeros(inputs), jnp.ones(inputs))
     fresh, random = init_critic(jax.random.key(1), inputs, (EXECUTE, 7), [16]), np.random.default_rng(3)
     taught = jax.tree.map(lambda leaf: leaf + random.normal(0, 0.3, leaf.shape).astype(np.float32), fresh)
-    return Critic(taught, scale, (EXECUTE, 7), 3.0)
+    return Critic(taught, scale, (EXECUTE, 7))
 
 
 def test_the_first_draw_is_the_noise_itself_and_the_others_follow_from_it(policy, noise):

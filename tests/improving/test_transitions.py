@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pirig.improving.transitions import BOUND, Steps, Transitions, joined, of_episode
+from pirig.improving.transitions import Steps, Transitions, joined, of_episode
+from pirig.models.critic.network import BOUND
 
 GAMMA, H = 0.9, 3
 

@@ -13,7 +13,7 @@ from pirig.datasets.lerobot.read import Dataset
 from pirig.files.atomic import replacing
 from pirig.files.identity import digest_of, digest_of_arrays
 from pirig.files.progress import Progress
-from pirig.improving.transitions import BOUND
+from pirig.models.critic.network import clipped
 from pirig.policies.foresight import Foreseen, Foresight
 
 CODE = 1  # changes where the same frames would give other numbers
@@ -42,8 +42,7 @@ def noise_at(
 
 
 def foreseen(dataset: Dataset, episodes: Sequence[int], foresight: Foresight, draws: Draws) -> Iterator[Foreseen]:
-    """Of each episode in order: features [T, F], normalised state [T, S], and chunks [T, draws, h, action_dim], clipped to
-    `BOUND`.
+    """Of each episode in order: features [T, F], normalised state [T, S], and chunks [T, draws, h, action_dim], clipped.
 
     What is there from an earlier call, killed or not, is not computed again.
     """
@@ -74,4 +73,4 @@ def _of_episode(dataset: Dataset, episode: int, foresight: Foresight, draws: Dra
     noise = np.stack([noise_at(draws, scene, frame, shape) for frame in range(len(numbers))])
     seen = foresight(images, dataset.state[rows], noise)
     width = dataset.contract.action_dim
-    return seen._replace(chunks=np.clip(seen.chunks[:, :, : draws.h, :width], -BOUND, BOUND))
+    return seen._replace(chunks=clipped(seen.chunks[:, :, : draws.h, :width]))

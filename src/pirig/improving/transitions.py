@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int
 
-BOUND = 3.0  # normalised actions are clipped to minus and plus this
+from pirig.models.critic.network import clipped
 
 
 @dataclass(frozen=True)
 class Transitions:
     """N rows. `features`: the frozen policy's pooled prefix features, or privileged labels. `state`: normalised. `chunk`: the h
-    steps that were executed, normalised as the model learns them, clipped to `BOUND`; behind an episode's end its last action.
+    steps that were executed, normalised as the model learns them, clipped; behind an episode's end its last action.
 
     `reward`: the executed steps' together, each step's discounted once more than the one before. `discount`: of the value at
     `next_row`, gamma^h; 0 where nothing comes after, and then `next_row` is the row itself. `return_to_go`: what the episode
@@ -73,7 +73,7 @@ def of_episode(steps: Steps, gamma: float) -> Transitions:
     return Transitions(
         steps.features.astype(np.float32),
         steps.state.astype(np.float32),
-        np.clip(steps.chunks, -BOUND, BOUND).astype(np.float32),
+        clipped(steps.chunks).astype(np.float32),
         reward.astype(np.float32),
         discount.astype(np.float32),
         after,

@@ -14,7 +14,7 @@ from pirig.models.critic.learned import Critic
 from pirig.models.critic.network import Seen
 from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foresight, draws_of
-from pirig.policies.headed import Headed
+from pirig.policies.headed import Headed, OneStep
 from pirig.policies.policy import Policy, Rows
 from pirig.policies.underway import Underway
 
@@ -44,7 +44,9 @@ def chosen_by_critic(policy: Policy, settings: EvalConfig, digest: str) -> Polic
     Raises as `require_fits`."""
     if settings.head:
         require_fits("eval.head", Path(settings.head), digest, settings.execute)
-        return Headed(policy, heads.load(Path(settings.head)))
+        head = heads.load(Path(settings.head))
+        further = settings.delay != "0" or settings.ensemble > 0  # steps behind the head's are executed too
+        return Headed(policy, head) if head.bound or further else OneStep(policy, head)
     if settings.best_of == 1:
         return policy
     require_fits("eval.critic", Path(settings.critic), digest, settings.execute)

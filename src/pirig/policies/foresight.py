@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
+from pirig.models.critic.network import Seen
 from pirig.models.flow import ModelInputs
 from pirig.models.kinds import flow_model
 from pirig.policies.policy import Policy
@@ -29,6 +31,7 @@ class Foresight:
         config, steps, sample = policy.pipeline.model_config, policy.flow_steps, flow_model().sample_with_features
         assert sample is not None
         self._sample = jax.jit(lambda tree, inputs, noise: sample(tree, config, inputs, noise=noise, steps=steps))
+        self._features = jax.jit(lambda *asked: self._sample(*asked)[0])  # chunks that nobody takes are not computed
 
     def __call__(
         self,
@@ -49,10 +52,17 @@ class Foresight:
     ) -> Foreseen:
         """Of the tensors that the model is fed, one call."""
         features, chunks = self._sample(self.policy.params, inputs, noise.swapaxes(0, 1))
-        state = np.asarray(inputs.state)[:, : self.policy.pipeline.contract.state_dim]
         return Foreseen(
-            np.asarray(features, np.float32), state.astype(np.float32), np.asarray(chunks, np.float32).swapaxes(0, 1)
+            np.asarray(features, np.float32), self._state(inputs), np.asarray(chunks, np.float32).swapaxes(0, 1)
         )
+
+    def seen(self, inputs: ModelInputs) -> Seen:
+        """The same without chunks, and without what they cost."""
+        noise = jnp.zeros((1, len(inputs.state), *self.policy.noise_shape), jnp.float32)
+        return Seen(np.asarray(self._features(self.policy.params, inputs, noise), np.float32), self._state(inputs))
+
+    def _state(self, inputs: ModelInputs) -> Float32[np.ndarray, "rows state"]:
+        return np.asarray(inputs.state)[:, : self.policy.pipeline.contract.state_dim].astype(np.float32)
 
 
 def draws_of(noise: Float32[np.ndarray, "rows action_horizon padded"], count: int) -> np.ndarray:

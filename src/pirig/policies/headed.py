@@ -31,3 +31,20 @@ class Headed(Policy):
         acted = self._act(Seen(foreseen.features, foreseen.state), jnp.asarray(shown))
         chunks[:, :steps, :numbers] = np.asarray(acted)
         return chunks[: len(rows.state_raw)]
+
+
+class OneStep(Policy):
+    """A one-step head in the policy's place: its chunks are the head's steps alone, and no Euler step is computed."""
+
+    def __init__(self, policy: Policy, head: Head):
+        vars(self).update(vars(policy))
+        self.blends, self.horizon = False, head.chunk[0]
+        self.foresight, self.head = Foresight(policy), head
+        self._act = jax.jit(lambda seen, noise: head(seen, noise))
+
+    def _sampled(self, rows: Rows, underway: list[Underway] | None) -> np.ndarray:
+        assert underway is None  # such a policy says that it takes none
+        inputs, noise = self._filled(rows)
+        chunks = np.zeros((len(noise), self.horizon, noise.shape[2]), np.float32)
+        chunks[..., : self.head.chunk[1]] = self._act(self.foresight.seen(inputs), jnp.asarray(noise))
+        return chunks[: len(rows.state_raw)]

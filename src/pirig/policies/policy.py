@@ -46,7 +46,7 @@ class Policy:
     On an accelerator every call is padded to `batch_size`, so that one program serves. On a CPU each row goes through a
     program of one row: XLA's matrix product there rounds the last rows of a matrix otherwise than the others, so that a
     row's actions would depend on its place; and where one observation waits, one is computed.
-    `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk. `black_cameras`: roles
+    `noise_shape` is [action horizon, padded action width], `horizon` the number of steps in a chunk of it. `black_cameras`: roles
     beside the contract's that the model is shown as black pictures, taken for valid. `rows_a_call`: of a program.
     """
 
@@ -108,7 +108,7 @@ class Policy:
         """
         told, named = self._told(prompts, tasks, len(state_raw)), None if tasks is None else np.array(tasks, object)
         before = np.array([None] * len(state_raw) if underway is None else list(underway), object)
-        sampled = np.empty((len(state_raw), *self.noise_shape), np.float32)
+        sampled = np.empty((len(state_raw), self.horizon, self.noise_shape[1]), np.float32)
         for rows in self._calls(before):
             shown = {role: pixels[rows] for role, pixels in images.items()}
             asked = Rows(shown, state_raw[rows], noise[rows], told[rows], None if named is None else named[rows])
@@ -130,7 +130,7 @@ class Policy:
         return np.array(list(prompts), object)
 
     def _sampled(self, rows: Rows, underway: list[Underway] | None) -> np.ndarray:
-        """Up to as many rows as the program takes -> the model's own numbers [n, A, J]."""
+        """Up to as many rows as the program takes -> the model's own numbers [n, horizon, J]."""
         count, missing = len(rows.state_raw), self.rows_a_call - len(rows.state_raw)
         inputs, noise = self._filled(rows)
         guide = None

@@ -74,7 +74,7 @@ def test_its_chunks_are_judged_by_their_executed_steps(params, looked):
     out = jax.random.normal(jax.random.key(1), tree["out"]["kernel"].shape)
     inputs = features.shape[1] + 8
     scale = Scale(jnp.zeros(inputs), jnp.ones(inputs))
-    critic = Critic({**tree, "out": {**tree["out"], "kernel": out}}, scale, (2, 7), 3.0)
+    critic = Critic({**tree, "out": {**tree["out"], "kernel": out}}, scale, (2, 7))
     own = chunks.swapaxes(0, 1)[..., :7]
     best, judged = best_of(critic, Seen(features, state), own)
     assert best.shape == (2,) and judged.shape == (2, 3)

@@ -16,9 +16,8 @@ from pirig.files.identity import Identity
 from pirig.improving.critic.experience import Experience, held_out_episodes
 from pirig.improving.critic.fitting import Fitting, State, drawn
 from pirig.improving.critic.loss import Numbers, Rows, critic_loss
-from pirig.improving.transitions import BOUND
 from pirig.models.critic.learned import Critic
-from pirig.models.critic.network import Scale, Seen, init_critic, scale_of
+from pirig.models.critic.network import BOUND, Scale, Seen, init_critic, scale_of
 
 CODE = 2  # changes where the same experience and settings would give another critic
 NOT_LEARNING = ("save_every", "unskilled")  # settings that decide nothing of what is learned
@@ -40,7 +39,7 @@ def fit(experience: Experience, settings: CriticConfig, folder: Path) -> Critic:
         "critic", folder, identity_of(experience, settings), settings.steps, settings.save_every, settings.seed
     )
     state = fitting.run(start, _on_device(experience, rows, scale), _advance(settings))
-    critic = Critic(state["params"], scale, chunk, BOUND)
+    critic = Critic(state["params"], scale, chunk)
     critic.save(folder)
     return critic
 

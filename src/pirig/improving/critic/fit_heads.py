@@ -60,7 +60,7 @@ def fit_residual(
 
 
 def _value(critic: Critic, seen: Seen, chunks: jax.Array) -> jax.Array:
-    return critic.lower(seen, jnp.clip(chunks, -critic.bound, critic.bound)[:, None])[:, 0]
+    return critic.lower(seen, chunks[:, None])[:, 0]
 
 
 def _fitted(

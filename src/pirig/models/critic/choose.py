@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from pirig.models.critic.learned import Critic
@@ -15,8 +14,8 @@ def best_of(
 ) -> tuple[Int[jax.Array, " batch"], Float[jax.Array, "batch candidates"]]:
     """The place of the best chunk of each row (the first of equal ones), and every chunk's value by the smaller member.
 
-    `chunks`: normalised, at least as long as what the critic judges; it sees the steps that will be executed, clipped as those
-    that it learned from were. Raises ValueError where they are shorter or have other numbers.
+    `chunks`: normalised, at least as long as what the critic judges; it sees the steps that will be executed. Raises ValueError
+    where they are shorter or have other numbers.
     """
     steps, numbers = critic.chunk
     if chunks.shape[2] < steps or chunks.shape[3] != numbers:
@@ -24,5 +23,5 @@ def best_of(
             f"chunks of {chunks.shape[2]} steps with {chunks.shape[3]} numbers; expected at least {steps} steps with {numbers}: "
             "execute as many steps as where the critic learned"
         )
-    judged = critic.lower(seen, jnp.clip(chunks[:, :, :steps], -critic.bound, critic.bound))
+    judged = critic.lower(seen, chunks[:, :, :steps])
     return judged.argmax(axis=1), judged

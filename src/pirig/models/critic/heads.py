@@ -13,14 +13,14 @@ from jaxtyping import Float
 
 from pirig.models.critic import HEAD_FILE, kept
 from pirig.models.critic.layers import init_mlp, mlp
-from pirig.models.critic.network import Scale, Seen, scaled
+from pirig.models.critic.network import Scale, Seen, clipped, scaled
 from pirig.models.leaves import Tree
 
 
 @dataclass(frozen=True)
 class Head:
-    """`chunk`: steps and numbers of what it gives. `bound`: of what it adds to the chunk that it is shown; 0: it is shown noise,
-    and gives a chunk of its own."""
+    """`chunk`: steps and numbers of what it gives. `bound`: of what it adds to the chunk that it is shown, which it sees clipped;
+    0: it is shown noise, and gives a chunk of its own."""
 
     params: Tree
     scale: Scale
@@ -30,7 +30,7 @@ class Head:
     def __call__(
         self, seen: Seen, shown: Float[jax.Array, "batch steps numbers"]
     ) -> Float[jax.Array, "batch h action_dim"]:
-        flat = shown.reshape(len(shown), -1)
+        flat = (clipped(shown) if self.bound else shown).reshape(len(shown), -1)
         given = mlp(self.params, jnp.concatenate([scaled(self.scale, seen), flat], axis=-1))
         given = given.reshape(len(shown), *self.chunk)
         return shown + self.bound * jnp.tanh(given) if self.bound else given

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from pirig.models.critic import CRITIC_FILE, kept
-from pirig.models.critic.network import Scale, Seen, values
+from pirig.models.critic.network import Scale, Seen, clipped, values
 from pirig.models.leaves import Tree
 
 ROWS_A_CALL = 1024
@@ -20,18 +20,17 @@ ROWS_A_CALL = 1024
 
 @dataclass(frozen=True)
 class Critic:
-    """`chunk`: steps and numbers of the executed chunk that it judges; `bound`: to what its numbers were clipped."""
+    """`chunk`: steps and numbers of the executed chunk that it judges."""
 
     params: Tree
     scale: Scale
     chunk: tuple[int, int]
-    bound: float
 
     def lower(
         self, seen: Seen, chunks: Float[jax.Array, "batch candidates h action_dim"]
     ) -> Float[jax.Array, "batch candidates"]:
-        """The smaller of both members' values, for a function that is compiled."""
-        return values(self.params, self.scale, seen, chunks).min(axis=0)
+        """The smaller of both members' values, of the clipped chunks; for a function that is compiled."""
+        return values(self.params, self.scale, seen, clipped(chunks)).min(axis=0)
 
     @cached_property
     def _lower(self) -> Any:
@@ -46,7 +45,7 @@ class Critic:
         return np.concatenate([np.asarray(part) for part in judged])
 
     def save(self, folder: Path) -> None:
-        told = {"chunk": np.array(self.chunk), "bound": np.float32(self.bound)}
+        told = {"chunk": np.array(self.chunk)}
         kept.save(folder / CRITIC_FILE, {"params": self.params, "scale": self.scale._asdict(), **told})
 
 
@@ -54,4 +53,4 @@ def load(folder: Path) -> Critic:
     """Raises ValueError where there is none."""
     tree = kept.load(folder / CRITIC_FILE, "critic")
     steps, numbers = (int(size) for size in tree["chunk"])
-    return Critic(tree["params"], Scale(**tree["scale"]), (steps, numbers), float(tree["bound"]))
+    return Critic(tree["params"], Scale(**tree["scale"]), (steps, numbers))

@@ -7,7 +7,7 @@ learning rate would mean something else on every task, and a target can be clipp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,9 @@ from jaxtyping import Float
 from pirig.models.critic.layers import init_mlp, mlp
 from pirig.models.leaves import Tree
 
+Chunks = TypeVar("Chunks", jax.Array, np.ndarray)
 MEMBERS = 2
+BOUND = 3.0  # what a critic or a head is shown of normalised actions is clipped to minus and plus this
 LEAST_STD = 1e-3  # of a number that hardly varies: a small change of it is no large one
 
 
@@ -44,6 +46,11 @@ def scale_of(seen: Seen) -> Scale:
 
 def scaled(scale: Scale, seen: Seen) -> Float[jax.Array, "*lead inputs"]:
     return (jnp.concatenate(seen, axis=-1) - scale.mean) / scale.std
+
+
+def clipped(chunks: Chunks) -> Chunks:
+    """[..., h, action_dim] to `BOUND`."""
+    return chunks.clip(-BOUND, BOUND)
 
 
 def init_critic(key: jax.Array, inputs: int, chunk: tuple[int, int], widths: Sequence[int]) -> Tree:
