@@ -2,6 +2,7 @@
 weights and foresees what follows from its noise."""
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -84,7 +85,7 @@ def made(base):
 
 def test_a_critic_learns_and_the_policy_takes_the_best_of_its_chunks(base, made):
     assert METHOD.arm(base.config) == "best_of" and METHOD.until_level and not made.trains
-    acts, folder = made.config.eval, base.places.run / "improve/round-1/critic"
+    acts, (folder,) = made.config.eval, base.places.run.glob("improve/critic-*")
     assert (acts.best_of, acts.critic) == (8, str(folder))
     assert learned.load(folder).chunk == (2, 2) and CriticCard.load(folder) == CriticCard("digest", 2)
     assert (folder / "calibration.png").is_file()
@@ -151,14 +152,34 @@ def test_a_head_learns_and_acts_from_now_on(base, made, use, bound):
     improve = dataclasses.replace(base.config.improve, use=use, head=head)
     headed = dataclasses.replace(base, config=dataclasses.replace(base.config, improve=improve))
     METHOD.require(headed)
-    folder = base.places.run / "improve" / use
+    folder, state = base.places.run / "improve" / use, Path(made.facts["critic"]) / "state.npz"
     folder.mkdir()
+    before = state.stat().st_mtime_ns
     child = METHOD.make(Round(1, headed, folder, "r1"))
+    assert (
+        child.facts["critic"] == made.facts["critic"] and state.stat().st_mtime_ns == before
+    )  # it did not learn again
     assert not child.trains and child.config.eval.head == str(folder / "head") and child.config.eval.best_of == 1
     found = heads.load(folder / "head")
     assert found.chunk == (2, 2) and found.bound == pytest.approx(bound)
     assert CriticCard.load(folder / "head") == CriticCard("digest", 2)
     assert digest_of(METHOD, base) != digest_of(METHOD, headed)
+
+
+def test_critics_that_learn_otherwise_lie_apart(base, made):
+    sources = [Source(Dataset(base.places.data_set), [0, 1])]
+    known = experience(sources, Foresees(base.places.contract), DRAWS, 0.9, privileged=False)
+
+    def folder(policy=base, **settings):
+        critic = dataclasses.replace(base.config.improve.critic, **settings)
+        improve = dataclasses.replace(base.config.improve, critic=critic, use="weighted")
+        config = dataclasses.replace(base.config, improve=improve)
+        return calql.critic_folder(dataclasses.replace(policy, config=config), known)
+
+    same = calql.critic_folder(base, known)
+    assert folder() == folder(save_every=7, unskilled=False) == same != Path(made.facts["critic"])  # fewer episodes
+    other = dataclasses.replace(base, digest="other")
+    assert len({same, folder(alpha=0.5), folder(steps=31), folder(other)}) == 4
 
 
 def test_noise_of_rows_is_what_their_samples_were_made_of(base, made):

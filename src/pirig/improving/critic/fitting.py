@@ -45,6 +45,8 @@ class Fitting:
         """
         self._open()
         step, state = self._kept(start)
+        if step == self.steps:
+            print(f"{self.label}: has learned already, in {self.folder}", flush=True)
         metrics, program = MetricsFile(self.folder, step), cache(partial(_program, advance))
         try:
             with Progress(self.label, self.steps, step) as progress:

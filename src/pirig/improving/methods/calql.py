@@ -14,13 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.places import IMPROVEMENTS
 from pirig.config.schema import Config
 from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.target import require_trained_on
+from pirig.files.identity import digest_of
 from pirig.improving.acting import loaded
 from pirig.improving.critic.actor import advantage_weights
 from pirig.improving.critic.calibration import Calibration, require_calibrated
 from pirig.improving.critic.experience import Experience
+from pirig.improving.critic.fit import identity_of
 from pirig.improving.critic.fit_heads import fit_one_step, fit_residual
 from pirig.improving.critic.learn import learn
 from pirig.improving.door import Made, Policy, Round
@@ -35,7 +38,7 @@ from pirig.policies.foresight import Foresight
 from pirig.training import sample_weights
 
 BEST_OF, FQL, WEIGHTED = "best_of", "fql", "weighted"
-CRITIC, HEAD, WEIGHTS = "critic", "head", "weights.npz"  # of a round
+HEAD, WEIGHTS = "head", "weights.npz"  # of a round
 
 
 class Calql:
@@ -76,7 +79,7 @@ class Calql:
         foresight = Foresight(loaded(policy))
         sources = _sources(policy, demos, rolled)
         experience = _experience(policy, sources, foresight)
-        folder = round.folder / CRITIC
+        folder = critic_folder(policy, experience)
         critic, calibration = learn(experience, config.improve.critic, folder)
         CriticCard(policy.digest, config.eval.execute, config.improve.critic.privileged).save(folder)
         require_calibrated(calibration, config.improve.critic.unskilled)
@@ -101,6 +104,13 @@ def _alone(policy: Policy) -> Policy:
     """Without a critic or a head of an earlier round."""
     acts = dataclasses.replace(policy.config.eval, best_of=1, critic="", head="")
     return dataclasses.replace(policy, config=dataclasses.replace(policy.config, eval=acts))
+
+
+def critic_folder(policy: Policy, experience: Experience) -> Path:
+    """In the run of the policy: one for all that is made of a critic that learns so, whatever the improvement."""
+    made = identity_of(experience, policy.config.improve.critic)
+    told = [policy.digest, policy.config.eval.execute, made.digest]
+    return policy.places.run / IMPROVEMENTS / f"critic-{digest_of(told)[:8]}"
 
 
 def _draws(policy: Policy) -> Draws:
