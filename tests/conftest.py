@@ -10,6 +10,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401 - the hook finds it by name
+from tests.once import made_once
 
 # What one test or one process of a test compiled, the others read: pytest ends as much earlier.
 COMPILED = tempfile.TemporaryDirectory(prefix="pirig-compiled-")
@@ -23,6 +24,7 @@ absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 install_import_hook(["pirig.models", "pirig.transforms", "pirig.training"], "tests.shapes.checked")
 
 
+SCREEN, MADE = "screen.txt", "<root>"  # what the smoke run said, and where it was made
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -40,10 +42,18 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory):
+def smoke_run(pytestconfig, tmp_path_factory):
     """One real run of the whole chain (experiment=smoke): `root` of its outputs, its `folder`, its screen output."""
-    root = tmp_path_factory.mktemp("outputs")
-    command = [sys.executable, "-m", "pirig", "pipeline", "experiment=smoke", f"run.root={root}", "run.name=one"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    root = made_once(pytestconfig, tmp_path_factory, "outputs", _make_smoke_run)
+    screen = (root / SCREEN).read_text().replace(MADE, str(root))
+    return SimpleNamespace(root=root, folder=root / "smoke" / "one", command=_smoke(root), screen=screen)
+
+
+def _smoke(root):
+    return [sys.executable, "-m", "pirig", "pipeline", "experiment=smoke", f"run.root={root}", "run.name=one"]
+
+
+def _make_smoke_run(root):
+    done = subprocess.run(_smoke(root), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
-    return SimpleNamespace(root=root, folder=root / "smoke" / "one", command=command, screen=done.stdout)
+    (root / SCREEN).write_text(done.stdout.replace(str(root), MADE))
