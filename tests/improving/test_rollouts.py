@@ -11,6 +11,7 @@ from pirig.config.checks import ConfigError
 from pirig.config.load import compose
 from pirig.config.measuring import RewardsConfig
 from pirig.datasets.lerobot.read import Dataset
+from pirig.demos.manifest import episode_file
 from pirig.evaluation.drivers import PolicyDriver, noise_of
 from pirig.evaluation.results import EpisodeResult
 from pirig.evaluation.rollouts import Request
@@ -22,6 +23,7 @@ from pirig.improving.door import Policy
 from pirig.improving.rollouts import again, columns, make
 from pirig.sim import door
 from pirig.sim.door import Observation
+from tests.datasets.real_lerobot import import_lerobot
 from tests.improving.toy_policy import Goes, a_checkpoint, a_config
 from tests.wishes.toy_simulator import ToySimulator
 
@@ -92,6 +94,26 @@ def test_a_frame_tells_the_chunk_that_was_executed(whole):
     for number, row in enumerate(range(rows.start, rows.stop)):
         expected = noise_of(0, dataset.seeds[2], number // 2, (4, 8))
         np.testing.assert_array_equal(noise[row].reshape(4, 8), expected)
+
+
+@pytest.mark.lerobot
+def test_the_real_lerobot_reads_every_column_as_it_was_written(whole):
+    made = whole[1]
+    theirs = import_lerobot().LeRobotDataset("test/rollouts", root=made.data_set)
+    index = 0
+    for episode, scene in enumerate(range(FIRST, FIRST + 5)):
+        with np.load(episode_file(made.folder / make.EPISODES, scene)) as arrays:
+            success, actions = arrays[again.SUCCESS], arrays["actions"]
+        for step, won in enumerate(success.tolist()):
+            item = theirs[index]
+            assert (int(item["episode_index"]), int(item["frame_index"])) == (episode, step)
+            assert float(item[columns.REWARD]) == np.float32(9.95 if won else -0.05)
+            assert (bool(item[columns.DONE]), bool(item[columns.SUCCEEDED])) == (step == len(success) - 1, won)
+            assert int(item[columns.STEP]) == step % 2
+            np.testing.assert_array_equal(item[columns.NOISE], noise_of(0, scene, step // 2, (4, 8)).reshape(-1))
+            np.testing.assert_array_equal(item["action"], actions[step])
+            index += 1
+    assert index == theirs.num_frames == made.frames and theirs.num_episodes == 5
 
 
 def test_gates_in_the_simulator_ask_only_episodes_that_succeeded(whole):
