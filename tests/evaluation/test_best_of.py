@@ -11,7 +11,7 @@ from pirig.config.load import compose
 from pirig.config.measuring import EvalConfig
 from pirig.evaluation.target import result_settings
 from pirig.models.critic.learned import Critic
-from pirig.models.critic.network import Scale, Seen, init_critic
+from pirig.models.critic.network import BOUND, Scale, Seen, init_critic
 from pirig.policies.best_of import BestOf, chosen_by_critic
 from pirig.policies.critic_card import CriticCard
 from pirig.policies.foresight import Foresight, draws_of
@@ -42,10 +42,18 @@ def test_the_chunk_that_the_critic_values_most_is_taken(policy, critic, observat
     chunks = np.stack([policy.infer(observations, draws[:, one]) for one in range(SAMPLES)], axis=1)
     foreseen = Foresight(policy)(*policy.raw_inputs(observations), draws)
     seen = Seen(foreseen.features, foreseen.state)
-    values = critic.of_rows(seen, np.clip(foreseen.chunks[:, :, :EXECUTE, :7], -3, 3))
+    values = critic.of_rows(seen, np.clip(foreseen.chunks[:, :, :EXECUTE, :7], -BOUND, BOUND))
     best = values.argmax(axis=1)
     assert best.any()  # else this would show nothing
     np.testing.assert_allclose(taken, chunks[np.arange(4), best], atol=1e-4)
+
+
+def test_a_critic_judges_what_is_clipped(critic):
+    seen = Seen(np.ones((2, 32), np.float32), np.ones((2, 8), np.float32))
+    far = 40 * np.random.default_rng(0).standard_normal((2, SAMPLES, EXECUTE, 7), np.float32)
+    values = critic.of_rows(seen, far)
+    np.testing.assert_array_equal(values, critic.of_rows(seen, np.clip(far, -BOUND, BOUND)))
+    assert np.abs(values - critic.of_rows(seen, np.clip(far, -1, 1))).min() > 0
 
 
 def test_a_row_does_not_depend_on_its_batch(policy, critic, observations, noise):
