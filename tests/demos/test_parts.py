@@ -11,9 +11,9 @@ from pirig.config.load import compose
 from pirig.contract import Contract
 from pirig.datasets import from_demos
 from pirig.datasets.lerobot.read import Dataset
-from pirig.demos.collect import collect
+from pirig.demos.collect import TooLong, collect
 from pirig.demos.libero import make
-from pirig.demos.manifest import IMAGE, TASK
+from pirig.demos.manifest import IMAGE, TASK, read_too_long
 
 
 @dataclasses.dataclass
@@ -28,7 +28,7 @@ class ByTask:
     def episode(self, seed):
         task, number = seed % 3, seed // 3
         if task == 2 or (task == 1 and number % 2):
-            return None
+            return TooLong(300) if number == 3 else None
         images = {f"{IMAGE}{camera.role}": np.zeros((4, 8, 8, 3), np.uint8) for camera in self.contract.cameras}
         numbers = {"eef_pos": np.zeros((4, 3)), "eef_axis_angle": np.zeros((4, 3)), "fingers": np.zeros((4, 2))}
         told = {"seed": np.int64(seed), TASK: np.array(self.contract.scenes[task].task)}
@@ -49,7 +49,9 @@ def test_as_many_of_each_task_are_kept_and_their_sentences_are_in_the_data_set(c
     folder = tmp_path / "demos"
     manifest = collect(contract, ByTask(contract), seeds, 6, 1, folder, least=1, parts=parts)
     assert (manifest.seeds, manifest.kept, manifest.tried) == ([0, 3, 1, 7], 4, 2 + 3 + 4)
-    said = re.findall(r"demos: +(\d) of +(\d)  pick up the (\w+)", "\n".join(make.lines(contract, folder, parts)))
+    text = "\n".join(make.lines(contract, folder, parts))
+    assert text.count("not kept for their length: 1, of 300 steps") == 1 and read_too_long(folder) == {11: 300}
+    said = re.findall(r"demos: +(\d) of +(\d)  pick up the (\w+)", text)
     assert said == [("2", "2", "alphabet"), ("2", "3", "cream"), ("0", "4", "salad")]
     from_demos.convert(folder, tmp_path / "lerobot", contract)
     dataset = Dataset(tmp_path / "lerobot")
@@ -78,7 +80,6 @@ def test_tasks_that_are_more_than_a_pick_and_a_place_are_left_out_and_named(tmp_
     ("words", "said"),
     [
         (["demos.path=demo.hdf5"], "files of LIBERO's demonstrations are not read yet"),
-        (["demos.start_spread_rad=0.1"], "the scripted expert starts where LIBERO does"),
     ],
 )
 def test_what_the_expert_cannot_do_is_said_before_anything_is_written(words, said, tmp_path):

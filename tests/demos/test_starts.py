@@ -11,9 +11,10 @@ from pirig.datasets.from_demos import convert
 from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make import joints_of_demos
 from pirig.demos.manifest import DemosManifest, episode_file, episode_files, read_episode
-from pirig.demos.maniskill.disturb import is_disturbed, steps_before_grasp
+from pirig.demos.maniskill.disturb import steps_before_grasp
 from pirig.demos.maniskill.generate import PlannerSource, generate
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv
+from pirig.demos.starts import is_disturbed
 from pirig.evaluation.workers import WorkerPool
 from pirig.gates import simulated
 from pirig.sim.maniskill.env import make_env, takes_start_spread

@@ -248,6 +248,7 @@ class DemosConfig:
     count: Count = 64  # successful episodes wanted
     first_seed: Seed = 0
     max_tries: CountOrNone = 0  # 0: four times count
+    max_steps: CountOrNone = 0  # LIBERO: longer demos are not kept; 0: any length
     workers: Processes = 2
     leave_out: list[CountOrNone] = field(default_factory=list)  # its episodes that are not used
     times: Times = "check"  # of its rows: check them against fps; ignore: frames are taken to be 1/fps apart

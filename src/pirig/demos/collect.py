@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,13 @@ from pirig.files.progress import Progress
 _worker: dict[str, Any] = {}
 
 
+@dataclass(frozen=True)
+class TooLong:
+    """A success in so many steps, more than are kept."""
+
+    steps: int
+
+
 class Source(Protocol):
     """Where episodes come from. Pickled into each worker process; `open` is called there once."""
 
@@ -37,7 +45,7 @@ class Source(Protocol):
 
     def open(self) -> None: ...
 
-    def episode(self, seed: int) -> Mapping[str, np.ndarray | Pieces] | None:
+    def episode(self, seed: int) -> Mapping[str, np.ndarray | Pieces] | TooLong | None:
         """The successful episode of this seed, or None."""
         ...
 
@@ -139,8 +147,8 @@ def _try_seeds(
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 seed = running.pop(future)
-                lengths[seed] = future.result()
-                append_tried(folder, seed, lengths[seed])
+                lengths[seed], too_long = future.result()
+                append_tried(folder, seed, lengths[seed], too_long)
             kept = _kept(seeds, lengths)
             progress.advance(kept - progress.done, f"kept {kept} of {len(lengths)} tried")
         for future in running:
@@ -176,13 +184,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _one(folder: str, seed: int) -> int:
-    """The length of the episode that was written, or 0."""
+def _one(folder: str, seed: int) -> tuple[int, int]:
+    """The length of the episode that was written, or 0, and that of one which was too long."""
     episode = _worker["source"].episode(seed)
-    if episode is None:
-        return 0
+    if episode is None or isinstance(episode, TooLong):
+        return 0, episode.steps if episode else 0
     write_episode(episode_file(Path(folder), seed), episode)
-    return int(episode["actions"].shape[0])
+    return int(episode["actions"].shape[0]), 0
 
 
 def _finish(

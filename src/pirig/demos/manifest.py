@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -76,21 +77,30 @@ def episode_files(folder: Path) -> list[Path]:
 
 def read_tried(folder: Path) -> dict[int, int]:
     """Seed -> length of its episode, 0 if it failed. A torn last line (a kill) and missing files do not count."""
-    lengths: dict[int, int] = {}
+    return {
+        entry["seed"]: entry["length"]
+        for entry in _log(folder)
+        if not entry["length"] or episode_file(folder, entry["seed"]).is_file()
+    }
+
+
+def read_too_long(folder: Path) -> dict[int, int]:
+    """Seed -> steps of the successes that were not kept for them."""
+    return {entry["seed"]: entry["too_long"] for entry in _log(folder) if entry.get("too_long")}
+
+
+def _log(folder: Path) -> Iterator[dict[str, int]]:
     path = folder / TRIED
     for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if not entry["length"] or episode_file(folder, entry["seed"]).is_file():
-            lengths[entry["seed"]] = entry["length"]
-    return lengths
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
-def append_tried(folder: Path, seed: int, length: int) -> None:
+def append_tried(folder: Path, seed: int, length: int, too_long: int = 0) -> None:
+    """`too_long`: steps of a success that is not kept for them; its `length` is 0."""
+    why = {"too_long": too_long} if too_long else {}
     with open(folder / TRIED, "a") as log:
-        log.write(json.dumps({"seed": seed, "length": length}) + "\n")
+        log.write(json.dumps({"seed": seed, "length": length, **why}) + "\n")
 
 
 @dataclass(frozen=True)

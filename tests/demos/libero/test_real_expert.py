@@ -5,7 +5,8 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
-from pirig.demos.libero.make import ExpertSource
+from pirig.demos.collect import TooLong
+from pirig.demos.libero.source import ExpertSource
 
 pytestmark = pytest.mark.libero
 
@@ -15,7 +16,8 @@ def source():
     opened = []
 
     def open_source(*words: str) -> ExpertSource:
-        source = ExpertSource(contract_of(compose([*words, "camera.resolution_px=32"])), labels=True)
+        config = compose([*words, "camera.resolution_px=32", "demos.labels=true"])
+        source = ExpertSource(contract_of(config), config.demos)
         source.open()
         opened.append(source)
         return source
@@ -30,8 +32,8 @@ def source():
 )
 def test_what_lies_in_a_drawer_or_flat_is_lifted_to_its_place_and_its_actions_do_so_again(source, suite, task, thing):
     expert = source(f"task=libero_{suite}", f"task.only={task}")
-    actions = expert._planned(0)
-    assert actions is not None and np.abs(actions).max() <= 1
+    actions, start = expert.planned(0)
+    assert start is None and np.abs(actions).max() <= 1
     last = expert.sim.state()["mujoco"]
     expert.sim.reset(1)
     expert.sim.reset(0)
@@ -47,3 +49,31 @@ def test_a_goal_of_a_knob_is_refused(source):
     expert = source("task=libero_10", "task.only=KITCHEN_SCENE3_turn_on_the_stove_and_put_the_moka_pot_on_it")
     with pytest.raises(ValueError, match=r"turnon.*one thing to one other thing"):
         expert.episode(0)
+
+
+def test_a_start_that_is_spread_and_pushed_is_recorded_and_its_actions_succeed_from_there(source):
+    """SCENE is one that is pushed: the arm is off its usual start, and the numbers of the first frame say so."""
+    words = ["task=libero_object", "task.only=7", "demos.start_spread_rad=0.1", "demos.disturb=1"]
+    expert = source(*words)
+    episode = expert.episode(0)
+    assert isinstance(episode, dict)
+    start = {name.removeprefix("start/"): part for name, part in episode.items() if name.startswith("start/")}
+    assert set(start) == {"mujoco", "gripper", "hand_rotation", "fixtures"}
+    sim = expert.sim
+    sim.reset(0)
+    assert np.abs(sim.sense()["qpos"][:7] - episode["qpos"][0][:7]).max() > 0.05
+    sim.reset(0, start)
+    np.testing.assert_allclose(sim.sense()["qpos"], episode["qpos"][0], atol=1e-6)
+    np.testing.assert_array_equal(sim.observe().images["base_0_rgb"], episode["image/base_0_rgb"][0])
+    succeeded = [sim.step(action).success for action in episode["actions"]]
+    assert succeeded[-1] and not any(succeeded[:-1])
+    sim.reset(0)
+    for action in episode["actions"]:
+        info = sim.step(action)
+    assert not info.success
+
+
+def test_a_success_that_takes_too_long_is_not_rendered_and_its_steps_are_told(source):
+    expert = source("task=libero_object", "task.only=7", "demos.max_steps=100")
+    found = expert.episode(0)
+    assert isinstance(found, TooLong) and found.steps > 100

@@ -1,22 +1,20 @@
-"""Demos in LIBERO by the scripted expert: of a suite as many of each task; only episodes that end in success are kept."""
+"""Demos in LIBERO by the scripted expert: of a suite as many of each task; only what ends in success, and in time, is kept."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
-import numpy as np
-
 from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import Contract, TaskScene
 from pirig.demos import identity
 from pirig.demos.collect import collect
-from pirig.demos.manifest import IMAGE, LABEL, TASK, DemosManifest, read_tried
+from pirig.demos.libero.source import ExpertSource
+from pirig.demos.manifest import DemosManifest, read_too_long, read_tried
 from pirig.files.identity import Identity
 from pirig.sim import door
 
-NAME = "scripted expert, straight moves"
-CODE = 3  # of the expert: another one makes other demos
+CODE = 4  # of the expert: another one makes other demos
 REFUSED = {  # tasks of libero_goal
     "open_the_middle_drawer_of_the_cabinet": "it opens no drawers",
     "open_the_top_drawer_and_put_the_bowl_inside": "it opens no drawers",
@@ -32,16 +30,12 @@ def make(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path,
             f"demos.path={demos.path} with task={task.name}: files of LIBERO's demonstrations are not read yet; leave demos.path "
             "out, the scripted expert makes them."
         )
-    if demos.start_spread_rad or demos.disturb:
-        raise ValueError(
-            "demos.start_spread_rad and demos.disturb: the scripted expert starts where LIBERO does; leave them out."
-        )
     if missing := door.unavailable(contract):
         raise ValueError(f"simulator libero: {missing}.")
     parts = parts_of(contract, demos)
     asked = asked_of(contract, task, demos, folder, downloads)
     seeds = [scene for part in parts for scene in part]
-    source = ExpertSource(contract, demos.labels)
+    source = ExpertSource(contract, demos)
     manifest = collect(contract, source, seeds, demos.count, demos.workers, folder, asked, least=1, parts=parts)
     print("\n".join(lines(contract, folder, parts)), flush=True)
     return manifest
@@ -50,7 +44,8 @@ def make(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path,
 def asked_of(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path) -> Identity:
     """See `demos.door.Asked`."""
     settings = {"first_seed": demos.first_seed, "labels": demos.labels, "expert": CODE, "tries": demos.max_tries}
-    return identity.asked_of(contract, NAME, demos.count, settings)
+    settings["max_steps"] = demos.max_steps
+    return identity.asked_of(contract, ExpertSource(contract, demos).name, demos.count, settings)
 
 
 def parts_of(contract: Contract, demos: DemosConfig) -> list[list[int]]:
@@ -67,12 +62,16 @@ def parts_of(contract: Contract, demos: DemosConfig) -> list[list[int]]:
 
 def lines(contract: Contract, folder: Path, parts: list[list[int]]) -> list[str]:
     """Kept of tried, by task, and what was not tried."""
-    lengths = read_tried(folder)
+    lengths, too_long = read_tried(folder), read_too_long(folder)
     text = []
     for part in parts:
         tried = [lengths[number] for number in part if number in lengths]
+        longer = [str(too_long[number]) for number in part if number in too_long]
         prompt = contract.scenes[door.group_of(contract, part[0])].prompt
-        text.append(f"demos: {sum(map(bool, tried)):3} of {len(tried):3}  {prompt}")
+        text.append(
+            f"demos: {sum(map(bool, tried)):3} of {len(tried):3}  {prompt}"
+            + (f" (not kept for their length: {len(longer)}, of {', '.join(longer)} steps)" if longer else "")
+        )
     return [*text, *(f"demos: none tried  {told}" for told in refusals(contract))]
 
 
@@ -84,48 +83,3 @@ def _refused(scene: TaskScene) -> str:
     """Why, or ""; of a suite with a task chosen too."""
     name = scene.env_id.rpartition("/")[2]
     return REFUSED.get(name, "")
-
-
-class ExpertSource:
-    """See `demos.collect.Source`; a scene of the simulator is a seed."""
-
-    name = NAME
-
-    def __init__(self, contract: Contract, labels: bool):
-        self.contract, self.labels = contract, labels
-
-    def open(self) -> None:
-        self.sim = door.open_simulator(self.contract)
-
-    def episode(self, seed: int) -> dict[str, np.ndarray] | None:
-        """Frame t is what was seen before action t. The scene is played without pictures first: only a success is rendered."""
-        planned = self._planned(seed)
-        if planned is None:
-            return None
-        self.sim.reset(seed)
-        frames, success = [], False
-        for action in planned:
-            frames.append(self._frame())
-            success = self.sim.step(action).success
-        if not success:
-            return None
-        stacked = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
-        which = self.contract.scenes[door.group_of(self.contract, seed)].task
-        told = {"seed": np.int64(seed), "success": np.bool_(success), TASK: np.array(which)}
-        return {**stacked, "actions": np.stack(planned), **told}
-
-    def _planned(self, scene: int) -> list[np.ndarray] | None:
-        from pirig.demos.libero.expert import Expert
-
-        self.sim.reset(scene)
-        actions = []
-        for action in Expert(self.sim).actions():  # type: ignore[arg-type]
-            actions.append(action)
-            if self.sim.step(action).success:
-                return actions
-        return None
-
-    def _frame(self) -> dict[str, np.ndarray]:
-        shown = self.sim.observe()
-        labels = {f"{LABEL}{name}": value for name, value in self.sim.labels().items()} if self.labels else {}
-        return {**shown.numbers, **{f"{IMAGE}{role}": image for role, image in shown.images.items()}, **labels}

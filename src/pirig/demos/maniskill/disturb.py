@@ -7,16 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pirig.demos import starts
 from pirig.demos.maniskill.planner import RecordingEnv, plan
 from pirig.sim.door import State
-
-DRAWS = 1  # beside the seed, so that no other use of the seed draws the same numbers
-PUSH_STEPS = 5  # for which the pushed target is held: the arm comes most of the way
-
-
-def is_disturbed(seed: int, share: float) -> bool:
-    """Whether a seed belongs to the `share` of demos that are disturbed; it does for every larger share too."""
-    return bool(np.random.default_rng([seed, DRAWS, 0]).random() < share)
 
 
 def plan_after_push(
@@ -30,13 +23,13 @@ def plan_after_push(
     usual = plan(solver, begins(), seed, hold_steps)
     if usual is None:
         return None
-    draw = np.random.default_rng([seed, DRAWS, 1])
+    draw = starts.push_draw(seed)
     step = int(draw.integers(1, steps_before_grasp(usual) + 1))
     pushed = usual[step - 1].copy()
     pushed[:-1] += draw.normal(0.0, push_rad, len(pushed) - 1).astype(np.float32)
     recorder = begins()
     recorder.reset(seed=seed)
-    for target in (*usual[:step], *[pushed] * PUSH_STEPS):
+    for target in (*usual[:step], *[pushed] * starts.PUSH_STEPS):
         recorder.step(target)
     again = RecordingEnv(recorder.env, goes_on=True)
     targets = plan(solver, again, seed, hold_steps)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import Contract
-from pirig.demos import identity
+from pirig.demos import identity, starts
 from pirig.demos.collect import collect, require_own
 from pirig.demos.manifest import DemosManifest
 from pirig.demos.maniskill import disturb
@@ -46,7 +46,7 @@ def asked_of(contract: Contract, source: str, demos: DemosConfig) -> Identity:
 
 
 def planned_by(task: TaskConfig, demos: DemosConfig) -> str:
-    return f"motion planner {task.solver}, last pose held for {task.hold_steps} steps{_starts(demos)}"
+    return f"motion planner {task.solver}, last pose held for {task.hold_steps} steps{starts.told(demos)}"
 
 
 class PlannerSource:
@@ -77,17 +77,10 @@ class PlannerSource:
     def _plan(self, seed: int) -> tuple[np.ndarray, State | None] | None:
         """Targets, and the state that they start from where a reset to the seed is another one."""
         hold_steps = self.task.hold_steps
-        if disturb.is_disturbed(seed, self.demos.disturb):
+        if starts.is_disturbed(seed, self.demos.disturb):
             return disturb.plan_after_push(self.solver, self._recorder, seed, hold_steps, self.demos.disturb_rad)
         recorder = self._recorder()
         targets = plan(self.solver, recorder, seed, hold_steps)
         if targets is None:
             return None
         return targets, recorder.start if self.demos.start_spread_rad else None
-
-
-def _starts(demos: DemosConfig) -> str:
-    """What of the starts is not the task's own, for the demos' record: demos of other starts are not taken over."""
-    spread = f", starts spread by {demos.start_spread_rad:g} rad" if demos.start_spread_rad else ""
-    pushed = f", {demos.disturb:.0%} of them pushed by {demos.disturb_rad:g} rad" if demos.disturb else ""
-    return spread + pushed

@@ -15,6 +15,12 @@ from pirig.sim.maniskill import renderer
 
 def make(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path) -> DemosManifest:
     """See `demos.door.Maker`."""
+    if demos.max_steps:
+        raise ValueError(
+            f"demos.max_steps={demos.max_steps} with task={task.name}: demos in ManiSkill may have any length, and the "
+            "evaluation's limit follows them; leave it out (eval.max_steps=0), or demos.leave_out_wandering=true leaves out the "
+            "few that are much longer."
+        )
     renderer.configure()
     if not demos.path:
         return generate.generate(contract, task, demos, folder)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pirig.config.schema import TaskConfig
+from pirig.demos.starts import spread_of
 from pirig.sim.door import State
 from pirig.sim.maniskill.batches import batched
 from pirig.sim.maniskill.env import success_of
@@ -16,7 +17,6 @@ from pirig.sim.maniskill.states import state_of
 
 PLANNING_MODE = "pd_joint_pos"
 FINGERS = 2  # the last joints of a Panda
-SPREAD_DRAWS = 2  # beside the seed, so that no other use of the seed draws the same numbers
 
 
 class RecordingEnv:
@@ -47,8 +47,7 @@ class RecordingEnv:
 
         agent = self.unwrapped.agent
         joints = batched(agent.robot.get_qpos())
-        draw = np.random.default_rng([seed, SPREAD_DRAWS])
-        joints[0, :-FINGERS] += draw.normal(0.0, self.spread_rad, joints.shape[1] - FINGERS)
+        joints[0, :-FINGERS] += spread_of(seed, joints.shape[1] - FINGERS, self.spread_rad)
         agent.robot.set_qpos(torch.as_tensor(joints, dtype=torch.float32))
         agent.controller.reset()
 

@@ -17,6 +17,7 @@ from pirig.sim.libero.fixtures import Fixtures
 from pirig.sim.libero.numbers import axis_angle, turned
 from pirig.sim.libero.places import place_of
 from pirig.sim.libero.settings import require_versions, settings_of
+from pirig.sim.libero.states import set_state, state_of
 from pirig.sim.libero.sub_goals import SubGoals
 
 AT_REST = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)  # the hand open, as openpi waits
@@ -54,7 +55,7 @@ class LiberoEnv:
         for _ in range(self.settings.wait_steps):
             self.env.step(np.array(AT_REST))
         if state is not None:
-            self._set(state)
+            set_state(self.base, self.fixtures, state)
         self.sub_goals = SubGoals(self.base)
 
     def _enter(self, task: int) -> None:
@@ -115,14 +116,8 @@ class LiberoEnv:
         return dict(sorted(poses.items()))
 
     def state(self) -> State:
-        """MuJoCo's time, positions and velocities f64 [1 + nq + nv]. Where cabinets stand is the scene's."""
-        assert self.env is not None
-        return {"mujoco": np.array(self.env.get_sim_state())}
-
-    def _set(self, state: State) -> None:
-        assert self.env is not None
-        self.env.set_state(np.asarray(state["mujoco"], np.float64))
-        self.base.sim.forward()
+        """See `states.state_of`."""
+        return state_of(self.base, self.fixtures)
 
     def prompt(self) -> str:
         return self.contract.scenes[max(self.task, 0)].prompt
