@@ -11,7 +11,7 @@ from pirig.config.measuring import EvalConfig
 
 UNSAID = {
     name: getattr(EvalConfig(), name)
-    for name in ("sim_backend", "ensemble", "server", "delay", "rtc", "best_of", "critic", "head")
+    for name in ("sim_backend", "ensemble", "server", "delay", "rtc", "best_of", "critic", "head", "exchange_prompts")
 }  # of an evaluation's settings: its file says them where they are not these
 DELAYED = ("delay", "rtc")
 PLACE = "checkpoint"  # which one it was is said by its digest

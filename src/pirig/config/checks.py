@@ -11,7 +11,7 @@ from pirig.config.mixes import mix_is_whole
 from pirig.config.recorded import takes_recording
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import ROBOTS, STATE_ENTRIES, Owner, columns_of, holds_goal, state_numbers
-from pirig.config.suites import task_of_suite_is_there
+from pirig.config.suites import sentences_can_be_exchanged, task_of_suite_is_there
 from pirig.contract import MANISKILL
 
 
@@ -351,6 +351,7 @@ RULES = (
     word_rules.openpi_can_train,
     mix_is_whole,
     task_of_suite_is_there,
+    sentences_can_be_exchanged,
     given_data_is_of_one_task,
     robot_is_simulated,
     robot_is_known,

@@ -65,6 +65,7 @@ class EvalConfig:
         ""  # ws://HOST:PORT: the policy row is that of a policy server, whoever's; the baselines stay the checkpoint's
     )
     layout: LayoutName = "ours"  # how its requests are written
+    exchange_prompts: bool = False  # each task of a suite is told the next one's sentence: a policy that listens fails
 
 
 @dataclass

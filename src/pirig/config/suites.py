@@ -29,6 +29,17 @@ def task_of_suite_is_there(config: Config) -> str | None:
     return _unknown(task)
 
 
+def sentences_can_be_exchanged(config: Config) -> str | None:
+    """The rule that `checks` asks."""
+    task = config.task
+    if not config.eval.exchange_prompts or (len(chosen_tasks(task)) > 1 and not task.prompt and config.mix is None):
+        return None
+    return (
+        f"eval.exchange_prompts=true with task={task.name}: the tasks of a suite are told one another's sentences; give one of "
+        "several tasks, such as task=libero_object, without task.only and task.prompt."
+    )
+
+
 def _unknown(task: TaskConfig) -> str:
     names = list(task.tasks)
     nearest = near(task.only, names)

@@ -20,7 +20,7 @@ from pirig.config.schema import Config
 from pirig.contract import Contract
 from pirig.datasets.in_place import open_folder
 from pirig.evaluation import lockstep
-from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions
+from pirig.evaluation.drivers import DemoDriver, PolicyDriver, demo_actions, exchanged
 from pirig.evaluation.lateness import Lateness, lateness
 from pirig.evaluation.measured import UNTRAINED, ZERO_SHOT, Measured, SuccessRow, started_from, with_spread
 from pirig.evaluation.motion import jerk, stale_share
@@ -207,6 +207,7 @@ class ClosedLoop:
             ensemble=settings.ensemble,
             delay=self._lateness.steps,
             rtc=settings.rtc,
+            told=exchanged(self.places.contract) if settings.exchange_prompts else {},
         )
 
     def _starts(self) -> dict[int, State]:

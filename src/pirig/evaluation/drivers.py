@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from pirig.config.number_rules import too_late
+from pirig.contract import Contract
 from pirig.datasets.lerobot.read import Dataset
 from pirig.evaluation.rollouts import Request
 from pirig.policies.underway import Underway
@@ -41,8 +42,8 @@ class PolicyDriver:
     With `delay` above 0 a chunk is there so many steps after its look, as on an arm that does not wait: until then the last chunk
     goes on, and the new one's first `delay` actions are passed over. The first chunk is waited for: nothing moves yet. With `rtc`
     the policy is told what is underway and goes on from it (real-time chunking).
-    Each request is answered with its scene's sentence. The noise of a chunk depends on (noise_seed, scene, number of the
-    chunk) and on nothing else.
+    Each request is answered with its scene's sentence, or with what `told` has in its place. The noise of a chunk depends on
+    (noise_seed, scene, number of the chunk) and on nothing else.
     """
 
     looks = True
@@ -56,6 +57,7 @@ class PolicyDriver:
         ensemble: float = 0.0,
         delay: int = 0,
         rtc: bool = False,
+        told: Mapping[str, str] = {},
     ):
         if not 1 <= execute <= policy.horizon:
             raise ValueError(
@@ -68,7 +70,7 @@ class PolicyDriver:
                 "eval.rtc=true: this server takes no chunk that is underway; serve it with serve.rtc=true, or leave eval.rtc out."
             )
         self.policy, self.execute, self.noise_seed, self.ensemble = policy, execute, noise_seed, ensemble
-        self.delay, self.rtc = delay, rtc
+        self.delay, self.rtc, self.told = delay, rtc, told
         self.foreseen: dict[
             int, list[np.ndarray]
         ] = {}  # by scene: of each earlier chunk what is not executed yet, newest first
@@ -86,7 +88,7 @@ class PolicyDriver:
                 self.forget(request.scene)
         noise = np.stack([self._noise(request) for request in requests])
         observations = [request.observation for request in requests if request.observation is not None]
-        prompts = [request.prompt for request in requests]
+        prompts = [self.told.get(request.prompt, request.prompt) for request in requests]
         told = prompts if all(prompts) else None  # a simulator without sentences: the contract's
         underway = [self.underway.get(request.scene) for request in requests]
         more = {"underway": underway} if self.rtc else {}
@@ -119,6 +121,12 @@ class PolicyDriver:
 
     def _noise(self, request: Request) -> np.ndarray:
         return noise_of(self.noise_seed, request.scene, request.chunk, self.policy.noise_shape)
+
+
+def exchanged(contract: Contract) -> dict[str, str]:
+    """Each task's sentence -> the next task's, the last one's -> the first one's."""
+    prompts = [scene.prompt for scene in contract.scenes]
+    return dict(zip(prompts, prompts[1:] + prompts[:1], strict=True))
 
 
 def noise_of(noise_seed: int, scene: int, chunk: int, shape: tuple[int, int]) -> np.ndarray:

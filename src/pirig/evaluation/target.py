@@ -39,7 +39,7 @@ COUNT_KEYS = (
     "videos",
     "video_every",
 )  # change no episode
-CHOSEN = ("best_of", "critic", "head")  # the last two by their digests
+CHOSEN = ("best_of", "critic", "head", "exchange_prompts")  # critic and head by their digests
 OF_THE_GPU = ("sim_backend", "num_envs")
 SETTINGS, DIGEST = "settings.json", "checkpoint_digest"
 SERVED = (POLICY_FILE, STATS_FILE, TOKENIZER_FILE, CONTRACT_FILE)  # of a checkpoint's assets
