@@ -27,7 +27,7 @@ libero: setup .venv/.libero  ## LIBERO, and the smallest chain in it: demos, tra
 	$(PY) -m pirig pipeline experiment=libero_smoke run.mode=resume
 
 test-libero: setup .venv/.libero  ## the second simulator, LIBERO
-	$(PY) -m pytest -m libero tests/sim/libero tests/demos/libero
+	$(PY) -m pytest -m libero tests/sim/libero tests/demos/libero tests/evaluation/libero
 
 .venv/.libero: pyproject.toml constraints.txt
 	$(PY) -m pip install -q -c constraints.txt -e '.[sim,libero]' && touch $@

@@ -9,6 +9,7 @@ from pirig.config.schema import DemosConfig, TaskConfig
 from pirig.contract import Contract, TaskScene
 from pirig.demos import identity
 from pirig.demos.collect import collect
+from pirig.demos.libero.from_file import FileSource
 from pirig.demos.libero.source import ExpertSource
 from pirig.demos.manifest import DemosManifest, read_too_long, read_tried
 from pirig.files.identity import Identity
@@ -25,24 +26,35 @@ REFUSED = {  # tasks of libero_goal
 
 def make(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path) -> DemosManifest:
     """See `demos.door.Maker`. Fewer than `demos.count` are taken, and said, where tasks are too hard for the expert."""
-    if demos.path:
-        raise ValueError(
-            f"demos.path={demos.path} with task={task.name}: files of LIBERO's demonstrations are not read yet; leave demos.path "
-            "out, the scripted expert makes them."
-        )
     if missing := door.unavailable(contract):
         raise ValueError(f"simulator libero: {missing}.")
-    parts = parts_of(contract, demos)
-    asked = asked_of(contract, task, demos, folder, downloads)
+    source: ExpertSource | FileSource
+    if demos.path:
+        source = FileSource(contract, Path(demos.path), demos)
+        parts, asked = source.parts, source.asked
+    else:
+        source, parts, asked = (
+            ExpertSource(contract, demos),
+            parts_of(contract, demos),
+            _asked_of_expert(contract, demos),
+        )
     seeds = [scene for part in parts for scene in part]
-    source = ExpertSource(contract, demos)
     manifest = collect(contract, source, seeds, demos.count, demos.workers, folder, asked, least=1, parts=parts)
-    print("\n".join(lines(contract, folder, parts)), flush=True)
+    said = lines(contract, folder, parts) + ([] if demos.path else left_out(contract))
+    print("\n".join(said), flush=True)
     return manifest
 
 
-def asked_of(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path) -> Identity:
+def asked_of(
+    contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path
+) -> Identity | None:
     """See `demos.door.Asked`."""
+    if demos.path:
+        return FileSource(contract, Path(demos.path), demos).asked if Path(demos.path).exists() else None
+    return _asked_of_expert(contract, demos)
+
+
+def _asked_of_expert(contract: Contract, demos: DemosConfig) -> Identity:
     settings = {"first_seed": demos.first_seed, "labels": demos.labels, "expert": CODE, "tries": demos.max_tries}
     settings["max_steps"] = demos.max_steps
     return identity.asked_of(contract, ExpertSource(contract, demos).name, demos.count, settings)
@@ -61,7 +73,7 @@ def parts_of(contract: Contract, demos: DemosConfig) -> list[list[int]]:
 
 
 def lines(contract: Contract, folder: Path, parts: list[list[int]]) -> list[str]:
-    """Kept of tried, by task, and what was not tried."""
+    """Kept of tried, by task."""
     lengths, too_long = read_tried(folder), read_too_long(folder)
     text = []
     for part in parts:
@@ -72,7 +84,12 @@ def lines(contract: Contract, folder: Path, parts: list[list[int]]) -> list[str]
             f"demos: {sum(map(bool, tried)):3} of {len(tried):3}  {prompt}"
             + (f" (not kept for their length: {len(longer)}, of {', '.join(longer)} steps)" if longer else "")
         )
-    return [*text, *(f"demos: none tried  {told}" for told in refusals(contract))]
+    return text
+
+
+def left_out(contract: Contract) -> list[str]:
+    """What the expert does not try."""
+    return [f"demos: none tried  {told}" for told in refusals(contract)]
 
 
 def refusals(contract: Contract) -> list[str]:
