@@ -247,5 +247,5 @@ def test_multirun_with_hydras_basic_launcher_runs_each_point(tmp_path):
 def test_the_help_of_a_verb_shows_the_groups_the_keys_and_how_to_complete_them():
     done = subprocess.run([sys.executable, "-m", "pirig", "eval", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "task: kinova, libero_10, libero_90" in done.stdout and "  sim_backend: cpu" in done.stdout
+    assert "task: kinova, libero_10, libero_10_lan" in done.stdout and "  sim_backend: cpu" in done.stdout
     assert 'eval "$(pirig -sc install=bash)"  ' in done.stdout

@@ -133,3 +133,13 @@ def test_a_goal_of_two_parts_has_a_flag_for_each():
     flags = with_two.step(np.array([0, 0, 0, 0, 0, 0, -1], np.float32)).flags
     assert {"in_alphabet_soup_1_basket_1_contain_region", "in_tomato_sauce_1_basket_1_contain_region"} <= set(flags)
     with_two.close()
+
+
+def test_a_suite_of_libero_pro_has_its_own_goal_and_stored_states():
+    other = open_simulator(contract_of(compose(["task=libero_object_task", "task.only=0", *SMALL])))
+    other.reset(100_000)
+    assert (
+        other.sub_goals.thing == "cream_cheese_1"
+        and other.prompt() == "Pick the cream cheese and place it in the basket"
+    )
+    other.close()

@@ -33,6 +33,20 @@ def test_a_suite_has_its_tasks_its_limit_and_the_published_settings(suite):
     assert Contract.from_json(contract.to_json()) == contract
 
 
+@pytest.mark.parametrize("suite", ["libero_spatial", "libero_object", "libero_goal", "libero_10"])
+@pytest.mark.parametrize("kind", ["lan", "object", "swap", "task"])
+def test_libero_pros_suites_are_the_same_tasks_and_two_kinds_are_told_other_sentences(suite, kind):
+    config, usual = compose([f"task={suite}_{kind}"]), contract_of(compose([f"task={suite}"]))
+    contract = contract_of(config)
+    assert config.eval.max_steps == LIMITS[suite] and [s.task for s in contract.scenes] == [
+        s.task for s in usual.scenes
+    ]
+    assert all(scene.env_id == f"{suite}_{kind}/{scene.task}" for scene in contract.scenes)
+    alike = [ours.prompt == theirs.prompt for ours, theirs in zip(contract.scenes, usual.scenes, strict=True)]
+    assert not all(alike) if kind in ("lan", "task") else all(alike)
+    assert dataclasses.replace(contract, scenes=usual.scenes) == usual
+
+
 def test_one_task_by_its_number_or_its_name_is_one_contract():
     name = "pick_up_the_ketchup_and_place_it_in_the_basket"
     by_number, by_name = (contract_of(compose(["task=libero_object", f"task.only={one}"])) for one in ("4", name))
