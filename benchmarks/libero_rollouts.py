@@ -3,9 +3,10 @@
     python -m benchmarks.libero_rollouts [--task libero_object] [--only 7] [--episodes 3] [--execute 5,10] [--device NAME]
 
 openpi's loop: LIBERO's own environment with both cameras at 256 px, a hard reset, 10 waiting steps, and a frame rendered at
-every step, of which one in `execute` is looked at, each resized to 224 px. Ours: what a process of the evaluation's pool does. Both run in this
-process, one environment each, opened before anything is counted; the policy is a seeded draw that costs nothing, so the ratio is
-the simulator's alone. CPU seconds are the process's, all threads. Writes benchmarks/results/libero_rollouts-<device>-<date>.json.
+every step, of which one in `execute` is looked at and resized to 224 px. Ours: what a process of the evaluation's pool does. Both
+run in this process, one environment each, opened before anything is counted; the policy is a seeded draw that costs nothing, so
+the ratio is the simulator's alone. CPU seconds are the process's, all threads. Writes
+benchmarks/results/libero_rollouts-<device>-<date>.json.
 """
 
 from __future__ import annotations
