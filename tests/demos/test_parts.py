@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,7 +14,8 @@ from pirig.datasets import from_demos
 from pirig.datasets.lerobot.read import Dataset
 from pirig.demos.collect import TooLong, collect
 from pirig.demos.libero import make
-from pirig.demos.manifest import IMAGE, TASK, read_too_long
+from pirig.demos.manifest import IMAGE, LABEL, TASK, read_too_long
+from pirig.training.auxiliary.labels import SCALE_M, of_labels
 
 
 @dataclasses.dataclass
@@ -28,10 +30,13 @@ class ByTask:
     def episode(self, seed):
         task, number = seed % 3, seed // 3
         if task == 2 or (task == 1 and number % 2):
-            return TooLong(300) if number == 3 else None
+            return TooLong(300) if seed == 11 else None
         images = {f"{IMAGE}{camera.role}": np.zeros((4, 8, 8, 3), np.uint8) for camera in self.contract.cameras}
         numbers = {"eef_pos": np.zeros((4, 3)), "eef_axis_angle": np.zeros((4, 3)), "fingers": np.zeros((4, 2))}
-        told = {"seed": np.int64(seed), TASK: np.array(self.contract.scenes[task].task)}
+        labels = {
+            f"{LABEL}{thing}_position_m": np.full((4, 3), task, np.float32) for thing in ("basket", f"thing_{task}")
+        }
+        told = {**labels, "seed": np.int64(seed), TASK: np.array(self.contract.scenes[task].task)}
         return {**images, **numbers, **told, "actions": np.full((4, 7), 0.1 * task, np.float32)}
 
 
@@ -52,10 +57,31 @@ def test_as_many_of_each_task_are_kept_and_their_sentences_are_in_the_data_set(c
     text = "\n".join(make.lines(contract, folder, parts))
     assert text.count("not kept for their length: 1, of 300 steps") == 1 and read_too_long(folder) == {11: 300}
     said = re.findall(r"demos: +(\d) of +(\d)  pick up the (\w+)", text)
-    assert said == [("2", "2", "alphabet"), ("2", "3", "cream"), ("0", "4", "salad")]
+    assert [(kept, name) for kept, _, name in said] == [("2", "alphabet"), ("2", "cream"), ("0", "salad")]
+    assert [int(tried) for _, tried, _ in said] in (
+        [2, 3, 4],
+        [2, 4, 4],
+        [3, 3, 4],
+        [3, 4, 4],
+    )  # one may be tried ahead
     from_demos.convert(folder, tmp_path / "lerobot", contract)
     dataset = Dataset(tmp_path / "lerobot")
-    assert list(dataset.seeds) == [0, 3, 1, 7] and dataset.state.shape == (16, 8)
+    assert list(dataset.seeds) == [0, 3, 1, 7] and dataset.state.shape == (16, 8) and not dataset.labels
+
+
+def test_what_a_task_does_not_have_is_not_known_in_its_episodes(contract, tmp_path):
+    """Each task has its own things: the data set's labels are all of them, NaN where an episode's task has none such."""
+    folder = tmp_path / "demos"
+    collect(contract, ByTask(contract), [0, 3, 1, 7], 2, 1, folder, least=1, parts=[[0, 3], [1, 7]])
+    from_demos.convert(folder, tmp_path / "lerobot", contract, labels=True)
+    labels = Dataset(tmp_path / "lerobot").labels
+    assert set(labels) == {"basket_position_m", "thing_0_position_m", "thing_1_position_m"}
+    assert np.isfinite(labels["basket_position_m"]).all()
+    known = {name: np.isfinite(labels[f"{name}_position_m"]).all(axis=1) for name in ("thing_0", "thing_1")}
+    np.testing.assert_array_equal(known["thing_0"], [True] * 4 + [False] * 4)
+    np.testing.assert_array_equal(known["thing_0"], ~known["thing_1"])
+    head = of_labels(labels, []).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 1, 2, 3), np.float32), labels)
+    np.testing.assert_allclose(head["thing_1_position_m"]["bias"], 1 / SCALE_M)  # of what is known
 
 
 def test_where_no_task_gives_one_it_is_said(contract, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def convert(
     seeds = [seed for seed in manifest.seeds if seed not in wandering]
     files = [file for seed, file in zip(manifest.seeds, _files(demos_folder), strict=True) if seed not in wandering]
     numbers = [check_episode(file, contract) for file in files]
-    named = check_labels(files) if labels else []
+    named = check_labels(files) if labels else {}
     starts = stacked([start_of(file) for file in files])
     with (
         LeRobotWriter(dataset_folder, contract, form=form) as writer,
@@ -104,8 +104,16 @@ def check_episode(file: Path, contract: Contract) -> tuple[np.ndarray, np.ndarra
     return state, actions
 
 
-def check_labels(files: list[Path]) -> list[str]:
-    """The labels' names, the same ones in every episode. Raises ValueError where they are not, or are not finite [T, k]."""
+def check_labels(files: list[Path]) -> dict[str, int]:
+    """The labels' names and widths, the same ones in every episode of a task. Raises ValueError where they are not, or are not
+    finite [T, k]."""
+    by_task: dict[str, list[Path]] = {}
+    for file in files:
+        by_task.setdefault(task_of(file), []).append(file)
+    return {name: width for own in by_task.values() for name, width in _check_labels_of_task(own).items()}
+
+
+def _check_labels_of_task(files: list[Path]) -> dict[str, int]:
     named = [name.removeprefix(LABEL) for name in headers(files[0]) if name.startswith(LABEL)]
     shapes: dict[str, int] = {}
     for file in files:
@@ -116,7 +124,9 @@ def check_labels(files: list[Path]) -> list[str]:
                 f"{file}: labels {', '.join(here) or 'none'}, {files[0].name} has {', '.join(named) or 'none'}; expected the "
                 "same in every episode: run `pirig demos ... demos.labels=true`, or leave demos.labels out"
             )
-        for name, values in labels_of(file, named).items():
+        with np.load(file) as arrays:
+            held = {name: np.asarray(arrays[f"{LABEL}{name}"], np.float32) for name in named}
+        for name, values in held.items():
             if values.ndim != 2 or values.shape != (
                 heads["actions"].shape[0],
                 shapes.setdefault(name, values.shape[-1]),
@@ -125,7 +135,7 @@ def check_labels(files: list[Path]) -> list[str]:
                     f"{file}: label {name} is {list(values.shape)}, expected [T, k]; run `pirig demos` again"
                 )
             _require_finite(file, f"label {name}", values)
-    return named
+    return shapes
 
 
 def start_of(file: Path) -> State:
@@ -153,9 +163,13 @@ def task_of(file: Path) -> str:
         return str(arrays[TASK]) if TASK in arrays.files else ""
 
 
-def labels_of(file: Path, named: list[str]) -> dict[str, np.ndarray]:
+def labels_of(file: Path, named: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """f32 [T, k] by name; NaN, which the losses pass over, of what the episode's task does not have."""
     with np.load(file) as arrays:
-        return {name: np.asarray(arrays[f"{LABEL}{name}"], np.float32) for name in named}
+        steps = len(arrays["actions"])
+        nothing = {name: np.full((steps, width), np.nan, np.float32) for name, width in named.items()}
+        held = {name: np.asarray(arrays[f"{LABEL}{name}"], np.float32) for name in named if f"{LABEL}{name}" in arrays}
+    return nothing | held
 
 
 def _require_images(file: Path, heads: dict[str, Header], camera: Camera, length: int) -> None:

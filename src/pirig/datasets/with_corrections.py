@@ -55,7 +55,7 @@ def convert(places: Places, *, labels: bool, leave_out_wandering: bool, form: Fo
     seeds = identity.kept_seeds(manifest, leave_out_wandering)
     files = [episode_file(places.demos, seed) for seed in seeds]
     numbers = [from_demos.check_episode(file, contract) for file in files]
-    named = from_demos.check_labels(files) if labels else []
+    named = from_demos.check_labels(files) if labels else {}
     starts = from_demos.stacked(
         [start or {} for start in parent.starts] + [from_demos.start_of(file) for file in files]
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pirig.config.mixes import configs_of
 from pirig.config.places import Places, places_of
-from pirig.config.schema import Config
+from pirig.config.schema import Config, ScenesConfig
+from pirig.contract import Contract
 from pirig.sim.door import unavailable
 
 if TYPE_CHECKING:
-    from pirig.scenes.labelled import LabelledScenes
+    import numpy as np
+
+    from pirig.scenes.labelled import Drawn, LabelledScenes
 
 
 def run(config: Config) -> int:
@@ -20,30 +26,49 @@ def run(config: Config) -> int:
 
 
 def make(config: Config, places: Places) -> dict[str, LabelledScenes]:
-    """By task ("" where there is one): what is missing is rendered. Demos must be there: the arm is drawn near theirs.
+    """By task ("" where there is one): what is missing is rendered, of a suite a set of each task. Demos must be there: the arm
+    is drawn near theirs.
 
     Raises ValueError where the task has no simulator.
     """
     if not config.robot.simulated:
         raise ValueError(f"robot={config.robot.name}: {unavailable(places.contract)}, so nothing renders scenes of it")
-    return {task: _of_task(one, places.sources.get(task, places)) for task, one in configs_of(config).items()}
+    from pirig.scenes.labelled import Drawn, digest_of
+
+    sets = {}
+    for task, one in configs_of(config).items():
+        own = places.sources.get(task, places)
+        parts, joints = _contracts(own.contract), _joints(own)
+        for name, contract in parts.items():
+            asked = replace(one.scenes, count=ceil(one.scenes.count / len(parts)))
+            drawn = Drawn(asked.first_seed, joints, asked.joints_noise_rad)
+            sets[name or task] = _set(contract, drawn, asked, own.scenes(one.task.name, digest_of(contract, drawn)))
+    return sets
 
 
-def _of_task(config: Config, places: Places) -> LabelledScenes:
+def _contracts(contract: Contract) -> dict[str, Contract]:
+    """One for each of its tasks, by name: each has its own bodies, so its own labels, and a simulator that shows no others."""
+    if len(contract.scenes) == 1:
+        return {"": contract}
+    return {scene.task: contract.of_task(scene.task) for scene in contract.scenes}
+
+
+def _joints(places: Places) -> np.ndarray:
     from pirig.datasets.make import joints_of_demos
-    from pirig.scenes import render
-    from pirig.scenes.labelled import Drawn, LabelledScenes, claim, digest_of, shard_folder, shards_of
 
-    asked = config.scenes
-    drawn = Drawn(asked.first_seed, joints_of_demos(places), asked.joints_noise_rad)
-    folder = places.scenes(config.task.name, digest_of(places.contract, drawn))
-    whole = all(shard_folder(folder, number).is_dir() for number in range(shards_of(asked.count)))
-    if whole:
-        claim(folder, places.contract, drawn)
+    return joints_of_demos(places)
+
+
+def _set(contract: Contract, drawn: Drawn, asked: ScenesConfig, folder: Path) -> LabelledScenes:
+    from pirig.scenes import render
+    from pirig.scenes.labelled import LabelledScenes, claim, shard_folder, shards_of
+
+    if all(shard_folder(folder, number).is_dir() for number in range(shards_of(asked.count))):
+        claim(folder, contract, drawn)
         print(f"scenes: {folder} holds them already", flush=True)
         return LabelledScenes(folder, asked.count)
-    if missing := unavailable(places.contract):
+    if missing := unavailable(contract):
         raise ValueError(
             f"{folder}: {asked.count} labelled scenes are not all there, and {missing}; render them elsewhere"
         )
-    return render.make(places.contract, drawn, asked.count, asked.workers, folder)
+    return render.make(contract, drawn, asked.count, asked.workers, folder)

@@ -95,6 +95,7 @@ class Validation:
         units (over all dims, and of dim i). Means over the frames; of a mix also validation_loss/<source> and
         action_error/<source>, of the frames of each data set alone."""
         sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
         losses, wrongs, reals = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
         params = as_bits(params)
         errors, steps = np.zeros(self.pipeline.contract.action_dim), 0
@@ -106,14 +107,16 @@ class Validation:
             measured, chunk = self._all(params, heads, self._rows(padded), key_data)
             for name, rows in measured.items():
                 per_frame = _per_frame(np.asarray(rows)[: len(frames)])
-                sums[name] = sums.get(name, 0.0) + float(per_frame.sum())
+                known = per_frame if name.endswith("loss") else per_frame[np.isfinite(per_frame)]  # of what is there
+                sums[name] = sums.get(name, 0.0) + float(known.sum())
+                counts[name] = counts.get(name, 0) + len(known)
                 losses += [per_frame] if name == "loss" else []
             if chunk is not None:
                 wrong, real = self._wrong(np.asarray(chunk)[: len(frames)], frames)
                 errors, steps = errors + wrong.sum(axis=0), steps + int(real.sum())
                 wrongs.append(wrong)
                 reals.append(real)
-        means = {f"validation_{name}": total / len(self.frames) for name, total in sums.items()}
+        means = {f"validation_{name}": total / counts[name] for name, total in sums.items() if counts[name]}
         if steps:
             mean = errors / steps
             means |= {"action_error": float(mean.mean()), **{f"action_error_{i}": float(e) for i, e in enumerate(mean)}}

@@ -157,8 +157,7 @@ class _Fit:
         tower = self.tower.fresh(key, config, drawn)
         images, _ = self._batch(self.rows[:1])
         features = jax.eval_shape(self._tokens, tower, images)
-        known = {name: rows[np.isfinite(rows).all(axis=1)] for name, rows in self.labels.items()}
-        return {"tower": tower, "heads": self.loss.init(jax.random.fold_in(key, 1), features, known)}
+        return {"tower": tower, "heads": self.loss.init(jax.random.fold_in(key, 1), features, self.labels)}
 
     def _tokens(self, tower: Tree, images: Mapping[str, jax.Array]) -> jax.Array:
         dtype = jnp.dtype(self.model.compute_dtype)

@@ -143,3 +143,15 @@ def test_a_suite_of_libero_pro_has_its_own_goal_and_stored_states():
         and other.prompt() == "Pick the cream cheese and place it in the basket"
     )
     other.close()
+
+
+def test_a_scene_is_shown_with_its_arm_elsewhere(sim):
+    sim.reset(800_000)
+    usual, things = sim.sense()["qpos"], sim.labels()
+    elsewhere = usual + np.array([0.2, -0.1, 0, 0.1, 0, 0.1, 0.3, -0.02, 0], np.float32)
+    sim.arrange(800_000, elsewhere, rebuild=False)
+    shown = sim.sense()["qpos"]
+    np.testing.assert_allclose(shown[:8], elsewhere[:8], atol=1e-6)
+    assert shown[8] == -shown[7]
+    for name, value in sim.labels().items():
+        np.testing.assert_array_equal(value, things[name])

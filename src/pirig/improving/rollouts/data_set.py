@@ -59,7 +59,7 @@ def written(asked: Asked, folder: Path) -> bool:
 
 def _write(asked: Asked, folder: Path) -> None:
     files = [episode_file(asked.episodes, scene) for scene in asked.scenes]
-    named = from_demos.check_labels(files) if asked.labels else []
+    named = from_demos.check_labels(files) if asked.labels else {}
     failed = list[int]()
     with (
         LeRobotWriter(folder, asked.contract) as writer,

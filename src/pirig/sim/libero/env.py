@@ -21,6 +21,7 @@ from pirig.sim.libero.states import set_state, state_of
 from pirig.sim.libero.sub_goals import SubGoals
 
 AT_REST = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)  # the hand open, as openpi waits
+FINGERS = 2
 MAX_STEPS = 1_000_000  # who drives an episode ends it
 
 
@@ -57,6 +58,15 @@ class LiberoEnv:
         if state is not None:
             set_state(self.base, self.fixtures, state)
         self.sub_goals = SubGoals(self.base)
+
+    def arrange(self, scene: int, joints: np.ndarray, *, rebuild: bool) -> None:
+        """See `ArrangedSimulator`; a task's bodies are always the same. Of `joints` the second finger's is that of the first."""
+        self.reset(scene)
+        sim, robot = self.base.sim, self.base.robots[0]
+        sim.data.qpos[robot._ref_joint_pos_indexes] = joints[:-FINGERS]
+        sim.data.qpos[robot._ref_gripper_joint_pos_indexes] = joints[-FINGERS], -joints[-FINGERS]
+        sim.data.qvel[robot._ref_joint_vel_indexes] = 0.0
+        sim.forward()
 
     def _enter(self, task: int) -> None:
         if task == self.task:

@@ -45,7 +45,8 @@ class LabelLoss:
         size = cameras * tokens * width
         heads = {}
         for name in self.labels:
-            mean = np.asarray(self.target(name, labels[name], np)).mean(axis=0, dtype=np.float64)
+            known = labels[name][np.isfinite(labels[name]).all(axis=1)]
+            mean = np.asarray(self.target(name, known, np)).mean(axis=0, dtype=np.float64)
             kernel = draw(key, name, Leaf((size, len(mean)), "normal", 1.0))
             heads[name] = {"kernel": kernel, "bias": jnp.asarray(mean, jnp.float32)}
         return heads
