@@ -14,7 +14,7 @@ from pirig.datasets import from_demos
 from pirig.datasets.lerobot.read import Dataset
 from pirig.demos.collect import TooLong, collect
 from pirig.demos.libero import make
-from pirig.demos.manifest import IMAGE, LABEL, TASK, read_too_long
+from pirig.demos.manifest import IMAGE, LABEL, START, TASK, episode_file, read_episode, read_too_long, write_episode
 from pirig.training.auxiliary.labels import SCALE_M, of_labels
 
 
@@ -82,6 +82,23 @@ def test_what_a_task_does_not_have_is_not_known_in_its_episodes(contract, tmp_pa
     np.testing.assert_array_equal(known["thing_0"], ~known["thing_1"])
     head = of_labels(labels, []).init(jax.random.key(0), jax.ShapeDtypeStruct((1, 1, 2, 3), np.float32), labels)
     np.testing.assert_allclose(head["thing_1_position_m"]["bias"], 1 / SCALE_M)  # of what is known
+
+
+def test_starts_of_a_suite_may_be_of_other_lengths_and_some_episodes_have_none(contract, tmp_path):
+    whole = {"mujoco": np.arange(5.0), "fixtures": np.ones(7)}
+    starts: dict[int, dict[str, np.ndarray]] = {0: {"mujoco": np.arange(3.0)}, 3: {}, 1: whole}
+    folder = tmp_path / "demos"
+    collect(contract, ByTask(contract), list(starts), 3, 1, folder, least=1, parts=[[0, 3], [1]])
+    for seed, start in starts.items():
+        episode = read_episode(episode_file(folder, seed))
+        write_episode(episode_file(folder, seed), episode | {f"{START}{name}": part for name, part in start.items()})
+    from_demos.convert(folder, tmp_path / "lerobot", contract)
+    read = Dataset(tmp_path / "lerobot").starts
+    assert read[1] is None
+    for place, seed in ((0, 0), (2, 1)):
+        assert set(read[place]) == set(starts[seed])
+        for name, part in starts[seed].items():
+            np.testing.assert_array_equal(read[place][name], part)
 
 
 def test_where_no_task_gives_one_it_is_said(contract, tmp_path):

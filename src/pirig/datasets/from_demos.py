@@ -146,15 +146,20 @@ def start_of(file: Path) -> State:
 
 
 def stacked(held: Sequence[State]) -> dict[str, np.ndarray]:
-    """Where each episode starts, f32 [E, k] by the simulator's names; an episode without a state has NaN there.
+    """Where each episode starts, f32 [E, k] by the simulator's names; an episode without a state has NaN there, and behind a
+    shorter one, as tasks of a suite have them.
 
     {} where no episode has one: all start where a reset to their seed does.
     """
-    widths = {name: len(part) for state in held for name, part in state.items()}
-    rows = {
-        name: [state.get(name, np.full(width, np.nan, np.float32)) for state in held] for name, width in widths.items()
-    }
-    return {name: np.stack(parts) for name, parts in rows.items()}
+    names = dict.fromkeys(name for state in held for name in state)
+    return {name: _padded([state.get(name, np.empty(0, np.float32)) for state in held]) for name in names}
+
+
+def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
+    whole = np.full((len(rows), max(map(len, rows))), np.nan, np.float32)
+    for place, row in enumerate(rows):
+        whole[place, : len(row)] = row
+    return whole
 
 
 def task_of(file: Path) -> str:

@@ -35,7 +35,7 @@ def test_a_recorded_demonstration_is_played_again_from_its_own_scene(tmp_path):
     source.sim.reset(8)
     assert np.abs(source.sim.state()["fixtures"] - cabinet).max() > 1e-3  # scene 8's own cabinet stands elsewhere
     episode = source.episode(8)
-    assert isinstance(episode, dict) and abs(len(episode["actions"]) - len(actions)) <= 2
+    assert isinstance(episode, dict) and abs(len(episode["actions"]) - len(actions)) <= 10
     np.testing.assert_allclose(episode["start/fixtures"], cabinet, atol=1e-4)
     np.testing.assert_allclose(episode["start/mujoco"], states[0], atol=1e-4)
     source.sim.close()

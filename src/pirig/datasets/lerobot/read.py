@@ -107,8 +107,8 @@ class Dataset:
         if wrong:
             raise ValueError(f"{file}: {wrong} of {self.episode_count} episodes; convert again")
         rows = [{name: states[name][one] for name in states} for one in range(self.episode_count)]
-        held = [{name: part for name, part in row.items() if np.isfinite(part).all()} for row in rows]
-        return [state or None for state in held]
+        held = [{name: part[np.isfinite(part)] for name, part in row.items()} for row in rows]
+        return [{name: part for name, part in state.items() if len(part)} or None for state in held]
 
     @property
     def start_of_scene(self) -> dict[int, State]:

@@ -83,9 +83,10 @@ class FileSource:
                 demonstration.file, f"its states have {len(demonstration.state)} numbers", "give the file of this task",
                 expected=f"this simulator's {len(state['mujoco'])}", episode=demonstration.number,
             )  # fmt: skip
-        known = self.sim.fixtures.poses
-        poses = [fixtures.get(name, pose) for name, pose in zip(known, state["fixtures"].reshape(-1, 7), strict=True)]
-        state |= {"mujoco": demonstration.state, "fixtures": np.concatenate([[], *poses])}
+        state["mujoco"] = demonstration.state
+        if known := self.sim.fixtures.poses:
+            poses = zip(known, state["fixtures"].reshape(-1, 7), strict=True)
+            state["fixtures"] = np.concatenate([fixtures.get(name, pose) for name, pose in poses])
         self.sim.reset(seed, state)
         state["hand_rotation"] = np.array(self.sim.base.robots[0].controller.ee_ori_mat).ravel()
         return as_recorded(state)

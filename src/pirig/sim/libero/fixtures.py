@@ -19,7 +19,8 @@ class Fixtures:
                 self.poses[fixture.root_body] = (_numbers(told, "pos", "0 0 0"), _numbers(told, "quat", "1 0 0 0"))
 
     def unplace(self, model: Any) -> None:
-        self.place(model, np.concatenate([[], *(part for pose in self.poses.values() for part in pose)]))
+        if self.poses:
+            self.place(model, np.concatenate([part for pose in self.poses.values() for part in pose]))
 
     def place(self, model: Any, poses: np.ndarray) -> None:
         """`poses` f64 [7 F], as `placed` gives them."""
@@ -30,9 +31,7 @@ class Fixtures:
     def placed(self, model: Any) -> np.ndarray:
         """Where they stand now, (m, quat_wxyz) each: f64 [7 F]."""
         bodies = [model.body_name2id(name) for name in self.poses]
-        return np.concatenate(
-            [[], *(part for body in bodies for part in (model.body_pos[body], model.body_quat[body]))]
-        )
+        return np.concatenate([part for body in bodies for part in (model.body_pos[body], model.body_quat[body])])
 
 
 def _numbers(told: Any, key: str, usual: str) -> np.ndarray:
