@@ -19,9 +19,9 @@ READY = ("pi05_libero",)  # of the weights that `pirig weights fetch` knows
 
 def given_weights(config: Config, places: Places) -> Path | None:
     """The folder of `weights.path`, or of weights that are known to be trained for their tasks, where no run of this config has a
-    checkpoint of its own; else None."""
+    checkpoint of its own and no server is asked in their place; else None."""
     if (
-        not (config.weights.path or config.weights.name in READY)
+        not (config.weights.path or (config.weights.name in READY and not config.eval.server))
         or config.run.checkpoint
         or newest_checkpoint(places.run) is not None
     ):

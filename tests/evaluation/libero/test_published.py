@@ -5,6 +5,9 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import places_of
+from pirig.evaluation.on_given import given_weights
+from pirig.evaluation.on_served import is_alone
 from pirig.policies.given import given_of
 from pirig.sim.door import Observation
 from tests.evaluation.libero import published
@@ -25,6 +28,12 @@ def test_the_preset_has_openpis_settings(suite):
     assert (contract.image_px, contract.resize, contract.state_dim, contract.action_dim) == (224, "pad", 8, 7)
     assert config.model.pi05 and not config.model.state_in_prompt and config.model.normalization == "quantile"
     assert not (config.eval.exchange_prompts or config.eval.ensemble or config.eval.rtc or config.eval.delay != "0")
+
+
+def test_a_server_is_asked_in_place_of_the_weights_which_are_not_fetched_for_it(tmp_path):
+    config = compose(["experiment=libero_published", "eval.server=ws://127.0.0.1:1", f"run.root={tmp_path}"])
+    places = places_of(config)
+    assert given_weights(config, places) is None and is_alone(config, places)
 
 
 @pytest.fixture(scope="module")

@@ -37,5 +37,6 @@ def test_the_labs_command_measures_a_checkpoint_and_says_whose_it_is(words, tmp_
 
 def test_a_served_checkpoint_is_measured_over_openpis_protocol(words, tmp_path):
     with served(*words, *FEW[:2], f"run.root={tmp_path / 'served'}", "serve.max_batch=1") as (port, _):
-        rates, said = rates_of(tmp_path, *words[:-2], f"eval.server=ws://127.0.0.1:{port}")
+        server = [f"eval.server=ws://127.0.0.1:{port}", "eval.layout=libero"]
+        rates, said = rates_of(tmp_path, *published.WORDS, "weights=scratch", *server)
     assert rates["policy"]["n"] == 1 and "served" in said
