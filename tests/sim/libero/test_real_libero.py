@@ -154,4 +154,4 @@ def test_a_scene_is_shown_with_its_arm_elsewhere(sim):
     np.testing.assert_allclose(shown[:8], elsewhere[:8], atol=1e-6)
     assert shown[8] == -shown[7]
     for name, value in sim.labels().items():
-        np.testing.assert_array_equal(value, things[name])
+        np.testing.assert_allclose(value, things[name], atol=1e-6)
