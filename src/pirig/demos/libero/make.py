@@ -26,18 +26,15 @@ REFUSED = {  # tasks of libero_goal
 
 def make(contract: Contract, task: TaskConfig, demos: DemosConfig, folder: Path, downloads: Path) -> DemosManifest:
     """See `demos.door.Maker`. Fewer than `demos.count` are taken, and said, where tasks are too hard for the expert."""
-    if missing := door.unavailable(contract):
-        raise ValueError(f"simulator libero: {missing}.")
     source: ExpertSource | FileSource
     if demos.path:
         source = FileSource(contract, Path(demos.path), demos)
         parts, asked = source.parts, source.asked
     else:
-        source, parts, asked = (
-            ExpertSource(contract, demos),
-            parts_of(contract, demos),
-            _asked_of_expert(contract, demos),
-        )
+        source, parts = ExpertSource(contract, demos), parts_of(contract, demos)
+        asked = _asked_of_expert(contract, demos)
+    if missing := door.unavailable(contract):
+        raise ValueError(f"simulator libero: {missing}.")
     seeds = [scene for part in parts for scene in part]
     manifest = collect(contract, source, seeds, demos.count, demos.workers, folder, asked, least=1, parts=parts)
     said = lines(contract, folder, parts) + ([] if demos.path else left_out(contract))
