@@ -35,6 +35,15 @@ def test_chunks_repeat_the_last_action_of_their_own_episode():
     np.testing.assert_array_equal(batch["images"]["base_0_rgb"][:, 0, 0, 0], [0, 3, 5, 7])
 
 
+def test_a_label_may_lack_in_whole_episodes_and_nowhere_else():
+    label = np.zeros((8, 3), np.float32)
+    label[5:] = np.nan
+    assert np.isnan(make_batches(labels={"cup_position_m": label}).labels["cup_position_m"][5:]).all()
+    label[2] = np.nan
+    with pytest.raises(ValueError, match=r"labels\.cup_position_m of frame 2 \(and 0 more\) are not finite"):
+        make_batches(labels={"cup_position_m": label})
+
+
 def test_unused_token_columns_are_dropped():
     assert make_batches().batch(0)["tokens"].shape == (3, 6)
 

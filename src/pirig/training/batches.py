@@ -134,7 +134,8 @@ class Batches:
             )
         labels = ((f"labels.{name}", values) for name, values in self.labels.items())
         for name, values in (("actions", self.actions), ("state", self.state), *labels):
-            bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+            known = ~_unknown(values, lengths) if name.startswith("labels.") else True
+            bad = np.flatnonzero(~np.isfinite(values).all(axis=1) & known)
             if len(bad):
                 raise ValueError(
                     f"{name} of frame {bad[0]} (and {len(bad) - 1} more) are not finite; repair the data set"
@@ -302,3 +303,10 @@ class Prefetch:
                 except queue.Full:
                     continue
             position += self._batches.batch_size
+
+
+def _unknown(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Of each frame, whether it is of an episode that has nothing of this label: a suite's tasks have things of their own."""
+    nothing = np.isnan(values).all(axis=1)
+    episodes = np.split(nothing, np.cumsum(lengths)[:-1])
+    return np.concatenate([np.full(len(episode), episode.all()) for episode in episodes])
