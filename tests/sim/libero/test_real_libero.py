@@ -57,6 +57,21 @@ def test_a_scene_goes_on_from_its_state(sim):
         np.testing.assert_allclose(values, there[name], atol=2e-3, err_msg=name)
 
 
+def test_its_pictures_are_its_own_beside_another_and_after_that_one_is_closed(sim):
+    sim.reset(100_000)
+    alone = sim.observe().images
+    other = open_simulator(contract_of(compose(["task=libero_spatial", "task.only=4", *SMALL])))
+    other.reset(0)
+    theirs, beside = other.observe().images, sim.observe().images
+    again = other.observe().images
+    other.close()
+    after = sim.observe().images
+    for role in alone:
+        np.testing.assert_array_equal(beside[role], alone[role])
+        np.testing.assert_array_equal(after[role], alone[role])
+        np.testing.assert_array_equal(again[role], theirs[role])
+
+
 def test_what_is_drawn_lies_in_its_drawer_whatever_was_shown_before():
     """LIBERO draws it relative to where the cabinet stood as compiled; a reset that forgot that dropped it from a metre above."""
     drawer = open_simulator(contract_of(compose(["task=libero_spatial", "task.only=4", *SMALL])))

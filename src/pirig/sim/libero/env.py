@@ -96,7 +96,10 @@ class LiberoEnv:
         return StepInfo(bool(done), self.sub_goals.flags(), self.steps, self.sub_goals.hand_off_m())
 
     def observe(self) -> Observation:
+        """Another simulator that was opened or closed in this process took OpenGL's context with it: what is drawn without one's
+        own is noise."""
         sim, turn_deg = self.base.sim, self.settings.turn_deg
+        sim._render_context_offscreen.gl_ctx.make_current()
         images = {
             camera.role: turned(
                 sim.render(camera_name=camera.sensor, width=camera.width_px, height=camera.height_px), turn_deg
