@@ -3,10 +3,10 @@
     python -m benchmarks.libero_rollouts [--task libero_object] [--only 7] [--episodes 3] [--execute 5,10] [--device NAME]
 
 openpi's loop: LIBERO's own environment with both cameras at 256 px, a hard reset, 10 waiting steps, and a frame rendered at
-every step, of which one in `execute` is looked at and resized to 224 px. Ours: what a process of the evaluation's pool does. Both
-run in this process, one environment each, opened before anything is counted; the policy is a seeded draw that costs nothing, so
-the ratio is the simulator's alone. CPU seconds are the process's, all threads. Writes
-benchmarks/results/libero_rollouts-<device>-<date>.json.
+every step, of which one in `execute` is looked at and resized to 224 px. Ours: what a process of the evaluation's pool does. Each
+has a process and an environment of its own (OpenGL's contexts do not keep apart in one), opened before anything is counted; the
+policy is a seeded draw that costs nothing, so the ratio is the simulator's alone. CPU seconds are that process's, all threads.
+That both see the same is asked for every scene. Writes benchmarks/results/libero_rollouts-<device>-<date>.json.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from pirig.config.load import compose
 from pirig.contract import Contract
 from pirig.evaluation.drivers import noise_of
 from pirig.evaluation.workers import _opened
-from pirig.sim.door import implementation
+from pirig.sim.door import SAME_PIXELS, place_of
+from pirig.sim.processes import SimulatorProcess
 from pirig.transforms.images import resize_named
 
 FIRST = 100_000  # the first stored initial state
@@ -45,7 +46,7 @@ def drawn(scene: int, chunk: int) -> np.ndarray:
 class OpenpiLoop:
     """One environment, as openpi's examples/libero drives it."""
 
-    def __init__(self, contract: Contract, task: str, look: Callable[[np.ndarray], Any]):
+    def __init__(self, chosen: Any, contract: Contract, look: Callable[[np.ndarray], Any]):
         from libero.libero import get_libero_path
         from libero.libero.envs import OffScreenRenderEnv
 
@@ -65,7 +66,7 @@ class OpenpiLoop:
         shown = self.env.set_init_state(self.initial[scene - FIRST])
         for _ in range(10):
             shown, *_ = self.env.step(WAIT)
-        steps = 0
+        steps, self.first = 0, shown["agentview_image"][::-1, ::-1]
         while steps < max_steps:
             for name in ("agentview_image", "robot0_eye_in_hand_image"):
                 self.look(np.ascontiguousarray(shown[name][::-1, ::-1]))
@@ -80,20 +81,32 @@ class OpenpiLoop:
 class Ours:
     """A process of the evaluation's pool, called in this one."""
 
-    def __init__(self, contract: Contract, look: Callable[[np.ndarray], Any]):
-        chosen = implementation(contract)
-        chosen.prepare()
+    def __init__(self, chosen: Any, contract: Contract, look: Callable[[np.ndarray], Any]):
         self.answer, self.look = _opened(chosen, contract), look
         self.answer(("state", FIRST))
 
     def episode(self, scene: int, execute: int, max_steps: int) -> int:
         stands: Any = self.answer(("start", scene, True, None))
+        self.first = stands.observation.images["base_0_rgb"]
         while not stands.done:
             for image in stands.observation.images.values():
                 self.look(image)
             actions = drawn(scene, stands.steps // execute)[:execute]
             stands = self.answer(("run", actions, max_steps, True))
         return stands.steps
+
+
+def _opened_side(chosen: Any, side: Any, contract: Contract) -> Any:
+    resize = resize_named(contract.resize)
+    opened = side(chosen, contract, lambda image: resize(image[None], contract.image_px))
+
+    def episode(told: tuple[int, int, int]) -> tuple[dict[str, float], np.ndarray]:
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        steps = opened.episode(*told)
+        spent = {"steps": steps, "cpu_s": time.process_time() - cpu_s, "wall_s": time.perf_counter() - wall_s}
+        return spent, opened.first
+
+    return episode
 
 
 def main() -> None:
@@ -106,18 +119,25 @@ def main() -> None:
     asked = parser.parse_args()
     config = compose(["experiment=libero_published", f"task={asked.task}", f"task.only={asked.only}"])
     contract, limit = contract_of(config), config.eval.max_steps
-    resize = resize_named(contract.resize)
-    look = lambda image: resize(image[None], contract.image_px)  # noqa: E731
-    sides: dict[str, Any] = {"ours": Ours(contract, look), "openpi's loop": OpenpiLoop(contract, asked.task, look)}
+    place = place_of(contract)
+    sides = {
+        side.__name__: SimulatorProcess(side.__name__, place, _opened_side, side, contract)
+        for side in (Ours, OpenpiLoop)
+    }
     rows = []
     for execute in map(int, asked.execute.split(",")):
         for scene in range(FIRST, FIRST + asked.episodes):
+            seen = []
             for name, side in sides.items():
-                cpu_s, wall_s = time.process_time(), time.perf_counter()
-                steps = side.episode(scene, execute, limit)
-                spent = {"cpu_s": time.process_time() - cpu_s, "wall_s": time.perf_counter() - wall_s}
-                rows.append({"way": name, "execute": execute, "scene": scene, "steps": steps, **spent})
+                side.send((scene, execute, limit))
+                spent, first = side.receive()
+                seen.append(np.float32(first))
+                rows.append({"way": name, "execute": execute, "scene": scene, **spent})
                 report.show(rows[-1])
+            apart = np.abs(seen[0] - seen[1]).mean()
+            assert apart < SAME_PIXELS, f"scene {scene}: the two do not see the same, {apart:.1f} of 255 apart"
+    for side in sides.values():
+        side.close()
     ratios = {execute: _ratio(rows, execute) for execute in map(int, asked.execute.split(","))}
     print(ratios)
     what = "CPU seconds of an episode to its limit, no policy; openpi's loop over ours, by steps executed of a chunk"
@@ -130,9 +150,9 @@ def main() -> None:
 def _ratio(rows: list[dict[str, Any]], execute: int) -> dict[str, float]:
     median = {
         way: statistics.median(row["cpu_s"] for row in rows if row["way"] == way and row["execute"] == execute)
-        for way in ("ours", "openpi's loop")
+        for way in ("Ours", "OpenpiLoop")
     }
-    return {**median, "ratio": median["openpi's loop"] / median["ours"]}
+    return {**median, "ratio": median["OpenpiLoop"] / median["Ours"]}
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def test_its_pictures_are_its_own_beside_another_and_after_that_one_is_closed(si
     other.reset(0)
     theirs, beside = other.observe().images, sim.observe().images
     again = other.observe().images
+    sim.observe()
     other.close()
     after = sim.observe().images
     for role in alone:

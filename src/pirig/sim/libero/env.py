@@ -96,10 +96,8 @@ class LiberoEnv:
         return StepInfo(bool(done), self.sub_goals.flags(), self.steps, self.sub_goals.hand_off_m())
 
     def observe(self) -> Observation:
-        """Another simulator that was opened or closed in this process took OpenGL's context with it: what is drawn without one's
-        own is noise."""
+        self._take_context()
         sim, turn_deg = self.base.sim, self.settings.turn_deg
-        sim._render_context_offscreen.gl_ctx.make_current()
         images = {
             camera.role: turned(
                 sim.render(camera_name=camera.sensor, width=camera.width_px, height=camera.height_px), turn_deg
@@ -135,8 +133,13 @@ class LiberoEnv:
     def prompt(self) -> str:
         return self.contract.scenes[max(self.task, 0)].prompt
 
+    def _take_context(self) -> None:
+        """OpenGL's may be another simulator's of this process: drawn there a picture is noise, freed there that one's is lost."""
+        self.base.sim._render_context_offscreen.gl_ctx.make_current()
+
     def close(self) -> None:
         if self.env is not None:
+            self._take_context()
             self.env.close()
         self.task, self.env = -1, None
         gc.collect()
