@@ -9,6 +9,7 @@ import pytest
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
+from pirig.config.places import META
 from pirig.contract import Contract
 from pirig.datasets import from_demos
 from pirig.datasets.lerobot.read import Dataset
@@ -99,6 +100,13 @@ def test_starts_of_a_suite_may_be_of_other_lengths_and_some_episodes_have_none(c
         assert set(read[place]) == set(starts[seed])
         for name, part in starts[seed].items():
             np.testing.assert_array_equal(read[place][name], part)
+    file = tmp_path / "lerobot" / META / "starts.npz"
+    with np.load(file) as arrays:
+        torn = {name: arrays[name] for name in arrays.files}
+    torn["mujoco"][0, 1] = np.nan
+    np.savez(file, **torn)
+    with pytest.raises(ValueError, match="mujoco of episode 0 has a number that is not finite; expected a whole state"):
+        Dataset(tmp_path / "lerobot")
 
 
 def test_where_no_task_gives_one_it_is_said(contract, tmp_path):

@@ -35,13 +35,20 @@ def test_chunks_repeat_the_last_action_of_their_own_episode():
     np.testing.assert_array_equal(batch["images"]["base_0_rgb"][:, 0, 0, 0], [0, 3, 5, 7])
 
 
-def test_a_label_may_lack_in_whole_episodes_and_nowhere_else():
-    label = np.zeros((8, 3), np.float32)
+def test_a_label_may_lack_in_whole_tasks_and_nowhere_else():
+    label, tasks = np.zeros((8, 3), np.float32), np.array(["cup"] * 5 + ["bowl"] * 3, object)
     label[5:] = np.nan
-    assert np.isnan(make_batches(labels={"cup_position_m": label}).labels["cup_position_m"][5:]).all()
+    batches = make_batches(labels={"cup_position_m": label}, tasks=tasks)
+    assert np.isnan(batches.labels["cup_position_m"][5:]).all()
+    for of, others in ((None, 2), (np.array(["cup"] * 8, object), 2)):
+        with pytest.raises(ValueError, match=rf"of frame 5 \(and {others} more\) are not finite"):
+            make_batches(labels={"cup_position_m": label}, tasks=of)
     label[2] = np.nan
     with pytest.raises(ValueError, match=r"labels\.cup_position_m of frame 2 \(and 0 more\) are not finite"):
-        make_batches(labels={"cup_position_m": label})
+        make_batches(labels={"cup_position_m": label}, tasks=tasks)
+    label[:] = np.nan
+    with pytest.raises(ValueError, match=r"of frame 0 \(and 7 more\) are not finite"):
+        make_batches(labels={"cup_position_m": label}, tasks=tasks)
 
 
 def test_unused_token_columns_are_dropped():

@@ -107,6 +107,7 @@ class Batches:
         held_out: np.ndarray | None = None,
         rows: slice | None = None,
         labels: Mapping[str, np.ndarray] | None = None,
+        tasks: np.ndarray | None = None,
         weights: np.ndarray | None = None,
         order: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
@@ -118,11 +119,11 @@ class Batches:
         self.frame_count, self.rows = len(actions), rows or slice(None)
         self.used = np.setdiff1d(np.arange(len(actions)), held_out if held_out is not None else [])
         self.order = order
-        self._check(np.asarray(lengths))
+        self._check(np.asarray(lengths), tasks)
         self.last_frame = np.repeat(np.cumsum(lengths) - 1, lengths)
         self._order = lru_cache(maxsize=2)(self._permutation)
 
-    def _check(self, lengths: np.ndarray) -> None:
+    def _check(self, lengths: np.ndarray, tasks: np.ndarray | None) -> None:
         rows = {"state": len(self.state), "tokens": len(self.tokens), "sum of episode lengths": int(lengths.sum())}
         rows.update({f"images of {role}": len(frames) for role, frames in self.images.items()})
         rows.update({f"labels.{name}": len(values) for name, values in self.labels.items()})
@@ -134,8 +135,8 @@ class Batches:
             )
         labels = ((f"labels.{name}", values) for name, values in self.labels.items())
         for name, values in (("actions", self.actions), ("state", self.state), *labels):
-            known = ~_unknown(values, lengths) if name.startswith("labels.") else True
-            bad = np.flatnonzero(~np.isfinite(values).all(axis=1) & known)
+            lacking = _lacking(values, tasks) if name.startswith("labels.") and tasks is not None else False
+            bad = np.flatnonzero(~np.isfinite(values).all(axis=1) & ~np.array(lacking))
             if len(bad):
                 raise ValueError(
                     f"{name} of frame {bad[0]} (and {len(bad) - 1} more) are not finite; repair the data set"
@@ -223,9 +224,17 @@ def prepare(
         held_out=held_out,
         rows=rows,
         labels={name: dataset.labels[name] for name in labels},
+        tasks=tasks,
         weights=load_weights(Path(settings.sample_weights), dataset.actions) if settings.sample_weights else None,
         order=_order(dataset, held_out, shares or {}, settings.seed, corrections_share),
     )
+
+
+def _lacking(values: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+    """Of each frame, whether it is of a task that has nothing of this label where another one has it: things of its own."""
+    nothing = np.isnan(values).all(axis=1)
+    without = [task for task in np.unique(tasks) if nothing[tasks == task].all()]
+    return np.isin(tasks, without) & (not nothing.all())
 
 
 def _order(
@@ -303,10 +312,3 @@ class Prefetch:
                 except queue.Full:
                     continue
             position += self._batches.batch_size
-
-
-def _unknown(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Of each frame, whether it is of an episode that has nothing of this label: a suite's tasks have things of their own."""
-    nothing = np.isnan(values).all(axis=1)
-    episodes = np.split(nothing, np.cumsum(lengths)[:-1])
-    return np.concatenate([np.full(len(episode), episode.all()) for episode in episodes])

@@ -106,9 +106,19 @@ class Dataset:
         wrong = {name: len(rows) for name, rows in states.items() if len(rows) != self.episode_count}
         if wrong:
             raise ValueError(f"{file}: {wrong} of {self.episode_count} episodes; convert again")
-        rows = [{name: states[name][one] for name in states} for one in range(self.episode_count)]
-        held = [{name: part[np.isfinite(part)] for name, part in row.items()} for row in rows]
-        return [{name: part for name, part in state.items() if len(part)} or None for state in held]
+        return [
+            self._start(file, one, {name: states[name][one] for name in states}) for one in range(self.episode_count)
+        ]
+
+    def _start(self, file: Path, episode: int, row: dict[str, np.ndarray]) -> State | None:
+        """Without the NaN behind what is shorter than another task's; None where nothing else is there."""
+        state = {name: part[: int(np.isfinite(part).sum())] for name, part in row.items()}
+        torn = [name for name, part in state.items() if not np.isfinite(part).all()]
+        if torn:
+            raise ValueError(
+                f"{file}: {torn[0]} of episode {episode} has a number that is not finite; expected a whole state; convert again"
+            )
+        return {name: part for name, part in state.items() if len(part)} or None
 
     @property
     def start_of_scene(self) -> dict[int, State]:
