@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 import yaml
@@ -20,13 +19,11 @@ from pirig.evaluation import on_served
 from pirig.evaluation.closed_loop import start_of
 from pirig.evaluation.inference import learned, made_up_looks
 from pirig.evaluation.on_given import given_weights, open_given, require_own_start
-from pirig.models.layout import flatten, init_params
-from pirig.policies.build import model_of
+from pirig.models.layout import flatten
 from pirig.policies.given import given_of
-from pirig.policies.tokenizers import load_tokenizer
 from pirig.stages import serve
 from pirig.transforms.normalize import NormStats, load_norm_stats, save_norm_stats
-from pirig.weights.save import save_params
+from tests import openpi_checkpoint
 from tests.datasets.npz_episodes import write_episodes
 from tests.served import served
 
@@ -45,14 +42,7 @@ def stats(state: int = 8, actions: int = 7, padded: int = 0) -> dict[str, NormSt
 def openpi(tmp_path_factory):
     """Random weights of a tiny pi0.5 as openpi saves them: params/ and assets/<asset id>/norm_stats.json."""
     folder, config = tmp_path_factory.mktemp("openpi") / "pi05_elsewhere", compose(WORDS)
-    model = model_of(config, load_tokenizer("builtin", config.size.max_token_len).vocab_size)
-    random = np.random.default_rng(0)  # fresh parameters have closed gates, behind which nothing is seen
-    fresh = init_params(jax.random.key(7), model)
-    params = jax.tree.map(lambda leaf: np.asarray(leaf + random.normal(0, 0.05, leaf.shape), np.float32), fresh)
-    folder.mkdir()
-    save_params(folder / "params", params)
-    save_norm_stats(folder / "assets/lab/norm_stats.json", stats())
-    return folder, params
+    return folder, openpi_checkpoint.write(folder, config, "lab", stats())
 
 
 def config_of(openpi, *words: str):

@@ -8,6 +8,7 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.config.places import places_of
+from pirig.datasets import make
 from pirig.scenes.labelled import SHARD
 from pirig.sim import door
 from pirig.stages import scenes
@@ -18,7 +19,7 @@ from tests.scenes.painted_simulator import SIZE_PX
 def config(monkeypatch, tmp_path):
     monkeypatch.setattr(door, "IMPLEMENTATIONS", dict(door.IMPLEMENTATIONS))
     door.register("painted", "tests.scenes.painted_simulator:Painted")
-    monkeypatch.setattr(scenes, "_joints", lambda places: np.zeros((2, 9), np.float32))
+    monkeypatch.setattr(make, "joints_of_demos", lambda places: np.zeros((2, 9), np.float32))
     words = [
         "task=libero_object",
         "task.simulator=painted",
