@@ -29,7 +29,7 @@ from pirig.models.critic.network import Scale, init_critic
 from pirig.policies.best_of import BestOf
 from pirig.policies.foresight import Foresight
 from pirig.policies.headed import Headed, OneStep
-from pirig.policies.layouts.__init__ import blank
+from pirig.policies.layouts import blank
 from pirig.policies.policy import Policy, load_policy
 from pirig.runs.progress import newest_checkpoint
 

@@ -14,8 +14,6 @@ from pirig.contract import Contract
 from pirig.sim.door import unavailable
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pirig.scenes.labelled import Drawn, LabelledScenes
 
 
@@ -33,12 +31,13 @@ def make(config: Config, places: Places) -> dict[str, LabelledScenes]:
     """
     if not config.robot.simulated:
         raise ValueError(f"robot={config.robot.name}: {unavailable(places.contract)}, so nothing renders scenes of it")
+    from pirig.datasets.make import joints_of_demos
     from pirig.scenes.labelled import Drawn, digest_of
 
     sets = {}
     for task, one in configs_of(config).items():
         own = places.sources.get(task, places)
-        parts, joints = _contracts(own.contract), _joints(own)
+        parts, joints = _contracts(own.contract), joints_of_demos(own)
         for name, contract in parts.items():
             asked = replace(one.scenes, count=ceil(one.scenes.count / len(parts)))
             drawn = Drawn(asked.first_seed, joints, asked.joints_noise_rad)
@@ -51,12 +50,6 @@ def _contracts(contract: Contract) -> dict[str, Contract]:
     if len(contract.scenes) == 1:
         return {"": contract}
     return {scene.task: contract.of_task(scene.task) for scene in contract.scenes}
-
-
-def _joints(places: Places) -> np.ndarray:
-    from pirig.datasets.make import joints_of_demos
-
-    return joints_of_demos(places)
 
 
 def _set(contract: Contract, drawn: Drawn, asked: ScenesConfig, folder: Path) -> LabelledScenes:
