@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# What each change of experiment=eyes is worth: left out once, with the same budget, on stack_cube or the task that is named first.
+#   launchers/eyes_ablation.sh stack_cube train.steps=4000
+# Words behind it go to every run. What is finished is not done again; pirig compare outputs/eyes_ablation shows it.
+set -euo pipefail
+task=${1:-stack_cube}
+shift || true
+arm() {
+  "${PIRIG:-pirig}" pipeline experiment=eyes "task=$task" run.experiment=eyes_ablation "run.name=$task-$1" run.mode=resume \
+    tower.warm_up.steps=3000 eval.episodes=100 eval.untrained_episodes=20 "${@:2}"
+}
+arm whole "$@"
+arm no_warm_up tower.warm_up.steps=0 "$@"
+arm no_label_loss '~losses' "$@"
+arm patches_for_keypoints tower=siglip 'tower.warm_up.turns=${task.turns}' 'tower.warm_up.unseen=${task.unseen}' "$@"
+arm usual_starts demos.start_spread_rad=0 "$@"
