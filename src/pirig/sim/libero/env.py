@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import gc
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pirig.sim.libero.fixtures import Fixtures
 from pirig.sim.libero.numbers import axis_angle, turned
 from pirig.sim.libero.places import place_of
 from pirig.sim.libero.settings import require_versions, settings_of
+from pirig.sim.libero.sight import Sight
 from pirig.sim.libero.states import set_state, state_of
 from pirig.sim.libero.sub_goals import SubGoals
 
@@ -54,10 +56,10 @@ class LiberoEnv:
             self.env.set_init_state(self.initial[place.state])
         self.steps = 0
         for _ in range(self.settings.wait_steps):
-            self.env.step(np.array(AT_REST))
+            self.advance(np.array(AT_REST))
         if state is not None:
             set_state(self.base, self.fixtures, state)
-        self.sub_goals = SubGoals(self.base)
+        self.sub_goals: SubGoals = SubGoals(self.base)
 
     def arrange(self, scene: int, joints: np.ndarray, *, rebuild: bool) -> None:
         """See `ArrangedSimulator`; a task's bodies are always the same. Of `joints` the second finger's is that of the first."""
@@ -77,8 +79,17 @@ class LiberoEnv:
         atexit.unregister(self.close)
         atexit.register(self.close)  # before what robosuite registered when it was imported: EGL itself ends there
         self.initial = _initial_states(suite, name)
-        self.fixtures = Fixtures(self.base)
+        self.fixtures, self.sight = Fixtures(self.base), Sight(self.base)
+        self.advance = self._advance()
         self.task = task
+
+    def _advance(self) -> Callable[[np.ndarray], bool]:
+        """What a control step is: with another MuJoCo than the one that both were compared with, robosuite's own."""
+        from pirig.sim.libero.stepping import COMPARED, Stepper
+
+        env = self.env
+        assert env is not None
+        return Stepper(self.base).step if self.settings.mujoco == COMPARED else lambda action: bool(env.step(action)[2])
 
     @property
     def base(self) -> Any:
@@ -90,17 +101,15 @@ class LiberoEnv:
         action = np.asarray(action, np.float32)
         if action.shape != (self.contract.action_dim,) or not np.isfinite(action).all():
             raise ValueError(f"action {action}: expected {self.contract.action_dim} finite numbers")
-        assert self.env is not None
-        _, _, done, _ = self.env.step(action.astype(np.float64))
+        done = self.advance(action.astype(np.float64))
         self.steps += 1
-        return StepInfo(bool(done), self.sub_goals.flags(), self.steps, self.sub_goals.hand_off_m())
+        return StepInfo(done, self.sub_goals.flags(), self.steps, self.sub_goals.hand_off_m())
 
     def observe(self) -> Observation:
         self._take_context()
-        sim, turn_deg = self.base.sim, self.settings.turn_deg
         images = {
             camera.role: turned(
-                sim.render(camera_name=camera.sensor, width=camera.width_px, height=camera.height_px), turn_deg
+                self.sight.picture(camera.sensor, camera.width_px, camera.height_px), self.settings.turn_deg
             )
             for camera in self.contract.cameras
         }
@@ -140,6 +149,7 @@ class LiberoEnv:
     def close(self) -> None:
         if self.env is not None:
             self._take_context()
+            del self.sight, self.advance  # they hold what ends here
             self.env.close()
         self.task, self.env = -1, None
         gc.collect()
