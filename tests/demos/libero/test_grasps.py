@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pirig.demos.libero.expert import rotation_vector
-from pirig.demos.libero.grasps import Boxes, Grasp, grasps_of, nearest, turn_between
+from pirig.demos.libero.grasps import Boxes, Grasp, Room, grasps_of, nearest, turn_between
 
 NONE = Boxes(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3)))
 HAND = Grasp(np.array([0.0, 0.0, 0.3]), np.pi / 2)
@@ -29,44 +29,53 @@ def bowl(lean_rad: float = 0.0) -> Boxes:
 @pytest.mark.parametrize("angle_deg", [0, 30, -60, 120])
 def test_a_box_is_taken_across_its_short_side_at_its_middle(angle_deg):
     cheese = box([0.1, -0.05, 0.009], [0.041, 0.021, 0.009], np.deg2rad(angle_deg))
-    best = grasps_of("cream_cheese_1", cheese, NONE, HAND)[0]
+    best = grasps_of("cream_cheese_1", cheese, [], HAND)[0]
     assert abs(turn_between(best.axis_rad, np.deg2rad(angle_deg) + np.pi / 2)) < 0.01
     np.testing.assert_allclose(best.at_m, [0.1, -0.05, 0.009], atol=1e-9)
 
 
 def test_a_square_one_is_taken_without_turning_and_a_tall_one_near_its_top():
     milk = box([0.1, 0.0, 0.1], [0.026, 0.026, 0.1])
-    best = grasps_of("milk_1", milk, NONE, HAND)[0]
+    best = grasps_of("milk_1", milk, [], HAND)[0]
     assert abs(turn_between(best.axis_rad, HAND.axis_rad)) < 1e-9
     assert best.at_m[2] == pytest.approx(0.155)
 
 
 def test_a_bowl_is_taken_at_its_rim_on_the_side_that_is_free():
-    alone = grasps_of("akita_black_bowl_1", bowl(), NONE, Grasp(np.array([0, 0.3, 0.3]), np.pi / 2))[0]
+    alone = grasps_of("akita_black_bowl_1", bowl(), [], Grasp(np.array([0, 0.3, 0.3]), np.pi / 2))[0]
     np.testing.assert_allclose(alone.at_m[:2], [0, 0.05], atol=0.004)
     assert 0 < alone.at_m[2] < 0.05 - 0.02
     wall = box([0.0, 0.1, 0.05], [0.2, 0.01, 0.05])
-    beside = grasps_of("akita_black_bowl_1", bowl(), wall, Grasp(np.array([0, 0.3, 0.3]), np.pi / 2))[0]
+    beside = grasps_of("akita_black_bowl_1", bowl(), [Room(wall)], Grasp(np.array([0, 0.3, 0.3]), np.pi / 2))[0]
     assert beside.at_m[1] < 0.02
+
+
+def test_a_bowl_is_taken_where_the_hand_has_room_at_the_place_too():
+    """Else the palm meets the cabinet beside the plate, and the bowl is let go beside it."""
+    cabinet, hand = box([0.3, 0.1, 0.05], [0.2, 0.01, 0.1]), Grasp(np.array([0, 0.3, 0.3]), np.pi / 2)
+    there = Room(cabinet, np.array([0.3, 0.0, 0.015]))
+    usual = grasps_of("akita_black_bowl_1", bowl(), [Room(cabinet)], hand)[0]
+    best = grasps_of("akita_black_bowl_1", bowl(), [Room(cabinet), there], hand)[0]
+    assert usual.at_m[1] > 0.04 and best.at_m[1] < 0.02
 
 
 def test_a_leaning_bowl_is_taken_where_its_rim_is_level():
     """Where the rim runs up between the fingers they slip off, although the hand would not have to turn."""
-    best = grasps_of("akita_black_bowl_1", bowl(lean_rad=0.4), NONE, HAND)[0]
+    best = grasps_of("akita_black_bowl_1", bowl(lean_rad=0.4), [], HAND)[0]
     assert abs(np.sin(best.axis_rad)) < 0.5, np.rad2deg(best.axis_rad)
-    level = grasps_of("akita_black_bowl_1", bowl(), NONE, HAND)[0]
+    level = grasps_of("akita_black_bowl_1", bowl(), [], HAND)[0]
     assert abs(np.sin(level.axis_rad)) > 0.9
 
 
 def test_a_flat_box_beside_a_can_is_taken_with_the_palm_turned_past_it():
     cheese, can = box([0.046, -0.103, 0.009], [0.041, 0.021, 0.009]), box([0.1, -0.2, 0.038], [0.031, 0.031, 0.038])
-    best = grasps_of("cream_cheese_1", cheese, can, HAND)[0]
+    best = grasps_of("cream_cheese_1", cheese, [Room(can)], HAND)[0]
     assert 50 < np.rad2deg(best.axis_rad) < 88
-    assert np.rad2deg(grasps_of("cream_cheese_1", cheese, NONE, HAND)[0].axis_rad) == pytest.approx(90)
+    assert np.rad2deg(grasps_of("cream_cheese_1", cheese, [], HAND)[0].axis_rad) == pytest.approx(90)
 
 
 def test_the_nearest_of_grasps_at_one_point_is_that_of_the_same_axis():
-    found = grasps_of("cream_cheese_1", box([0, 0, 0.009], [0.041, 0.021, 0.009]), NONE, HAND)
+    found = grasps_of("cream_cheese_1", box([0, 0, 0.009], [0.041, 0.021, 0.009]), [], HAND)
     assert nearest(found[::-1], found[0]) is found[0] and nearest(found, found[5]) is found[5]
 
 

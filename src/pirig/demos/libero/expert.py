@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pirig.demos.libero.grasps import Grasp, grasps_of, nearest, turn_between
+from pirig.demos.libero.grasps import Grasp, Room, grasps_of, nearest, turn_between
 from pirig.demos.libero.shapes import boxes_beside, boxes_of
 from pirig.sim.libero.env import LiberoEnv
 
@@ -19,6 +19,7 @@ FULL_SPEED_M, FULL_SPEED_RAD = 0.05, 0.5  # farther than this from where it goes
 NEAR_M, EXACT_M, NEAR_RAD = 0.008, 0.003, 0.06
 ABOVE_M, CARRY_M = 0.12, 0.05  # above a thing; at least so far above where it is let go the thing is carried
 CLOSE_STEPS, OPEN_STEPS, TRIES = 10, 10, 3
+SLID_M = 0.02  # of a thing that is not where it was to be taken any more
 RELEASE_M = {"basket": 0.12}  # of a thing above its place when it is let go; 0.015 elsewhere
 
 
@@ -41,9 +42,11 @@ class Expert:
                 yield from self._put()
 
     def _grasps(self) -> list[Grasp]:
-        base = self.sim.base
-        here = Grasp(self._hand(), self.first_axis_rad)
-        return grasps_of(self.thing, boxes_of(base, self.thing), boxes_beside(base, self.thing), here)
+        """The hand has room where it takes the thing and where it lets it go, beside the place itself."""
+        base, here = self.sim.base, Grasp(self._hand(), self.first_axis_rad)
+        gone_m = self._target_m() - self._underside_m() + [0, 0, self.release_m]
+        rooms = [Room(boxes_beside(base, self.thing)), Room(boxes_beside(base, self.thing, self.place), gone_m)]
+        return grasps_of(self.thing, boxes_of(base, self.thing), rooms, here)
 
     def _grasp(self, grasp: Grasp) -> Iterator[np.ndarray]:
         self.axis_rad = self.first_axis_rad + turn_between(self.first_axis_rad, grasp.axis_rad)
@@ -51,16 +54,18 @@ class Expert:
         yield from self._bring([*above[:2], max(self._hand()[2], above[2])], OPEN)
         now = nearest(self._grasps(), grasp)  # it may have slid
         self.axis_rad = self.first_axis_rad + turn_between(self.first_axis_rad, now.axis_rad)
-        above, self.lay_m = now.at_m + [0, 0, ABOVE_M], self._at(self.thing)[2]
+        above, lay_m = now.at_m + [0, 0, ABOVE_M], self._at(self.thing)
+        self.lay_m = lay_m[2]
         yield from self._bring(above, OPEN, near_m=EXACT_M, steps=20)
-        yield from self._bring(now.at_m, OPEN, near_m=EXACT_M, steps=40)
+        for action in self._bring(now.at_m, OPEN, near_m=EXACT_M, steps=40):
+            yield action
+            if np.linalg.norm(self._at(self.thing) - lay_m) > SLID_M:
+                return  # the hand pushed it off what it lay on
         yield from self._still(CLOSED, CLOSE_STEPS)
         yield from self._bring(above, CLOSED, steps=30)
 
     def _put(self) -> Iterator[np.ndarray]:
-        corners_m = boxes_of(self.sim.base, self.thing).corners_m()
-        middle_m = [*(corners_m[:, :2].min(0) + corners_m[:, :2].max(0)) / 2, corners_m[:, 2].min()]
-        over = self._target_m() + self._hand() - middle_m
+        over = self._target_m() + self._hand() - self._underside_m()
         height_m = max(self._hand()[2], over[2] + self.release_m + CARRY_M)
         yield from self._bring([*self._hand()[:2], height_m], CLOSED)
         yield from self._bring([*over[:2], height_m], CLOSED, steps=90)
@@ -81,6 +86,11 @@ class Expert:
 
     def _held(self) -> bool:
         return bool(self._at(self.thing)[2] - self.lay_m > ABOVE_M / 2)
+
+    def _underside_m(self) -> np.ndarray:
+        """Its middle."""
+        corners_m = boxes_of(self.sim.base, self.thing).corners_m()
+        return np.array([*(corners_m[:, :2].min(0) + corners_m[:, :2].max(0)) / 2, corners_m[:, 2].min()])
 
     def _target_m(self) -> np.ndarray:
         """Where the middle of the thing's underside goes."""

@@ -6,7 +6,7 @@ the world's z axis; the hand is the same half a turn on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -52,14 +52,27 @@ class Grasp:
     axis_rad: float
 
 
-def grasps_of(name: str, thing: Boxes, others: Boxes, hand: Grasp) -> list[Grasp]:
-    """The best first. `hand`: where it is and its axis now; what needs less turning, and is nearer, is better."""
+@dataclass(frozen=True)
+class Room:
+    """What the hand is not to touch, and how far it has gone with the thing when it comes there."""
+
+    others: Boxes
+    gone_m: Float[np.ndarray, " 3"] = field(default_factory=lambda: np.zeros(3))
+
+    def lacks_m(self, grasp: Grasp) -> float:
+        """By how much the hand's points together are nearer to these than is good."""
+        return float(np.maximum(0, CLEAR_M - self.others.distance_m(_hand_m(grasp) + self.gone_m)).sum())
+
+
+def grasps_of(name: str, thing: Boxes, rooms: list[Room], hand: Grasp) -> list[Grasp]:
+    """The best first. `rooms`: where the thing is taken, and where it goes. `hand`: where it is and its axis now; what needs less
+    turning, and is nearer, is better."""
     found = _at_rim(thing) if name.startswith(AT_RIM) else _across(thing)
     costs = [
         cost
         + TURN_COST_M * abs(turn_between(hand.axis_rad, grasp.axis_rad))
         + FAR_COST * float(np.linalg.norm(grasp.at_m - hand.at_m))
-        + float(np.maximum(0, CLEAR_M - others.distance_m(_hand_m(grasp))).sum())
+        + sum(room.lacks_m(grasp) for room in rooms)
         for grasp, cost in found
     ]
     return [found[number][0] for number in np.argsort(costs, kind="stable")]

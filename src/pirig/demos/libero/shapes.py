@@ -16,10 +16,10 @@ def boxes_of(base: Any, name: str) -> Boxes:
     return _boxes(base, lambda root: root == base.obj_body_id[name])
 
 
-def boxes_beside(base: Any, name: str) -> Boxes:
+def boxes_beside(base: Any, *names: str) -> Boxes:
     """Of everything else that LIBERO placed; not the table, not the robot."""
-    own, placed = base.obj_body_id[name], set(base.obj_body_id.values())
-    return _boxes(base, lambda root: root in placed and root != own)
+    beside = set(base.obj_body_id.values()) - {base.obj_body_id[name] for name in names}
+    return _boxes(base, lambda root: root in beside)
 
 
 def _boxes(base: Any, wanted: Any) -> Boxes:
