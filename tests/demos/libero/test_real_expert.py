@@ -28,12 +28,13 @@ def source():
 
 
 @pytest.mark.parametrize(
-    ("suite", "task", "thing"), [("spatial", 4, "akita_black_bowl_1"), ("object", 1, "cream_cheese_1")]
+    ("suite", "task", "thing"),
+    [("spatial", 4, "akita_black_bowl_1"), ("object", 1, "cream_cheese_1"), ("goal", 8, "akita_black_bowl_1")],
 )
 def test_what_lies_in_a_drawer_or_flat_is_lifted_to_its_place_and_its_actions_do_so_again(source, suite, task, thing):
     expert = source(f"task=libero_{suite}", f"task.only={task}")
     actions, start = expert.planned(0)
-    assert start is None and np.abs(actions).max() <= 1
+    assert start is None and np.abs(actions).max() <= 1 and len(actions) <= expert.demos.max_steps
     last = expert.sim.state()["mujoco"]
     expert.sim.reset(1)
     expert.sim.reset(0)
