@@ -192,8 +192,10 @@ def test_corrections_get_their_share_of_the_samples(whole):
         return np.concatenate([batches.indices(place) for place in (0, 500)])
 
     assert (drawn(0.3) >= first).mean() == 0.3 and drawn(0.3).min() >= 3
-    usual = (dataset.frame_count - first) / (dataset.frame_count - 3)
-    assert abs((drawn(0.0) >= first).mean() - usual) < 0.05
+    corrections, demos = dataset.frame_count - first, first - 3
+    assert abs((drawn(0.0) >= first).mean() - corrections / (corrections + demos)) < 0.05
+    most = 4 * corrections / (4 * corrections + demos)
+    assert 0.3 < most < 0.99 and abs((drawn(0.99) >= first).mean() - most) < 0.002
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pirig.transforms.pipeline import Pipeline
 
 PREPARE_ROWS = 2048
+MOST_OFTEN = 4  # times as often as a frame of a demo is one of a correction drawn, at most: four of them would be learned by heart
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,8 @@ def prepare(
     """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once.
 
     `held_out` and `rows` as in Batches; `labels`: which of the label columns the batches hold. `shares`: of a mix, by task,
-    what part of the samples it is. `corrections_share`: that of the corrections, where there are any; 0: that of their frames.
+    what part of the samples it is. `corrections_share`: that of the corrections, where there are any, and at most what draws
+    each of their frames MOST_OFTEN times as often as one of a demo; 0: that of their frames.
     """
     prompts, tasks = prompts_of(dataset), tasks_of(dataset)
 
@@ -244,8 +246,10 @@ def _order(
     if corrections_share and len(dataset.corrections):
         first = dataset.offsets[dataset.corrections.start]
         demos = np.setdiff1d(np.arange(first), held_out if held_out is not None else [])
-        parts = [demos, np.arange(first, dataset.frame_count)]
-        return Shares(parts, [1 - corrections_share, corrections_share], seed).frames
+        corrections = np.arange(first, dataset.frame_count)
+        often = MOST_OFTEN * len(corrections)
+        share = min(corrections_share, often / (often + len(demos)))
+        return Shares([demos, corrections], [1 - share, share], seed).frames
     if len(shares) < 2:
         return None
     source_of_frame = sources_of(dataset)
