@@ -53,9 +53,10 @@ class SubGoals:
         if parts is None:
             return {}
         moved = self._position() - self.start
+        held = self._grasped(info) if "grasped" in parts.steps else np.zeros(len(moved), bool)
         now = {
-            "reached": lambda: self._distance() < REACHED_M,
-            "grasped": lambda: self._grasped(info),
+            "reached": lambda: held | (self._distance() < REACHED_M),  # a long thing is held far from its centre
+            "grasped": lambda: held,
             "lifted": lambda: moved[:, 2] > LIFTED_M,
             "moved": lambda: np.linalg.norm(moved[:, :2], axis=1) > MOVED_M,
             "aligned": lambda: _aligned(self.base, info),
