@@ -37,6 +37,7 @@ SHOWN = (
     "train.seed",
     "schedule.peak_lr",
     "demos.count",
+    "scenes.count",
     "tower.warm_up.steps",
     "eval.execute",
 )
