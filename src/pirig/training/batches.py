@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pirig.transforms.pipeline import Pipeline
 
 PREPARE_ROWS = 2048
-MOST_OFTEN = 4  # times as often as a frame of a demo is one of a correction drawn, at most: else a few are learned by heart
+MOST_OFTEN = 4  # times a demo's frame is a correction's drawn, at most: more, and a few are learned by heart
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-COMPARED = (
-    "3.17.0"  # the MuJoCo with which both gave the same bits; older ones keep more from one `forward` to the next
-)
+COMPARED = "3.17.0"  # the MuJoCo with which both gave the same bits; older ones keep more between calls of `forward`
 
 
 class Stepper:
