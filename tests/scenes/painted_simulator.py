@@ -30,6 +30,9 @@ class PaintedSimulator:
         image[..., 0] = np.maximum(image[..., 0], 60 + 190 * covered[1][:, None] * covered[0][None])
         return Observation({camera.role: image for camera in self.contract.cameras}, {})
 
+    def in_sight(self):
+        return None
+
     def labels(self):
         return {"square_position_m": np.array([*place_m(self.scene), 0.0], np.float32)}
 

@@ -128,6 +128,33 @@ def test_a_tower_learns_where_the_square_is_once_for_all_runs(contract, drawn, t
         started_from(flow_model().init_params(jax.random.key(0), larger), larger, warmed)
 
 
+class HiddenAtTimes(PaintedSimulator):
+    def in_sight(self):
+        return {"square_position_m": 0.0 if self.scene % 4 == 0 else 0.035}
+
+
+def test_what_is_out_of_sight_is_not_asked(contract, drawn, tmp_path):
+    scenes = render.make(contract, drawn, 2 * SHARD, 1, tmp_path / "set")
+    whole = scenes.labels["square_position_m"].copy()
+    for number in (0, 1):
+        shutil.rmtree(tmp_path / "set" / f"shard-0000{number}")
+        render.render_shard(HiddenAtTimes(contract), drawn, tmp_path / "set", number)
+    scenes = LabelledScenes(tmp_path / "set", 2 * SHARD)
+    labels = scenes.labels["square_position_m"]
+    hidden = np.arange(800_000, 800_000 + 2 * SHARD) % 4 == 0
+    assert np.isnan(labels[hidden]).all() and np.array_equal(labels[~hidden], whole[~hidden])
+    model = model_of(compose(WORDS), vocab_size=64)
+    warmed = warm_up([scenes], model, dataclasses.replace(SHORT, steps=4), lambda digest: tmp_path / digest)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((warmed.tower, warmed.heads)))
+
+    labels[:] = np.nan
+    with pytest.raises(ValueError, match="no thing of the task is in sight in any scene"):
+        warm_up([scenes], model, SHORT, lambda digest: tmp_path / "none")
+    with pytest.raises(ValueError, match="the scenes show no square_position_m"):
+        asked = dataclasses.replace(SHORT, labels=["square_position_m"])
+        warm_up([scenes], model, asked, lambda digest: tmp_path / "none")
+
+
 def test_a_label_that_a_task_lacks_is_passed_over(contract, drawn, tmp_path):
     """Two tasks in one warm-up: the second has a label of its own besides."""
     first = render.make(contract, drawn, SHARD, 1, tmp_path / "first")

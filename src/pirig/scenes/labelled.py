@@ -27,7 +27,7 @@ SHARD = 32  # scenes
 KIND = "labelled scenes"
 RECORD = "scenes.json"
 LABELS = "labels.npz"
-VERSION = 1  # changes where the bytes of a set would
+VERSION = 2  # changes where the bytes of a set would
 TORN = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)  # what numpy says of a file that was cut off
 NOT_SEEN = ("state", "state_dim", "action_dim", "action_layout", "gripper_open", "control_mode", "control_hz", "fps")
 
@@ -89,7 +89,7 @@ def shards_of(count: int) -> int:
 
 
 class LabelledScenes:
-    """`count` scenes of a folder: `labels` f32 [count, k] by name, `images` by role as memory maps, one a shard.
+    """`count` scenes of a folder: `labels` f32 [count, k] by name, NaN where the thing is out of sight, `images` by role as memory maps, one a shard.
 
     Raises ValueError where shards are missing or torn.
     """

@@ -19,6 +19,7 @@ from pirig.sim.door import ArrangedSimulator, Implementation, Simulator, place_o
 from pirig.sim.processes import SimulatorProcess
 from pirig.transforms.images import resize
 
+LEAST_SHARE = 5e-4  # of a camera's pixels, 8 of 128 x 128: a thing that shows less is out of sight
 REBUILD_EVERY = 8  # scenes for which the simulator keeps its bodies: sizes of objects change that often
 
 
@@ -76,7 +77,7 @@ def _opened(implementation: Implementation, contract: Contract, drawn: Drawn, fo
 
 
 def render_shard(sim: Simulator, drawn: Drawn, folder: Path, number: int) -> int:
-    """Writes shard `number`, returns it."""
+    """Writes shard `number`, returns it. The label of a thing that is out of sight is NaN: what no picture tells is not asked."""
     contract = sim.contract
     images: dict[str, list[np.ndarray]] = {camera.role: [] for camera in contract.cameras}
     labels: dict[str, list[np.ndarray]] = {}
@@ -85,8 +86,10 @@ def render_shard(sim: Simulator, drawn: Drawn, folder: Path, number: int) -> int
         sim.arrange(scene, drawn.pose(scene), rebuild=place % REBUILD_EVERY == 0)
         for role, image in sim.observe().images.items():
             images[role].append(resize(image, contract.image_px, contract.resize))
+        shown = sim.in_sight() or {}
         for name, value in sim.labels().items():
-            labels.setdefault(name, []).append(np.asarray(value, np.float32))
+            known = shown.get(name, 1.0) >= LEAST_SHARE
+            labels.setdefault(name, []).append(np.asarray(value, np.float32) if known else np.full_like(value, np.nan))
     with staging_folder(shard_folder(folder, number)) as staging:
         for role, frames in images.items():
             np.save(staging / f"{role}.npy", np.stack(frames))

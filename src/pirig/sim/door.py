@@ -87,6 +87,11 @@ class ArrangedSimulator(Protocol):
         """
         ...
 
+    def in_sight(self) -> dict[str, float] | None:
+        """Of each label, what share of the last frame's pixels its thing covers, in the camera that shows it best; None where
+        the simulator cannot tell."""
+        ...
+
 
 class Scenes(Protocol):
     """`num_envs` scenes of one contract that are reset together, stepped together and rendered together."""

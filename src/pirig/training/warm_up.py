@@ -100,11 +100,16 @@ def _same_turns(loss: LabelLoss, warmed: WarmedUp) -> bool:
 
 
 def _loss(sets: Sequence[LabelledScenes], settings: WarmUpConfig) -> LabelLoss:
-    known = sorted({name for scenes in sets for name in scenes.labels})
+    known = sorted({name for scenes in sets for name, rows in scenes.labels.items() if np.isfinite(rows).any()})
     unknown = sorted(set(settings.labels) - set(known))
     if unknown:
-        raise ValueError(f"tower.warm_up.labels: the scenes have no {unknown[0]}; they have {', '.join(known)}")
-    return of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen)
+        raise ValueError(f"tower.warm_up.labels: the scenes show no {unknown[0]}; they show {', '.join(known)}")
+    loss = of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen)
+    if not loss.labels:
+        raise ValueError(
+            f"{sets[0].folder}: no thing of the task is in sight in any scene; choose another camera=, or tower.warm_up.steps=0"
+        )
+    return loss
 
 
 class _Fit:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sapien
 import torch
 
 from pirig.config.agreement import contract_of
@@ -88,6 +89,18 @@ def test_labels_are_the_poses_of_the_tasks_objects(env):
     np.testing.assert_array_equal(labels["cube_position_m"], env.base.obj.pose.p[0])
     np.testing.assert_array_equal(labels["cube_quat_wxyz"], env.base.obj.pose.q[0])
     np.testing.assert_array_equal(labels["goal_region_position_m"], env.sense()["goal_pos"])
+
+
+def test_what_is_in_sight_is_told_from_the_frame_before(env):
+    env.reset(3)
+    with_cube, shares = env.observe().images["base_0_rgb"].astype(int), env.in_sight()
+    assert list(shares) == list(env.labels()) and shares["goal_region_position_m"] > 0.005
+    env.base.obj.set_pose(sapien.Pose([0.0, 5.0, 0.02]))
+    assert env.in_sight() == shares  # nothing was rendered since
+    without = env.observe().images["base_0_rgb"].astype(int)
+    changed = (np.abs(with_cube - without).max(axis=-1) > 20).mean()
+    assert shares["cube_quat_wxyz"] == shares["cube_position_m"] == pytest.approx(changed, rel=0.3)
+    assert env.in_sight()["cube_position_m"] == 0.0 and env.in_sight()["goal_region_position_m"] > 0.005
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
 from pirig.sim.maniskill.batches import batched, one_scene
 from pirig.sim.maniskill.cameras import raise_if_sensor, settings_of, task_with
-from pirig.sim.maniskill.labels import object_poses
+from pirig.sim.maniskill.labels import in_sight, object_poses
 from pirig.sim.maniskill.states import as_maniskill, state_of
 from pirig.sim.maniskill.sub_goals import SubGoals, tool_pose
 
@@ -156,6 +156,9 @@ class SimEnv:
 
     def labels(self) -> Labels:
         return one_scene(object_poses(self.base), 0)
+
+    def in_sight(self) -> dict[str, float]:
+        return in_sight(self.base, [camera.sensor for camera in self.contract.cameras])
 
     def state(self) -> State:
         return state_of(self.base)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,19 @@ def object_poses(base: Any) -> Labels:
         pose = batched(thing.pose.raw_pose).astype(np.float32)
         poses[f"{name}_position_m"], poses[f"{name}_quat_wxyz"] = pose[:, :3], pose[:, 3:]
     return dict(sorted(poses.items()))
+
+
+def in_sight(base: Any, sensors: Iterable[str]) -> dict[str, float]:
+    """Of each label of `object_poses`, of a base with one scene: the share of pixels that show its thing in what these sensors
+    rendered last, in the one that shows it best. Nothing is rendered for it."""
+    wanted = {"rgb": False, "depth": False, "position": False, "segmentation": True}
+    pictures = [batched(base.scene.sensors[sensor].get_obs(**wanted)["segmentation"]) for sensor in sensors]
+    shares: dict[str, float] = {}
+    for name, thing in objects_of(base):
+        parts = [int(part.per_scene_id[0]) for part in getattr(thing, "links", [thing])]
+        share = max(float(np.isin(picture, parts).mean()) for picture in pictures)
+        shares[f"{name}_position_m"] = shares[f"{name}_quat_wxyz"] = share
+    return shares
 
 
 def objects_of(base: Any) -> Iterator[tuple[str, Any]]:
