@@ -89,7 +89,8 @@ def shards_of(count: int) -> int:
 
 
 class LabelledScenes:
-    """`count` scenes of a folder: `labels` f32 [count, k] by name, NaN where the thing is out of sight, `images` by role as memory maps, one a shard.
+    """`count` scenes of a folder: `labels` f32 [count, k] by name, NaN where the thing is out of sight; `images` by role as
+    memory maps, one a shard.
 
     Raises ValueError where shards are missing or torn.
     """
