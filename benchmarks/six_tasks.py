@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import MACHINE, RESULTS
+from benchmarks.report import RESULTS
 from pirig.comparison.collect import Evaluation, Run, collect
 from pirig.comparison.published import shipped
 from pirig.comparison.statistics import fisher_exact
@@ -148,8 +148,10 @@ def with_table(page: str, made: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path)
-    parser.add_argument("--device", default=MACHINE, help="what it ran on, such as NVIDIA-H200-16cores")
+    parser.add_argument("--device", help="what they ran on, such as NVIDIA-H200-16cores")
     options = parser.parse_args()
+    if options.runs and not options.device:
+        parser.error("runs need --device, what they ran on: no run says it, and it need not be this machine")
     runs = collect(options.runs) if options.runs else []
     new = [row for run in runs for row in rows_of(run, options.device)]
     old = json.loads(FILE.read_text()) if FILE.is_file() else []

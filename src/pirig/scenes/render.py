@@ -70,8 +70,8 @@ def _opened(implementation: Implementation, contract: Contract, drawn: Drawn, fo
     sim = implementation.open(contract)
     if not isinstance(sim, ArrangedSimulator):
         raise ValueError(
-            f"simulator {contract.simulator!r} cannot show a scene with its arm elsewhere (`arrange`), so it renders no scenes; "
-            "choose tower.warm_up.steps=0"
+            f"simulator {contract.simulator!r} cannot show a scene with its arm elsewhere (`arrange`) and say what is in "
+            "sight there (`in_sight`), so it renders no scenes; choose tower.warm_up.steps=0, or give it both (sim/door.py)"
         )
     return partial(render_shard, sim, drawn, folder)
 

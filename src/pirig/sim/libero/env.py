@@ -152,7 +152,8 @@ class LiberoEnv:
     def close(self) -> None:
         if self.env is not None:
             self._take_context()
-            del self.sight, self.advance  # they hold what ends here
+            for held in ("sight", "advance"):  # they hold what ends here; neither is there where opening it failed
+                vars(self).pop(held, None)
             self.env.close()
         self.task, self.env = -1, None
         gc.collect()
