@@ -16,7 +16,7 @@ from pirig.training.warmed import load
 FEW = [
     "experiment=eyes", "task=pick_cube", "size.image_px=64", "camera.resolution_px=64", "demos.count=2", "scenes.count=40",
     "tower.warm_up.steps=6", "tower.warm_up.batch_size=4", "train.steps=20", "train.batch_size=4", "train.save_every=10",
-    "train.keep_every=10",
+    "train.keep_every=10", "train.scenes_per_batch=2",
     "train.validation_share=0.5", "train.validate_every=10", "train.validation_frames=16", "schedule.warmup_steps=2",
     "eval.episodes=1", "eval.oracle_episodes=2", "eval.untrained_episodes=1", "eval.videos=0", "eval.max_steps=100",
     "gates.replay_episodes=2", "gates.skip=[statistics]",
@@ -45,7 +45,7 @@ def test_every_stage_ran_and_the_oracle_succeeds(ran):
 def test_the_training_starts_from_the_warm_tower_and_measures_in_millimetres(ran):
     root, _ = ran
     rows = [json.loads(line) for line in (root / "eyes" / "few" / "metrics.jsonl").read_text().splitlines()]
-    assert {"loss", "total_loss", "labels_loss"} <= set(rows[-1])
+    assert {"loss", "total_loss", "labels_loss", "labels_scenes_loss"} <= set(rows[-1])
     assert rows[-1]["validation_labels_cube_position_mm"] > 0
     (folder,) = root.glob("data/tower-keypoints-*")
     warmed = load(folder)

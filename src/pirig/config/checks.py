@@ -366,6 +366,7 @@ RULES = (
     starts_are_planned,
     warm_up_is_possible,
     number_rules.batch_divides,
+    number_rules.scenes_have_a_loss,
     horizon_fits,
     executed_fits,
     number_rules.delay_is_possible,

@@ -116,6 +116,15 @@ def batch_divides(config: Config) -> str | None:
     return None
 
 
+def scenes_have_a_loss(config: Config) -> str | None:
+    if not config.train.scenes_per_batch or config.losses:
+        return None
+    return (
+        f"train.scenes_per_batch={config.train.scenes_per_batch} without losses: labelled scenes beside a batch are for a loss "
+        "that learns labels; choose losses=labels, or train.scenes_per_batch=0."
+    )
+
+
 def policies_have_their_scenes(config: Config) -> str | None:
     """Where they are rolled out to learn from."""
     wrong = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
     from pirig.datasets.lerobot.read import Dataset
     from pirig.files.identity import Identity
+    from pirig.scenes.labelled import LabelledScenes
     from pirig.training.loop import TrainResult
     from pirig.training.losses import Weighted
     from pirig.training.memory import Remedies
     from pirig.training.optimizer import Tree
+    from pirig.training.scene_rows import SceneRows
     from pirig.training.sharding import Placement
     from pirig.training.warmed import WarmedUp
     from pirig.transforms.pipeline import Pipeline
@@ -128,6 +131,7 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
 
     params = start.start_params(config, ready.pipeline.model_config, ready.trainable, places.run, ready.placement)
     warmed = _warmed_up(config, places) if params is None else None
+    sets = _scenes(config, places)
     return train(
         places.run,
         config.train,
@@ -145,18 +149,43 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
         shares=shares_of(config),
         warmed=warmed,
         heads_of=start.checkpoint_of(config.weights),
-        made=_made(config, places, ready, warmed.folder if warmed else None),
+        scenes=_rows_of(config, sets, ready.auxiliary),
+        made=_made(config, places, ready, warmed.folder if warmed else None, sets),
         remedies=ready.remedies,
     )
 
 
-def _made(config: Config, places: Places, ready: _Ready, warmed: Path | None = None) -> Identity:
+def _scenes(config: Config, places: Places) -> list[LabelledScenes]:
+    """Those that are beside the batches; [] where none are asked for."""
+    from pirig.stages import scenes
+    from pirig.training import processes
+
+    if not config.train.scenes_per_batch:
+        return []
+    with processes.first_then_others("scenes"):
+        return list(scenes.make(config, places).values())
+
+
+def _rows_of(config: Config, sets: list[LabelledScenes], auxiliary: dict[str, Weighted]) -> SceneRows | None:
+    """What the warm-up measured itself on stays held out."""
+    from pirig.training.scene_rows import SceneRows
+
+    if not sets:
+        return None
+    labels = sorted({label for entry in auxiliary.values() for label in entry.loss.labels})
+    warm_up = config.tower.warm_up
+    return SceneRows(sets, labels, held_out=warm_up.held_out, seed=warm_up.seed)
+
+
+def _made(
+    config: Config, places: Places, ready: _Ready, warmed: Path | None = None, scenes: Sequence[LabelledScenes] = ()
+) -> Identity:
     """What this training is made from, kept in the run and its checkpoints. Raises IdentityError where a run that is resumed
     was made from something else."""
     from pirig.training import identity
 
     stats = identity.flat_stats(ready.pipeline.stats_of or {"": ready.pipeline.stats})
-    made = identity.asked_of(config, places, ready.dataset, stats, warmed)
+    made = identity.asked_of(config, places, ready.dataset, stats, warmed, scenes)
     checkpoint = newest_checkpoint(places.run)
     if checkpoint is not None:
         made = identity.require_same(made, checkpoint)

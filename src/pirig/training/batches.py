@@ -25,6 +25,7 @@ from pirig.training.sample_weights import load as load_weights
 if TYPE_CHECKING:
     from pirig.config.schema import TrainConfig
     from pirig.datasets.lerobot.read import Dataset
+    from pirig.training.scene_rows import SceneRows
     from pirig.transforms.pipeline import Pipeline
 
 PREPARE_ROWS = 2048
@@ -77,6 +78,21 @@ class StateNoise:
         return {"state": state, "tokens": tokens[:, : self.length], "token_mask": mask[:, : self.length]}
 
 
+@dataclass(frozen=True)
+class ScenesBeside:
+    """Labelled scenes [count] beside every batch, drawn from its position alone: auxiliary losses see them, no policy does."""
+
+    scenes: SceneRows
+    count: int
+
+    def batch(self, seed: int, position: int, part: tuple[int, int]) -> dict[str, Any]:
+        """`part` (i, n): the i-th of n equal parts, that of one process."""
+        number, of = part
+        drawn = self.scenes.draw(self.count, seed, position)
+        images, labels = self.scenes.gather(drawn[number * self.count // of : (number + 1) * self.count // of])
+        return {"scenes": {"images": images, "labels": labels}}
+
+
 class Batches:
     """Batches of (observation, action chunk). `batch(position)` covers positions position .. position + batch_size - 1.
 
@@ -88,7 +104,7 @@ class Batches:
     holds. `rows`: the part of every batch that this process loads. `labels` {name: f32 [N, k]}: privileged numbers that an
     auxiliary loss looks at; a batch has them beside what the model is fed. `weights` f32 [N]: how much each frame counts in the
     flow loss; None: all alike. `order`: places of the endless stream -> frame
-    numbers, in place of a permutation of all frames per epoch.
+    numbers, in place of a permutation of all frames per epoch. `scenes`: labelled ones beside every batch.
     """
 
     def __init__(
@@ -111,6 +127,7 @@ class Batches:
         tasks: np.ndarray | None = None,
         weights: np.ndarray | None = None,
         order: Callable[[np.ndarray], np.ndarray] | None = None,
+        scenes: ScenesBeside | None = None,
     ):
         self.labels, self.weights = dict(labels or {}), weights
         self.images, self.state, self.actions, self.starts = dict(images), state, actions, starts
@@ -119,7 +136,7 @@ class Batches:
         self.horizon, self.batch_size, self.seed, self.noise = horizon, batch_size, seed, noise
         self.frame_count, self.rows = len(actions), rows or slice(None)
         self.used = np.setdiff1d(np.arange(len(actions)), held_out if held_out is not None else [])
-        self.order = order
+        self.order, self.scenes = order, scenes
         self._check(np.asarray(lengths), tasks)
         self.last_frame = np.repeat(np.cumsum(lengths) - 1, lengths)
         self._order = lru_cache(maxsize=2)(self._permutation)
@@ -157,7 +174,14 @@ class Batches:
     def batch(self, position: int) -> dict[str, Any]:
         frames = self.indices(position)
         batch = self.gather(frames[self.rows])
-        return batch | self.noise.batch(frames, self.seed, position, self.rows) if self.noise else batch
+        if self.noise:
+            batch |= self.noise.batch(frames, self.seed, position, self.rows)
+        return batch | self.scenes.batch(self.seed, position, self._part()) if self.scenes else batch
+
+    def _part(self) -> tuple[int, int]:
+        """Which of how many equal parts of a batch this process loads."""
+        first, end, _ = self.rows.indices(self.batch_size)
+        return first // (end - first), self.batch_size // (end - first)
 
     def gather(self, frames: np.ndarray) -> dict[str, Any]:
         """The batch of these frame numbers [B]; images u8 [B, px, px, 3], actions f32 [B, horizon, J]."""
@@ -188,12 +212,13 @@ def prepare(
     labels: Sequence[str] = (),
     shares: Mapping[str, float] | None = None,
     corrections_share: float = 0.0,
+    scenes: ScenesBeside | None = None,
 ) -> Batches:
     """Batches of a data set: state, prompt tokens and actions of every frame go through the pipeline once.
 
     `held_out` and `rows` as in Batches; `labels`: which of the label columns the batches hold. `shares`: of a mix, by task,
     what part of the samples it is. `corrections_share`: that of the corrections, where there are any, and at most what draws
-    each of their frames MOST_OFTEN times as often as one of a demo; 0: that of their frames.
+    each of their frames MOST_OFTEN times as often as one of a demo; 0: that of their frames. `scenes`: as in Batches.
     """
     prompts, tasks = prompts_of(dataset), tasks_of(dataset)
 
@@ -229,6 +254,7 @@ def prepare(
         tasks=tasks,
         weights=load_weights(Path(settings.sample_weights), dataset.actions) if settings.sample_weights else None,
         order=_order(dataset, held_out, shares or {}, settings.seed, corrections_share),
+        scenes=scenes,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pirig.config.places import ASSETS, STATS_FILE, Places, stats_of_task
@@ -17,6 +17,7 @@ from pirig.files import identity
 from pirig.files.identity import Identity, IdentityError, Same, digest_of_tree
 from pirig.policies.card import PolicyCard, has_card
 from pirig.runs.identity import settings_id
+from pirig.scenes.labelled import LabelledScenes
 from pirig.training.validation import held_out_of
 from pirig.training.warmed import content_of
 from pirig.transforms.normalize import NormStats, load_norm_stats
@@ -26,13 +27,19 @@ KIND = "run"
 CODE = 1  # changes where the same data, weights and settings would train another policy
 STATS, WEIGHTS, TOWER, EPISODES = "norm stats", "start weights", "tower", "episodes"
 SAMPLE_WEIGHTS = "sample weights"
+SCENES = "scenes"  # beside the batches; of several tasks the second one's are "scenes 2"
 
 
 def asked_of(
-    config: Config, places: Places, dataset: Dataset, stats: Mapping[str, NormStats], warmed: Path | None = None
+    config: Config,
+    places: Places,
+    dataset: Dataset,
+    stats: Mapping[str, NormStats],
+    warmed: Path | None = None,
+    scenes: Sequence[LabelledScenes] = (),
 ) -> Identity:
-    """Of data sets and weights that are there. A run that is resumed needs the weights, and the folder of a tower that was
-    warmed up, no more: then they are left out."""
+    """Of data sets, scenes and weights that are there. A run that is resumed needs the weights, and the folder of a tower that
+    was warmed up, no more: then they are left out."""
     made_from = contents_of(places)
     lying = {name: str(folder.resolve()) for name, folder in folders_of(places).items()}
     made_from[STATS] = digest_of(stats)
@@ -43,6 +50,9 @@ def asked_of(
         made_from[SAMPLE_WEIGHTS], lying[SAMPLE_WEIGHTS] = digest_of_tree(file.parent, {"": file}), str(file)
     if warmed is not None:
         made_from[TOWER], lying[TOWER] = content_of(warmed), str(warmed)
+    for number, labelled in enumerate(scenes):
+        name = f"{SCENES} {number + 1}" if number else SCENES
+        made_from[name], lying[name] = labelled.content(), str(labelled.folder.resolve())
     told = {"settings": settings_id(config), EPISODES: _episodes(dataset.lengths, dataset.seeds)}
     return Identity(KIND, made_from, told, code=CODE, places=lying)
 

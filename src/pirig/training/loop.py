@@ -23,8 +23,9 @@ from pirig.policies.card import PolicyCard, require_alike
 from pirig.runs.progress import newest_checkpoint
 from pirig.training import checkpoints, processes
 from pirig.training.augment import augment
-from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
+from pirig.training.batches import Batches, BatchSettings, Prefetch, ScenesBeside, prepare
 from pirig.training.curve import draw_curve
+from pirig.training.domains import require_domains
 from pirig.training.losses import Losses, Weighted
 from pirig.training.memory import GB, Remedies, compiled_bytes, require_fits, room_of
 from pirig.training.meter import Meter
@@ -51,6 +52,7 @@ from pirig.training.warmed import WarmedUp
 
 if TYPE_CHECKING:
     from pirig.datasets.lerobot.read import Dataset
+    from pirig.training.scene_rows import SceneRows
     from pirig.transforms.pipeline import Pipeline
 
 LOSS_WINDOW = 100  # the loss reported is the mean of the last so many steps
@@ -111,6 +113,7 @@ def train(
     shares: Mapping[str, float] | None = None,
     warmed: WarmedUp | None = None,
     heads_of: Path | None = None,
+    scenes: SceneRows | None = None,
     made: Identity | None = None,
     remedies: Remedies | None = None,
 ) -> TrainResult:
@@ -120,13 +123,14 @@ def train(
     `should_stop` is asked after every step. `experiment` titles the curve; `model` None is pi0 or pi0.5.
     `placement`: several devices (None: one). `held_out`: episodes that only validation sees. `auxiliary`: losses beside the
     flow loss, by name. `shares`: of a mix, by task, what part of the samples it is. `warmed`: fresh parameters and heads
-    start with this tower's. `heads_of`: a checkpoint of ours with whose heads those of the same losses start. `made`: what the
-    run is made from, kept in each checkpoint.
+    start with this tower's. `heads_of`: a checkpoint of ours with whose heads those of the same losses start. `scenes`: of which
+    `settings.scenes_per_batch` are beside each batch. `made`: what the run is made from, kept in each checkpoint.
     `remedies`: named where the compiled step needs more than there is.
     Raises TrainingDiverged; ValueError if a checkpoint is there and `resume` is not set, or if it belongs to other settings.
     """
-    _check(run_folder, settings, resume)
-    losses = Losses(model or flow_model(), auxiliary or {})
+    _check(run_folder, settings, resume, placement)
+    beside = ScenesBeside(scenes, settings.scenes_per_batch) if scenes is not None else None
+    losses = Losses(model or flow_model(), auxiliary or {}, on_scenes=beside is not None)
     make_schedule(schedule, settings.steps)  # asked now: the data comes next
     held_out_frames = frames_of(held_out, dataset.lengths)
     rows = placement.own_rows(settings.batch_size) if placement else None
@@ -140,6 +144,7 @@ def train(
         labels=losses.labels,
         shares=shares,
         corrections_share=settings.corrections_share,
+        scenes=beside,
     )
     if params is None:
         params = initial_params(settings, pipeline.model_config, model)
@@ -184,29 +189,8 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _check(run_folder: Path, settings: TrainConfig, resume: bool) -> None:
-    for name, least in (
-        ("steps", 1),
-        ("batch_size", 1),
-        ("flow_samples", 1),
-        ("save_every", 1),
-        ("shift_px", 0),
-        ("state_noise", 0),
-        ("accumulate", 1),
-        ("validate_every", 1),
-        ("validation_frames", 1),
-    ):
-        if getattr(settings, name) < least:
-            raise ValueError(f"train.{name} is {getattr(settings, name)}; expected at least {least}")
-    if settings.batch_size % settings.accumulate:
-        raise ValueError(
-            f"train.batch_size={settings.batch_size} does not divide into train.accumulate={settings.accumulate} parts; "
-            f"choose train.batch_size={max(settings.batch_size // settings.accumulate, 1) * settings.accumulate}"
-        )
-    if not 0 <= settings.state_noise_share <= 1:
-        raise ValueError(f"train.state_noise_share is {settings.state_noise_share}; expected a share, 0 to 1")
-    if not 0 <= settings.ema < 1:
-        raise ValueError(f"train.ema is {settings.ema}; expected 0 (off) or a decay below 1, such as 0.99")
+def _check(run_folder: Path, settings: TrainConfig, resume: bool, placement: Placement | None) -> None:
+    require_domains(settings, placement.device_count if placement else 1)
     newest = newest_checkpoint(run_folder)
     if newest and not resume:
         raise ValueError(f"{newest} exists already; go on with run.mode=resume or choose another run.name")

@@ -24,6 +24,7 @@ from pirig.models.leaves import Tree
 from pirig.training import auxiliary as kinds_of_losses
 
 Numbers = dict[str, jax.Array]
+Scenes = Mapping[str, Any]  # images {role: [S, H, W, 3]}, labels {name: f32 [S, k], NaN where not known}
 
 
 class Auxiliary(Protocol):
@@ -51,10 +52,11 @@ class Weighted:
 
 @dataclass(frozen=True)
 class Losses:
-    """total = flow + sum of weight x auxiliary loss."""
+    """total = flow + sum of weight x auxiliary loss, of the batch and, where there are any, of the labelled scenes beside it."""
 
     flow: FlowModel
     auxiliary: Mapping[str, Weighted] = field(default_factory=dict)
+    on_scenes: bool = False  # a batch brings labelled scenes, which the auxiliary losses look at too
 
     @property
     def labels(self) -> list[str]:
@@ -64,7 +66,9 @@ class Losses:
     @property
     def names(self) -> list[str]:
         """Of the step's metrics beside "loss", which is the flow loss: [] where nothing is added to it."""
-        return ["total_loss", *(f"{name}_loss" for name in self.auxiliary)] if self.auxiliary else []
+        kinds = ("loss", "scenes_loss") if self.on_scenes else ("loss",)
+        parts = (f"{name}_{kind}" for name in self.auxiliary for kind in kinds)
+        return ["total_loss", *parts] if self.auxiliary else []
 
     def init_heads(
         self, key: jax.Array, params: Tree, config: Any, inputs: ModelInputs, labels: Mapping[str, np.ndarray]
@@ -90,9 +94,10 @@ class Losses:
         noise: Float[jax.Array, "*draws batch action_horizon action_dim"],
         flow_time: Float[jax.Array, "*draws batch"],
         weights: Float[jax.Array, " batch"] | None = None,
+        scenes: Scenes | None = None,
     ) -> tuple[Float[jax.Array, ""], Numbers]:
         """(what is minimised, "loss" and the parts that `names` lists), means over the batch. `weights`: how much each sample
-        counts in the flow loss; the auxiliary ones, which say where things are, count alike.
+        counts in the flow loss; the auxiliary ones, which say where things are, count alike. `scenes`: where `on_scenes` is set.
 
         The images are encoded once for all losses, however many draws of noise there are.
         """
@@ -101,16 +106,16 @@ class Losses:
             flow = self.flow.compute_loss(params, config, inputs, actions, **draws)
             flow = _mean(flow, weights)
             return flow, {"loss": flow}
-        features = self._features(params, config, inputs)
+        features, of_scenes = self._features_with(params, config, inputs, scenes)
         flow = self.flow.compute_loss(params, config, inputs, actions, **draws, features=features)
         flow = _mean(flow, weights)
-        parts = {
-            f"{name}_loss": entry.loss.measure(
-                heads[name], _seen(features, inputs), _only(labels, entry.loss)
-            )[0].mean()
-            for name, entry in self.auxiliary.items()
-        }  # fmt: skip
-        added = sum(entry.weight * parts[f"{name}_loss"] for name, entry in self.auxiliary.items())
+        added, parts, seen = jnp.zeros(()), Numbers(), _seen(features, inputs)
+        for name, entry in self.auxiliary.items():
+            own = {f"{name}_loss": entry.loss.measure(heads[name], seen, _only(labels, entry.loss))[0].mean()}
+            if scenes is not None and of_scenes is not None:
+                known = _only(scenes["labels"], entry.loss)
+                own[f"{name}_scenes_loss"] = entry.loss.measure(heads[name], of_scenes, known)[0].mean()
+            added, parts = added + entry.weight * sum(own.values()), parts | own
         return flow + added, {"loss": flow, "total_loss": flow + added, **parts}
 
     def measure(
@@ -125,6 +130,17 @@ class Losses:
             loss, numbers = entry.loss.measure(heads[name], features, _only(labels, entry.loss))
             measured |= {f"{name}_loss": loss, **{f"{name}_{number}": rows for number, rows in numbers.items()}}
         return measured
+
+    def _features_with(
+        self, params: Tree, config: Any, inputs: ModelInputs, scenes: Scenes | None
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Those of the batch and those of the scenes, encoded together."""
+        if scenes is None:
+            return self._features(params, config, inputs), None
+        images = {role: jnp.concatenate([seen, scenes["images"][role]]) for role, seen in inputs.images.items()}
+        features = self._features(params, config, inputs._replace(images=images))
+        count = len(inputs.state)
+        return features[:, :count], features[:, count:]
 
     def _features(self, params: Tree, config: Any, inputs: ModelInputs) -> jax.Array:
         features = None if self.flow.encode_images is None else self.flow.encode_images(params, config, inputs)

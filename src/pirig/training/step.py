@@ -16,7 +16,7 @@ from pirig.models.bits import as_bits
 from pirig.models.flow import FlowModel, ModelInputs
 from pirig.models.kinds import flow_model
 from pirig.training.augment import augment
-from pirig.training.losses import Losses
+from pirig.training.losses import Losses, Scenes
 from pirig.training.optimizer import Tree, kernel_norm, make_optimizer, merge, select
 from pirig.training.schedules import Schedule
 from pirig.training.sharding import Placement
@@ -24,7 +24,7 @@ from pirig.transforms.images import unit_range
 
 Batch = dict[
     str, Any
-]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions[, labels, weights]
+]  # images {role: u8 [B,H,W,3]}, image_masks {role: bool [B]}, state, tokens, token_mask, actions[, labels, weights, scenes]
 Metrics = dict[str, jax.Array]
 HEADS = "heads"  # where the heads stand among what the optimizer sees
 
@@ -132,6 +132,18 @@ def make_inputs(
     return inputs
 
 
+def scenes_of(settings: TrainConfig, batch: Batch, key: jax.Array) -> Scenes | None:
+    """The labelled scenes beside a batch as the tower sees them: colours augmented, not shifted, or the labels would be wrong."""
+    scenes = batch.get("scenes")
+    if scenes is None:
+        return None
+    key = jax.random.fold_in(
+        jax.random.split(key, 3)[0], len(scenes["images"])
+    )  # a draw that no camera of the batch has
+    images = {role: unit_range(image) for role, image in scenes["images"].items()}
+    return {**scenes, "images": augment(key, scenes["images"], 0) if settings.augment else images}
+
+
 Parts = dict[str, jax.Array]
 Loss = Callable[[Tree, Tree, Batch, jax.Array], tuple[jax.Array, Parts]]
 
@@ -146,8 +158,9 @@ def make_loss(model_config: Any, settings: TrainConfig, losses: Losses | None = 
 
     def loss(params: Tree, heads: Tree, batch: Batch, key: jax.Array) -> tuple[jax.Array, Parts]:
         seen, actions, noise, flow_time = inputs(batch, key)
-        labels, draws = batch.get("labels", {}), {"noise": noise, "flow_time": flow_time}
-        return losses.total(params, heads, model_config, seen, actions, labels, **draws, weights=batch.get("weights"))
+        draws: dict[str, Any] = {"noise": noise, "flow_time": flow_time, "weights": batch.get("weights")}
+        labels, scenes = batch.get("labels", {}), scenes_of(settings, batch, key)
+        return losses.total(params, heads, model_config, seen, actions, labels, **draws, scenes=scenes)
 
     return loss
 
@@ -180,14 +193,14 @@ def make_gradient(model_config: Any, settings: TrainConfig, losses: Losses | Non
     def gradient(trained: Tree, frozen: Tree, batch: Batch, key: jax.Array) -> tuple[Parts, Tree]:
         seen, actions, noise, flow_time = inputs(batch, key)
         draws_axis = noise.ndim - 3  # the batch axis: after that of several draws
-        whole = (seen, actions, batch.get("labels", {}), batch.get("weights"))
+        whole = (seen, actions, batch.get("labels", {}), batch.get("weights"), scenes_of(settings, batch, key))
         per_row = jax.tree.map(lambda x: _in_parts(x, parts, 0), whole)
         per_draw = jax.tree.map(lambda x: _in_parts(x, parts, draws_axis), (noise, flow_time))
 
         def part_loss(tree: Tree, part: Any) -> tuple[jax.Array, Parts]:
-            (seen, chunk, labels, weights), (noisy, time) = part
+            (seen, chunk, labels, weights, scenes), (noisy, time) = part
             own, heads = _without_heads(tree)
-            draws = {"noise": noisy, "flow_time": time, "weights": weights}
+            draws = {"noise": noisy, "flow_time": time, "weights": weights, "scenes": scenes}
             return losses.total(merge(own, frozen), heads, model_config, seen, chunk, labels, **draws)
 
         def add(sums: tuple[Parts, Tree], part: Any) -> tuple[tuple[Parts, Tree], None]:
@@ -290,7 +303,10 @@ def _moving(state: TrainState) -> tuple:
 def first_bad_leaf(state: TrainState, batch: Batch, loss: Loss, trainable: Tree | None = None) -> str:
     """Where the first number that is not finite lies: batch, parameters, heads, optimizer state, loss or gradient."""
     trained, frozen = select(state.params, trainable), select(state.params, trainable, keep=False)
-    trees = (("batch", batch), ("params", state.params), (HEADS, state.heads), ("opt_state", state.opt_state))
+    told = {
+        name: part for name, part in batch.items() if name not in ("labels", "scenes")
+    }  # a label may be NaN: not known
+    trees = (("batch", told), ("params", state.params), (HEADS, state.heads), ("opt_state", state.opt_state))
     for name, tree in trees:
         path = _bad_path(tree)
         if path:

@@ -18,7 +18,6 @@ import numpy as np
 import optax
 
 from pirig.config.schema import WarmUpConfig
-from pirig.datasets.joined import JoinedFrames
 from pirig.files.atomic import staging_folder
 from pirig.files.identity import FILE_NAME
 from pirig.models.layout import flatten
@@ -29,12 +28,12 @@ from pirig.runs.lock import held_in_turn
 from pirig.scenes.labelled import LabelledScenes
 from pirig.training.augment import augment
 from pirig.training.auxiliary.labels import SCALE_M, LabelLoss, of_labels
+from pirig.training.scene_rows import SceneRows
 from pirig.training.warmed import RECORD, WEIGHTS, WarmedUp, identity_of, load, made_from, name_of, said_of, take
 
 RISE_STEPS, FINAL_LR, CLIP_NORM, WEIGHT_DECAY = 100, 1e-5, 1.0, 1e-4
 MEASURED = 8  # times in a warm-up
 MEASURE_ROWS = 64
-Images = dict[str, JoinedFrames]
 
 
 def warm_up(
@@ -119,13 +118,7 @@ class _Fit:
         self, sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, loss: LabelLoss
     ) -> None:
         self.tower, self.model, self.settings, self.loss = tower_named(model.tower), model, settings, loss
-        roles = sets[0].roles
-        frames = {role: [part for scenes in sets for part in _whole(scenes, role)] for role in roles}
-        self.images: Images = {role: JoinedFrames(parts) for role, parts in frames.items()}
-        self.labels = {name: _joined(sets, name) for name in loss.labels}
-        rows = np.random.default_rng([settings.seed, 0]).permutation(len(next(iter(self.images.values()))))
-        held_out = min(settings.held_out, len(rows) // 5)
-        self.held_out, self.rows = np.sort(rows[:held_out]), rows[held_out:]
+        self.scenes = SceneRows(sets, loss.labels, held_out=settings.held_out, seed=settings.seed)
 
     def run(self) -> tuple[Tree, Tree, dict[str, Any]]:
         settings, started_s, curve = self.settings, time.monotonic(), []
@@ -137,9 +130,8 @@ class _Fit:
         step, measure = jax.jit(self._step, donate_argnums=(0, 1)), jax.jit(self._wrong_mm)
         every = max(1, settings.steps // MEASURED)
         for number in range(settings.steps):
-            draws = np.random.default_rng([settings.seed, 1, number])
-            chosen = np.sort(draws.choice(self.rows, settings.batch_size, replace=len(self.rows) < settings.batch_size))
-            tree, state, loss = step(tree, state, *self._batch(chosen), jax.random.key(number))
+            batch = self.scenes.gather(self.scenes.draw(settings.batch_size, number))
+            tree, state, loss = step(tree, state, *batch, jax.random.key(number))
             if (number + 1) % every == 0 or number + 1 == settings.steps:
                 errors = self._errors(tree, measure)
                 curve.append({"step": number + 1, "loss": float(loss), "errors": errors})
@@ -152,7 +144,8 @@ class _Fit:
                         f"warm-up: the loss at step {number + 1} is not finite; lower tower.warm_up.peak_lr"
                     )
         seconds = round(time.monotonic() - started_s, 1)
-        record = {"errors": curve[-1]["errors"], "seconds": seconds, "held_out": len(self.held_out), "curve": curve}
+        held_out = len(self.scenes.held_out)
+        record = {"errors": curve[-1]["errors"], "seconds": seconds, "held_out": held_out, "curve": curve}
         return tree["tower"], tree["heads"], record
 
     def _fresh(self) -> Tree:
@@ -160,17 +153,13 @@ class _Fit:
         specs = self.tower.leaves(config, self.model.vlm.width)
         drawn = nest({path: draw(key, f"{self.tower.root}/{path}", leaf) for path, leaf in specs.items()})
         tower = self.tower.fresh(key, config, drawn)
-        images, _ = self._batch(self.rows[:1])
+        images, _ = self.scenes.gather(self.scenes.rows[:1])
         features = jax.eval_shape(self._tokens, tower, images)
-        return {"tower": tower, "heads": self.loss.init(jax.random.fold_in(key, 1), features, self.labels)}
+        return {"tower": tower, "heads": self.loss.init(jax.random.fold_in(key, 1), features, self.scenes.labels)}
 
     def _tokens(self, tower: Tree, images: Mapping[str, jax.Array]) -> jax.Array:
         dtype = jnp.dtype(self.model.compute_dtype)
         return self.tower.encode(tower, self.model.image, images, dtype=dtype, remat=False)
-
-    def _batch(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        images = {role: frames[rows] for role, frames in self.images.items()}
-        return images, {name: values[rows] for name, values in self.labels.items()}
 
     def _step(
         self, tree: Tree, state: Any, images: Mapping[str, jax.Array], labels: Mapping[str, jax.Array], key: jax.Array
@@ -192,10 +181,10 @@ class _Fit:
     def _errors(self, tree: Tree, measure: Callable[..., dict[str, jax.Array]]) -> dict[str, dict[str, float]]:
         """Median and 90th percentile by label on the held-out scenes, in the unit of its name (mm, deg)."""
         found: dict[str, list[np.ndarray]] = {}
-        for start in range(0, len(self.held_out), MEASURE_ROWS):
-            rows = self.held_out[start : start + MEASURE_ROWS]
+        for start in range(0, len(self.scenes.held_out), MEASURE_ROWS):
+            rows = self.scenes.held_out[start : start + MEASURE_ROWS]
             padded = np.concatenate([rows, np.repeat(rows[-1:], MEASURE_ROWS - len(rows))])
-            for name, wrong in measure(tree, *self._batch(padded)).items():
+            for name, wrong in measure(tree, *self.scenes.gather(padded)).items():
                 found.setdefault(name, []).append(np.asarray(wrong)[: len(rows)])
         whole = {name: np.concatenate(parts) for name, parts in found.items()}
         known = {name: wrong[np.isfinite(wrong)] for name, wrong in whole.items()}
@@ -204,22 +193,3 @@ class _Fit:
             for name, wrong in known.items()
             if len(wrong)
         }
-
-
-def _whole(scenes: LabelledScenes, role: str) -> list[np.ndarray]:
-    """The shards of a role, the last one as long as the set is."""
-    if role not in scenes.images:
-        raise ValueError(f"{scenes.folder} has no camera {role}; it has {', '.join(scenes.roles)}")
-    parts, left = [], scenes.count
-    for part in scenes.images[role]:
-        parts.append(part[:left])
-        left -= len(part)
-    return parts
-
-
-def _joined(sets: Sequence[LabelledScenes], name: str) -> np.ndarray:
-    """f32 [N, k]; NaN where a task has no such label: the loss passes over it."""
-    width = next(scenes.labels[name].shape[1] for scenes in sets if name in scenes.labels)
-    return np.concatenate(
-        [scenes.labels.get(name, np.full((scenes.count, width), np.nan, np.float32)) for scenes in sets]
-    )
