@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from pirig.config.load import compose
+from pirig.config.names import standing
 from pirig.config.schema import LossConfig
 from pirig.files.orbax import saved_tree
+from pirig.models.flow import FlowModel, ModelInputs
+from pirig.training.auxiliary.labels import LabelLoss
 from pirig.training.batches import BatchSettings, ScenesBeside, prepare
-from pirig.training.losses import Losses, auxiliary_losses
+from pirig.training.losses import Losses, Weighted, auxiliary_losses
 from pirig.training.scene_rows import SceneRows
 from pirig.training.schedules import make_schedule
 from pirig.training.step import first_bad_leaf, init_state, inputs_of, make_gradient, make_loss, make_train_step
@@ -153,3 +156,27 @@ def test_what_cannot_be_is_named(small, losses, rows, tmp_path):
     with pytest.raises(ValueError, match=r"train\.scenes_per_batch is -1; expected at least 0"):
         small.train(tmp_path, scenes_per_batch=-1, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_in_the_world_is_read_off_cameras_that_stand_still():
+    """What a wrist camera shows changes neither an auxiliary loss nor its head, but the policy is fed it."""
+    assert standing(["base_0_rgb", "left_wrist_0_rgb"]) == ["base_0_rgb"]
+    assert standing(["left_wrist_0_rgb", "right_wrist_0_rgb"]) == ["left_wrist_0_rgb", "right_wrist_0_rgb"]
+    rng = np.random.default_rng(3)
+    features = jnp.asarray(rng.normal(size=(2, 3, 5, 4)), jnp.float32)  # cameras in the order of their names
+    masks = {"base_0_rgb": jnp.array([True, True, False]), "left_wrist_0_rgb": jnp.ones(3, bool)}
+    images = {role: jnp.zeros((3, PX, PX, 3), jnp.uint8) for role in masks}
+    inputs = ModelInputs(images, masks, jnp.zeros((3, 4)), jnp.zeros((3, 1), jnp.int32), jnp.ones((3, 1), bool))
+    model = FlowModel(None, None, None, encode_images=lambda params, config, inputs: features)
+    loss = LabelLoss((NAME,))
+    losses = Losses(model, {"cube": Weighted(loss, 0.5)})
+    labels = {NAME: jnp.asarray(rng.normal(size=(3, 3)), jnp.float32)}
+    heads = losses.init_heads(jax.random.key(0), {}, None, inputs, {NAME: np.asarray(labels[NAME])})
+    assert heads["cube"][NAME]["kernel"].shape == (1 * 5 * 4, 3)
+    measured = losses.measure({}, heads, None, inputs, labels)
+    seen = jnp.where(masks["base_0_rgb"][None, :, None, None], features[:1], 0)
+    expected, _ = loss.measure(heads["cube"], seen, labels)
+    np.testing.assert_allclose(measured["cube_loss"], expected, rtol=1e-6)
+    two = {**scenes().images, "left_wrist_0_rgb": scenes().images["base_0_rgb"]}
+    both = SimpleNamespace(**{**vars(scenes()), "images": two, "roles": list(two)})
+    assert list(SceneRows([both], [NAME], held_out=3, seed=0).images) == ["base_0_rgb"]

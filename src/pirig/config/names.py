@@ -29,6 +29,15 @@ GATES = (  # by what asks them: gates/data.py, gates/policy.py, gates/ask.py
 )
 ROLES = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")  # openpi's names of a model's images
 
+WRIST = "wrist"  # in the role of a camera that the hand carries
+
+
+def standing(roles: Iterable[str]) -> list[str]:
+    """The roles of cameras that stand still; all where none does. The others move with the hand: what they show does not say
+    where in the world it is."""
+    every = list(roles)
+    return [role for role in every if WRIST not in role] or every
+
 
 def near(word: object, names: Iterable[str]) -> str:
     """The one of `names` that was probably meant; "" where none is near."""

@@ -27,7 +27,7 @@ SHARD = 32  # scenes
 KIND = "labelled scenes"
 RECORD = "scenes.json"
 LABELS = "labels.npz"
-VERSION = 2  # changes where the bytes of a set would
+VERSION = 3  # changes where the bytes of a set would
 TORN = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)  # what numpy says of a file that was cut off
 NOT_SEEN = ("state", "state_dim", "action_dim", "action_layout", "gripper_open", "control_mode", "control_hz", "fps")
 

@@ -88,8 +88,8 @@ class ArrangedSimulator(Protocol):
         ...
 
     def in_sight(self) -> dict[str, float] | None:
-        """Of each label, what share of the last frame's pixels its thing covers, in the camera that shows it best; None where
-        the simulator cannot tell."""
+        """Of each label, what share of the last frame's pixels its thing covers, in the camera that shows it best, of those that
+        stand still; None where the simulator cannot tell."""
         ...
 
 

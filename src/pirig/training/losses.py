@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,13 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from pirig.config.names import standing
 from pirig.config.schema import LossConfig
 from pirig.models.flow import FlowModel, ModelInputs
 from pirig.models.leaves import Tree
 from pirig.training import auxiliary as kinds_of_losses
 
 Numbers = dict[str, jax.Array]
-Scenes = Mapping[str, Any]  # images {role: [S, H, W, 3]}, labels {name: f32 [S, k], NaN where not known}
+Scenes = Mapping[
+    str, Any
+]  # images {role: [S, H, W, 3]} of cameras that stand still, labels {name: f32 [S, k], NaN where not known}
 
 
 class Auxiliary(Protocol):
@@ -33,7 +36,8 @@ class Auxiliary(Protocol):
     labels: tuple[str, ...]
 
     def init(self, key: jax.Array, features: jax.ShapeDtypeStruct, labels: Mapping[str, np.ndarray]) -> Tree:
-        """Its head's parameters, float32; `features` [C, B, T, D], `labels` f32 [N, k] of every frame that trains."""
+        """Its head's parameters, float32; `features` [C, B, T, D] of the cameras that stand still (`config.names.standing`),
+        `labels` f32 [N, k] of every frame that trains."""
         ...
 
     def measure(
@@ -76,7 +80,7 @@ class Losses:
         """Fresh heads by the losses' names. `inputs`: any batch; `labels` f32 [N, k] of every frame that trains."""
         if not self.auxiliary:
             return {}
-        features = jax.eval_shape(lambda tree, seen: self._features(tree, config, seen), params, inputs)
+        features = jax.eval_shape(lambda tree, seen: _seen(self._features(tree, config, seen), seen), params, inputs)
         return {
             name: entry.loss.init(jax.random.fold_in(key, number), features, _only(labels, entry.loss))
             for number, (name, entry) in enumerate(sorted(self.auxiliary.items()))
@@ -106,13 +110,14 @@ class Losses:
             flow = self.flow.compute_loss(params, config, inputs, actions, **draws)
             flow = _mean(flow, weights)
             return flow, {"loss": flow}
-        features, of_scenes = self._features_with(params, config, inputs, scenes)
+        features = self._features(params, config, inputs)
         flow = self.flow.compute_loss(params, config, inputs, actions, **draws, features=features)
         flow = _mean(flow, weights)
         added, parts, seen = jnp.zeros(()), Numbers(), _seen(features, inputs)
         for name, entry in self.auxiliary.items():
             own = {f"{name}_loss": entry.loss.measure(heads[name], seen, _only(labels, entry.loss))[0].mean()}
-            if scenes is not None and of_scenes is not None:
+            if scenes is not None:
+                of_scenes = self._features(params, config, inputs._replace(images=scenes["images"]))
                 known = _only(scenes["labels"], entry.loss)
                 own[f"{name}_scenes_loss"] = entry.loss.measure(heads[name], of_scenes, known)[0].mean()
             added, parts = added + entry.weight * sum(own.values()), parts | own
@@ -130,17 +135,6 @@ class Losses:
             loss, numbers = entry.loss.measure(heads[name], features, _only(labels, entry.loss))
             measured |= {f"{name}_loss": loss, **{f"{name}_{number}": rows for number, rows in numbers.items()}}
         return measured
-
-    def _features_with(
-        self, params: Tree, config: Any, inputs: ModelInputs, scenes: Scenes | None
-    ) -> tuple[jax.Array, jax.Array | None]:
-        """Those of the batch and those of the scenes, encoded together."""
-        if scenes is None:
-            return self._features(params, config, inputs), None
-        images = {role: jnp.concatenate([seen, scenes["images"][role]]) for role, seen in inputs.images.items()}
-        features = self._features(params, config, inputs._replace(images=images))
-        count = len(inputs.state)
-        return features[:, :count], features[:, count:]
 
     def _features(self, params: Tree, config: Any, inputs: ModelInputs) -> jax.Array:
         features = None if self.flow.encode_images is None else self.flow.encode_images(params, config, inputs)
@@ -196,6 +190,10 @@ def _only(labels: Mapping[str, Any], loss: Auxiliary) -> dict[str, Any]:
 
 
 def _seen(features: jax.Array, inputs: ModelInputs) -> jax.Array:
-    """Features with zeros where a camera is absent."""
-    masks: Sequence[jax.Array] = [jnp.asarray(inputs.image_masks[role], bool) for role in sorted(inputs.images)]
-    return jnp.where(jnp.stack(masks)[:, :, None, None], features, 0)
+    """Features of the cameras that stand still, with zeros where one is absent."""
+    roles = sorted(inputs.images)
+    still = standing(roles)
+    if still != roles:
+        features = features[np.array([roles.index(role) for role in still])]
+    masks = jnp.stack([jnp.asarray(inputs.image_masks[role], bool) for role in still])
+    return jnp.where(masks[:, :, None, None], features, 0)

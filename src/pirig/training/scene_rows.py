@@ -6,15 +6,18 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from pirig.config.names import standing
 from pirig.datasets.joined import JoinedFrames
 from pirig.scenes.labelled import LabelledScenes
 
 
 class SceneRows:
-    """`rows` and `held_out` are numbers of scenes, split by `seed` alone; at most a fifth of them is held out."""
+    """Of the cameras that stand still. `rows` and `held_out` are numbers of scenes, split by `seed` alone; at most a fifth of
+    them is held out."""
 
     def __init__(self, sets: Sequence[LabelledScenes], labels: Collection[str], *, held_out: int, seed: int) -> None:
-        frames = {role: [part for scenes in sets for part in _whole(scenes, role)] for role in sets[0].roles}
+        roles = standing(sets[0].roles)
+        frames = {role: [part for scenes in sets for part in _whole(scenes, role)] for role in roles}
         self.images = {role: JoinedFrames(parts) for role, parts in frames.items()}
         self.labels = {name: _joined(sets, name) for name in labels}
         self.seed = seed

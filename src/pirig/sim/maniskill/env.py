@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.names import standing
 from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
 from pirig.sim.maniskill.batches import batched, one_scene
@@ -158,7 +159,8 @@ class SimEnv:
         return one_scene(object_poses(self.base), 0)
 
     def in_sight(self) -> dict[str, float]:
-        return in_sight(self.base, [camera.sensor for camera in self.contract.cameras])
+        still = standing([camera.role for camera in self.contract.cameras])
+        return in_sight(self.base, [camera.sensor for camera in self.contract.cameras if camera.role in still])
 
     def state(self) -> State:
         return state_of(self.base)
