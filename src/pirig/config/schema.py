@@ -275,6 +275,7 @@ class TrainConfig:
     sample_weights: str = (
         ""  # file of how much each frame counts in the flow loss (improve.use=weighted makes it); "": all alike
     )
+    idle_steps: CountOrNone = 0  # frames after which nothing moves for so many steps are not trained on; 0: all are
     scenes_per_batch: CountOrNone = 0  # labelled scenes beside each batch, for the losses that learn labels; 0: none
     augment: bool = True
     shift_px: CountOrNone = 4  # augmentation: random shift of every image

@@ -7,6 +7,7 @@ permutation. So a position is all that a resumed run needs.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy as np
 from pirig.config.state_entries import STATE_ENTRIES
 from pirig.datasets.joined import prompts_of, sources_of, tasks_of
 from pirig.files.progress import Progress
+from pirig.training.idle import idle_frames
 from pirig.training.order import Shares
 from pirig.training.sample_weights import load as load_weights
 
@@ -42,6 +44,7 @@ class BatchSettings:
     state_noise_share: float = 1.0
     state_noise_on: tuple[str, ...] = ()
     sample_weights: str = ""
+    idle_steps: int = 0
 
     @classmethod
     def of(cls, settings: TrainConfig) -> BatchSettings:
@@ -52,6 +55,7 @@ class BatchSettings:
             state_noise_share=settings.state_noise_share,
             state_noise_on=tuple(settings.state_noise_on),
             sample_weights=settings.sample_weights,
+            idle_steps=settings.idle_steps,
         )
 
 
@@ -236,6 +240,7 @@ def prepare(
     actions, starts = pipeline.action_rows(dataset.actions, dataset.state, None if tasks is None else list(tasks))
     std = settings.state_noise * noisy(settings.state_noise_on, pipeline.contract.state, dataset.state.shape[1])
     noise = StateNoise(std, pipeline.prompt_length(), inputs, settings.state_noise_share)
+    unused = _unused(dataset, held_out, settings.idle_steps)
     return Batches(
         frames,
         np.asarray(state, np.float32),
@@ -248,14 +253,24 @@ def prepare(
         seed=settings.seed,
         starts=starts,
         noise=noise if std.any() else None,
-        held_out=held_out,
+        held_out=unused,
         rows=rows,
         labels={name: dataset.labels[name] for name in labels},
         tasks=tasks,
         weights=load_weights(Path(settings.sample_weights), dataset.actions) if settings.sample_weights else None,
-        order=_order(dataset, held_out, shares or {}, settings.seed, corrections_share),
+        order=_order(dataset, unused, shares or {}, settings.seed, corrections_share),
         scenes=scenes,
     )
+
+
+def _unused(dataset: Dataset, held_out: np.ndarray | None, idle_steps: int) -> np.ndarray | None:
+    """The frames that no batch begins at: held-out ones and, where they are asked for, idle ones."""
+    if not idle_steps:
+        return held_out
+    idle = np.setdiff1d(idle_frames(dataset.state, dataset.lengths, idle_steps), [] if held_out is None else held_out)
+    said = f"nothing moves in the {idle_steps} steps after them (train.idle_steps)"
+    print(f"{len(idle)} of {dataset.frame_count} frames are not trained on: {said}", file=sys.stderr, flush=True)
+    return np.union1d(idle, [] if held_out is None else held_out).astype(np.int64)
 
 
 def _lacking(values: np.ndarray, tasks: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ def require_domains(settings: TrainConfig, device_count: int = 1) -> None:
         ("validate_every", 1),
         ("validation_frames", 1),
         ("scenes_per_batch", 0),
+        ("idle_steps", 0),
     ):
         if getattr(settings, name) < least:
             raise ValueError(f"train.{name} is {getattr(settings, name)}; expected at least {least}")
