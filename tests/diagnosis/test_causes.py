@@ -34,6 +34,7 @@ CASES = {
     "training scenes only": ({"hand_overs": hand_overs([10, 10, 10, 10], 10)}, "10 of 10 on demo seeds, 12 of 40"),
     "breaks early": ({"hand_overs": hand_overs([0, 1, 4, 4])}, "alone 0 of 4, after 50% of the demo 4 of 4"),
     "does not finish": ({"hand_overs": hand_overs([0, 0, 0, 1])}, "1 of 4"),
+    "stands still": ({"outcome": outcome(12, sub_goals={}, stood_still=16)}, "16 of 28 failed episodes .* 40 actions"),
     "does not see": (
         {"label_errors": {"cubeA_position_mm": 31.2, "cubeB_position_mm": 8.0, "cubeA_yaw_deg": 40.0}},
         "^cubeA off by 31 mm on held-out frames$",

@@ -14,6 +14,7 @@ import numpy as np
 from pirig.comparison.statistics import wilson
 from pirig.diagnosis.broken import Cause, contract, gates, input_parity, oracle
 from pirig.diagnosis.evidence import Evidence, HandOver
+from pirig.diagnosis.outcome import STILL_STEPS
 from pirig.evaluation.open_loop import Errors
 
 GOOD_LOW = 0.75  # a success rate whose interval lies above it needs no explanation
@@ -24,6 +25,7 @@ OVERFIT_FACTOR = 1.5
 STILL_FALLING = 0.05
 FEW_EPISODES = 20
 GRIPPER_MM = 80.0  # how wide a Panda's opens
+STANDING = 0.2  # share of the failed episodes that end in a standstill
 SEES_MM = 20.0  # mean error beyond which a gripper that opens so wide misses a cube of 40 mm
 TAKE_AWAY_JOINTS = (
     "train.state_noise=1 train.state_noise_share=0.5 train.state_noise_on=[qpos8] makes it look at the picture"
@@ -163,6 +165,26 @@ def scenes_not_shared(evidence: Evidence) -> list[Cause]:
             "the policy solves the scenes that it was trained on and not new ones",
             f"{alone.k} of {alone.n} on demo seeds, {outcome.k} of {outcome.n} on new seeds",
             "more demos (demos.count=...) and augmentation",
+        )
+    ]
+
+
+def stands_still(evidence: Evidence) -> list[Cause]:
+    """The policy has come to where it waits, and waits for ever."""
+    outcome = evidence.outcome
+    if outcome is None or not outcome.stood_still:
+        return []
+    failed = outcome.n - outcome.k
+    share = outcome.stood_still / failed
+    if share < STANDING:
+        return []
+    return [
+        Cause(
+            "stands still",
+            0.6 + 0.3 * share,
+            "the policy stands still to the end: what it sees in a demo's wait looks like the wait's beginning at its end too",
+            f"{outcome.stood_still} of {failed} failed episodes end in {STILL_STEPS} actions that hardly change",
+            "train.idle_steps=2 leaves frames after which nothing moves out of the training",
         )
     ]
 
@@ -307,6 +329,7 @@ SOFT_RULES: tuple[Rule, ...] = (
     scenes_not_shared,
     accumulating,
     breaks_late,
+    stands_still,
     does_not_see,
     executes_too_far,
     funnel,

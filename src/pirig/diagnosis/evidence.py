@@ -25,7 +25,8 @@ class History:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The newest evaluation of the checkpoint. `sub_goals`: how many of the n episodes passed each."""
+    """The newest evaluation of the checkpoint. `sub_goals`: how many of the n episodes passed each; `stood_still`: how many
+    of the failed ones ended in actions that hardly change."""
 
     folder: str
     k: int
@@ -39,6 +40,7 @@ class Outcome:
     sub_goals: dict[str, int]
     gates_skipped: list[str]
     failed_seeds: list[int]
+    stood_still: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.target import SETTINGS
 from pirig.files.records import read_lines, read_record
 
+STILL_STEPS, STILL = (
+    40,
+    0.1,
+)  # 16 of 36 failed episodes of a stack_cube policy are below, no 40 steps of one that succeeds
+
 
 def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
     """The folder of the newest finished evaluation of this checkpoint."""
@@ -31,7 +36,9 @@ def read(folder: Path, task: str = "") -> Outcome:
     settings = read_record(folder / SETTINGS, "limit", "execute")
     assert row.first_seed is not None
     seeds = range(row.first_seed, row.first_seed + row.n)
-    results = ResultsFile(folder / task / "policy").results(list(seeds))
+    file = ResultsFile(folder / task / "policy")
+    results = file.results(list(seeds))
+    failed = [result.scene for result in results if not result.success]
     return Outcome(
         folder=str(folder),
         k=row.k,
@@ -44,8 +51,22 @@ def read(folder: Path, task: str = "") -> Outcome:
         start=_start(rates),
         sub_goals=sub_goals(results),
         gates_skipped=row.gates_skipped,
-        failed_seeds=[result.scene for result in results if not result.success],
+        failed_seeds=failed,
+        stood_still=stood_still(file.all_actions(list(seeds)), file.all_actions(failed)),
     )
+
+
+def stood_still(episodes: Sequence[np.ndarray], failed: Sequence[np.ndarray]) -> int:
+    """How many of the failed episodes' actions [T, A] vary in their last STILL_STEPS by less than STILL of what those of all
+    episodes do, in the mean over the numbers."""
+    if not failed:
+        return 0
+    spread = np.concatenate(list(episodes)).std(axis=0, dtype=np.float64)
+    used = spread > 0
+    ends = [actions[-STILL_STEPS:] for actions in failed if len(actions) >= STILL_STEPS]
+    if not used.any():
+        return len(ends)
+    return sum(float(np.sqrt(np.square(end.std(axis=0)[used] / spread[used]).mean())) < STILL for end in ends)
 
 
 def _start(rates: Mapping[str, SuccessRow]) -> tuple[str, int, int]:
