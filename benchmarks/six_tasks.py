@@ -35,6 +35,8 @@ SHOWN = (
     "train.steps",
     "train.batch_size",
     "train.seed",
+    "train.scenes_per_batch",
+    "train.idle_steps",
     "schedule.peak_lr",
     "demos.count",
     "scenes.count",
