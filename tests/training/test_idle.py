@@ -1,4 +1,4 @@
-"""Frames after which nothing moves are not trained on; the chunks that begin before them hold their waits."""
+"""Frames after which nothing moves are not trained on, neither as a chunk's beginning nor inside one."""
 
 import dataclasses
 
@@ -39,7 +39,7 @@ def test_an_episode_ends_where_it_ends():
     assert idle_frames(state, [4, 3], 3).tolist() == [0]
 
 
-def test_batches_begin_at_no_idle_frame_and_their_chunks_are_whole(small, capsys):
+def test_batches_and_chunks_pass_over_idle_frames(small, capsys):
     waits = [2, 3, 4, 11, 12]  # of episodes of 9 and 7 frames
     state = np.arange(16, dtype=np.float32)[:, None].repeat(3, axis=1)
     for frame in waits:
@@ -52,11 +52,15 @@ def test_batches_begin_at_no_idle_frame_and_their_chunks_are_whole(small, capsys
         for chosen in (settings, dataclasses.replace(settings, idle_steps=0))
     )
     assert set(every.used) - set(some.used) == set(waits) - {11} and 0 not in some.used
-    assert "4 of 16 frames are not trained on: nothing moves in the 1 steps after them" in capsys.readouterr().err
+    assert "5 of 16 frames are not trained on: nothing moves in the 1 steps after them" in capsys.readouterr().err
     begun = np.concatenate([some.indices(position) for position in range(0, 400, 4)])
     assert set(begun) == set(some.used)
-    before = np.array([1, 10])
-    np.testing.assert_array_equal(some.gather(before)["actions"], every.gather(before)["actions"])
+    numbers, real = some.chunk(np.array([1, 3, 8, 10]))  # one that waits itself is in validation's hands only
+    assert numbers.tolist() == [[1, 5, 6, 7], [5, 6, 7, 8], [8, 8, 8, 8], [10, 13, 14, 15]]
+    assert real.tolist() == [[True] * 4, [True] * 4, [True, False, False, False], [True] * 4]
+    np.testing.assert_array_equal(some.gather(np.array([10]))["actions"], every.actions[numbers[3:]])
+    numbers, real = every.chunk(np.array([1, 7]))
+    assert numbers.tolist() == [[1, 2, 3, 4], [7, 8, 8, 8]] and real[1].tolist() == [True, True, False, False]
 
 
 def test_it_needs_a_state(small, tmp_path):

@@ -105,10 +105,11 @@ class Batches:
     the end of its episode repeats the last action. Columns of tokens that no frame uses are dropped.
     `starts` [N, J]: of actions relative to the state, what is taken from every step of the chunk at that frame (None:
     nothing). `noise` is for `batch`; `gather` gives the frames as they are. `held_out`: numbers of frames that no batch
-    holds. `rows`: the part of every batch that this process loads. `labels` {name: f32 [N, k]}: privileged numbers that an
-    auxiliary loss looks at; a batch has them beside what the model is fed. `weights` f32 [N]: how much each frame counts in the
-    flow loss; None: all alike. `order`: places of the endless stream -> frame
-    numbers, in place of a permutation of all frames per epoch. `scenes`: labelled ones beside every batch.
+    holds; `idle`: likewise, and no chunk holds their actions either. `rows`: the part of every batch that this process
+    loads. `labels` {name: f32 [N, k]}: privileged numbers that an auxiliary loss looks at; a batch has them beside what the
+    model is fed. `weights` f32 [N]: how much each frame counts in the flow loss; None: all alike. `order`: places of the
+    endless stream -> frame numbers, in place of a permutation of all frames per epoch. `scenes`: labelled ones beside every
+    batch.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Batches:
         starts: np.ndarray | None = None,
         noise: StateNoise | None = None,
         held_out: np.ndarray | None = None,
+        idle: np.ndarray | None = None,
         rows: slice | None = None,
         labels: Mapping[str, np.ndarray] | None = None,
         tasks: np.ndarray | None = None,
@@ -139,10 +141,13 @@ class Batches:
         self.tokens, self.token_mask = tokens[:, :used], token_mask[:, :used]
         self.horizon, self.batch_size, self.seed, self.noise = horizon, batch_size, seed, noise
         self.frame_count, self.rows = len(actions), rows or slice(None)
-        self.used = np.setdiff1d(np.arange(len(actions)), held_out if held_out is not None else [])
+        every = np.arange(len(actions))
+        waits = every[:0] if idle is None else idle
+        self.used = np.setdiff1d(every, np.union1d(waits, [] if held_out is None else held_out))
         self.order, self.scenes = order, scenes
         self._check(np.asarray(lengths), tasks)
         self.last_frame = np.repeat(np.cumsum(lengths) - 1, lengths)
+        self._kept = np.setdiff1d(every, waits)
         self._order = lru_cache(maxsize=2)(self._permutation)
 
     def _check(self, lengths: np.ndarray, tasks: np.ndarray | None) -> None:
@@ -189,7 +194,7 @@ class Batches:
 
     def gather(self, frames: np.ndarray) -> dict[str, Any]:
         """The batch of these frame numbers [B]; images u8 [B, px, px, 3], actions f32 [B, horizon, J]."""
-        chunk = np.minimum(frames[:, None] + np.arange(self.horizon), self.last_frame[frames][:, None])
+        chunk, _ = self.chunk(frames)
         return {
             "images": {role: np.asarray(images[frames]) for role, images in self.images.items()},
             "image_masks": {role: np.ones(len(frames), bool) for role in self.images},
@@ -200,6 +205,13 @@ class Batches:
             **({"labels": {name: values[frames] for name, values in self.labels.items()}} if self.labels else {}),
             **({} if self.weights is None else {"weights": self.weights[frames]}),
         }
+
+    def chunk(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of frames [B], the frames whose actions their chunks hold, in order and without idle ones, and which of these are no
+        repetition of an episode's last one; [B, horizon] each."""
+        first, last = (np.searchsorted(self._kept, numbers) for numbers in (frames, self.last_frame[frames]))
+        places = first[:, None] + np.arange(self.horizon)
+        return self._kept[np.minimum(places, last[:, None])], places <= last[:, None]
 
     def _relative(self, chunks: np.ndarray, frames: np.ndarray) -> np.ndarray:
         return chunks if self.starts is None else (chunks - self.starts[frames][:, None]).astype(np.float32)
@@ -240,7 +252,8 @@ def prepare(
     actions, starts = pipeline.action_rows(dataset.actions, dataset.state, None if tasks is None else list(tasks))
     std = settings.state_noise * noisy(settings.state_noise_on, pipeline.contract.state, dataset.state.shape[1])
     noise = StateNoise(std, pipeline.prompt_length(), inputs, settings.state_noise_share)
-    unused = _unused(dataset, held_out, settings.idle_steps)
+    idle = _idle(dataset, settings.idle_steps)
+    unused = held_out if idle is None else np.union1d(idle, [] if held_out is None else held_out).astype(np.int64)
     return Batches(
         frames,
         np.asarray(state, np.float32),
@@ -253,7 +266,8 @@ def prepare(
         seed=settings.seed,
         starts=starts,
         noise=noise if std.any() else None,
-        held_out=unused,
+        held_out=held_out,
+        idle=idle,
         rows=rows,
         labels={name: dataset.labels[name] for name in labels},
         tasks=tasks,
@@ -263,14 +277,14 @@ def prepare(
     )
 
 
-def _unused(dataset: Dataset, held_out: np.ndarray | None, idle_steps: int) -> np.ndarray | None:
-    """The frames that no batch begins at: held-out ones and, where they are asked for, idle ones."""
-    if not idle_steps:
-        return held_out
-    idle = np.setdiff1d(idle_frames(dataset.state, dataset.lengths, idle_steps), [] if held_out is None else held_out)
-    said = f"nothing moves in the {idle_steps} steps after them (train.idle_steps)"
+def _idle(dataset: Dataset, steps: int) -> np.ndarray | None:
+    """None where they are not asked for."""
+    if not steps:
+        return None
+    idle = idle_frames(dataset.state, dataset.lengths, steps)
+    said = f"nothing moves in the {steps} steps after them (train.idle_steps)"
     print(f"{len(idle)} of {dataset.frame_count} frames are not trained on: {said}", file=sys.stderr, flush=True)
-    return np.union1d(idle, [] if held_out is None else held_out).astype(np.int64)
+    return idle
 
 
 def _lacking(values: np.ndarray, tasks: np.ndarray) -> np.ndarray:

@@ -142,10 +142,8 @@ class Validation:
 
     def _wrong(self, chunk: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[B, D] and [B]: sum of |difference| over the steps inside each frame's episode, and how many those are."""
-        steps = frames[:, None] + np.arange(chunk.shape[1])
-        last = self.batches.last_frame[frames][:, None]
-        demonstrated = self.actions_raw[np.minimum(steps, last)]
-        real = steps <= last
+        steps, real = self.batches.chunk(frames)
+        demonstrated = self.actions_raw[steps]
         tasks = None if self.tasks is None else list(self.tasks[frames])
         predicted = self.pipeline.env_actions(chunk, self.state_raw[frames], tasks)
         wrong = np.abs(predicted - demonstrated) * real[..., None]
