@@ -147,6 +147,7 @@ def test_every_key_of_the_batches_is_taken_from_the_training_settings():
         state_noise_share=0.5,
         state_noise_on=["qpos8"],
         sample_weights="some.npz",
+        idle_steps=2,
     )
     taken = dataclasses.asdict(BatchSettings.of(asked))
     for name, value in taken.items():
