@@ -184,7 +184,7 @@ def stands_still(evidence: Evidence) -> list[Cause]:
             0.6 + 0.3 * share,
             "the policy stands still to the end: what it sees in a demo's wait looks like the wait's beginning at its end too",
             f"{outcome.stood_still} of {failed} failed episodes end in {STILL_STEPS} actions that hardly change",
-            "train.idle_steps=2 leaves frames after which nothing moves out of the training",
+            "train.idle_steps=1 leaves frames after which nothing moves out of the training",
         )
     ]
 
