@@ -15,10 +15,8 @@ from pirig.evaluation.results import ResultsFile, sub_goals
 from pirig.evaluation.target import SETTINGS
 from pirig.files.records import read_lines, read_record
 
-STILL_STEPS, STILL = (
-    40,
-    0.1,
-)  # 16 of 36 failed episodes of a stack_cube policy are below, no 40 steps of one that succeeds
+# 16 of 36 failed episodes of a stack_cube policy end below this, no 40 steps of one that succeeds are
+STILL_STEPS, STILL = 40, 0.1
 
 
 def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:

@@ -25,9 +25,8 @@ from pirig.models.leaves import Tree
 from pirig.training import auxiliary as kinds_of_losses
 
 Numbers = dict[str, jax.Array]
-Scenes = Mapping[
-    str, Any
-]  # images {role: [S, H, W, 3]} of cameras that stand still, labels {name: f32 [S, k], NaN where not known}
+# images {role: [S, H, W, 3]} of cameras that stand still, labels {name: f32 [S, k], NaN where not known}
+Scenes = Mapping[str, Any]
 
 
 class Auxiliary(Protocol):
@@ -113,11 +112,12 @@ class Losses:
         features = self._features(params, config, inputs)
         flow = self.flow.compute_loss(params, config, inputs, actions, **draws, features=features)
         flow = _mean(flow, weights)
-        added, parts, seen = jnp.zeros(()), Numbers(), _seen(features, inputs)
+        added, parts, seen, of_scenes = jnp.zeros(()), Numbers(), _seen(features, inputs), None
+        if scenes is not None:
+            of_scenes = self._features(params, config, inputs._replace(images=scenes["images"]))
         for name, entry in self.auxiliary.items():
             own = {f"{name}_loss": entry.loss.measure(heads[name], seen, _only(labels, entry.loss))[0].mean()}
-            if scenes is not None:
-                of_scenes = self._features(params, config, inputs._replace(images=scenes["images"]))
+            if scenes is not None and of_scenes is not None:
                 known = _only(scenes["labels"], entry.loss)
                 own[f"{name}_scenes_loss"] = entry.loss.measure(heads[name], of_scenes, known)[0].mean()
             added, parts = added + entry.weight * sum(own.values()), parts | own
