@@ -51,7 +51,10 @@ def _joined(sets: Sequence[LabelledScenes], name: str) -> np.ndarray:
     """f32 [N, k]; NaN where a task has no such label: the loss passes over it."""
     width = next((scenes.labels[name].shape[1] for scenes in sets if name in scenes.labels), None)
     if width is None:
-        raise ValueError(f"{sets[0].folder}: the scenes show no {name}; they show {', '.join(sorted(sets[0].labels))}")
+        raise ValueError(
+            f"{sets[0].folder}: the scenes show no {name}; they show {', '.join(sorted(sets[0].labels))}; leave it out of what "
+            "the losses learn (losses.NAME.labels), or choose train.scenes_per_batch=0"
+        )
     return np.concatenate(
         [scenes.labels.get(name, np.full((scenes.count, width), np.nan, np.float32)) for scenes in sets]
     )

@@ -137,11 +137,12 @@ def scenes_of(settings: TrainConfig, batch: Batch, key: jax.Array) -> Scenes | N
     scenes = batch.get("scenes")
     if scenes is None:
         return None
-    key = jax.random.fold_in(
-        jax.random.split(key, 3)[0], len(scenes["images"])
-    )  # a draw that no camera of the batch has
-    images = {role: unit_range(image) for role, image in scenes["images"].items()}
-    return {**scenes, "images": augment(key, scenes["images"], 0) if settings.augment else images}
+    if not settings.augment:
+        return {**scenes, "images": {role: unit_range(image) for role, image in scenes["images"].items()}}
+    after_cameras = jax.random.fold_in(
+        jax.random.split(key, 3)[0], len(batch["images"])
+    )  # whose own draws are those before
+    return {**scenes, "images": augment(after_cameras, scenes["images"], 0)}
 
 
 Parts = dict[str, jax.Array]
