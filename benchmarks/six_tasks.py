@@ -81,7 +81,7 @@ def _row(run: Run, evaluation: Evaluation, device: str) -> dict[str, Any]:
 
 
 def _minutes(run: Run) -> dict[str, float | None]:
-    """Of the stages that left a record in the run's folder, all their tries together; None: it was there already."""
+    """Of the stages that left a record in the run's folder, all their tries together; None: no record, or it was there."""
     spent = {cost.stage: round(cost.minutes, 1) for cost in run.costs}
     return {stage: spent.get(stage) or None for stage in STAGES}
 

@@ -23,6 +23,13 @@ def run(config: Config) -> int:
     return 0
 
 
+def are_skipped(config: Config, use: str) -> bool:
+    """Where a recorded arm has no simulator that renders them; it is said."""
+    if not config.robot.simulated:
+        print(f"{use}: skipped, robot={config.robot.name} has no simulator that renders labelled scenes")
+    return not config.robot.simulated
+
+
 def make(config: Config, places: Places) -> dict[str, LabelledScenes]:
     """By task ("" where there is one): what is missing is rendered, of a suite a set of each task. Demos must be there: the arm
     is drawn near theirs.

@@ -156,11 +156,11 @@ def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
 
 
 def _scenes(config: Config, places: Places) -> list[LabelledScenes]:
-    """Those that are beside the batches; [] where none are asked for."""
+    """Those that are beside the batches; [] where none are asked for, or a recorded arm has none, which is said."""
     from pirig.stages import scenes
     from pirig.training import processes
 
-    if not config.train.scenes_per_batch:
+    if not config.train.scenes_per_batch or scenes.are_skipped(config, "scenes beside the batches"):
         return []
     with processes.first_then_others("scenes"):
         return list(scenes.make(config, places).values())

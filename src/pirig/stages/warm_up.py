@@ -26,10 +26,7 @@ def make(config: Config, places: Places) -> WarmedUp | None:
 
     None where none is asked for, or where a recorded arm has no simulator, which is said.
     """
-    if not config.tower.warm_up.steps:
-        return None
-    if not config.robot.simulated:
-        print(f"warm-up: skipped, robot={config.robot.name} has no simulator that renders labelled scenes")
+    if not config.tower.warm_up.steps or scenes.are_skipped(config, "warm-up"):
         return None
     from pirig.policies.build import model_of
     from pirig.policies.tokenizers import load_tokenizer
