@@ -56,7 +56,7 @@ def read(folder: Path, task: str = "") -> Outcome:
 
 def stood_still(episodes: Sequence[np.ndarray], failed: Sequence[np.ndarray]) -> int:
     """How many of the failed episodes' actions [T, A] vary in their last STILL_STEPS by less than STILL of what those of all
-    episodes do, in the mean over the numbers."""
+    episodes do, in the root mean square over the numbers."""
     if not failed:
         return 0
     spread = np.concatenate(list(episodes)).std(axis=0, dtype=np.float64)
