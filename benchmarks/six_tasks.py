@@ -41,6 +41,7 @@ SHOWN = (
     "demos.count",
     "scenes.count",
     "tower.warm_up.steps",
+    "tower.warm_up.peak_lr",
     "eval.execute",
 )
 

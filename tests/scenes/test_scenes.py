@@ -112,8 +112,9 @@ def test_a_tower_learns_where_the_square_is_once_for_all_runs(contract, drawn, t
     began = (warmed.folder / "weights.npz").stat().st_mtime_ns
     again = warm_up([scenes], model, SHORT, place)
     assert again.folder == warmed.folder and (warmed.folder / "weights.npz").stat().st_mtime_ns == began
+    assert 0 < curve[-1] < warmed.record["guess"]["square_position_mm"] and "not learned" not in warmed.said()
     other = warm_up([scenes], model, dataclasses.replace(SHORT, steps=2), place)
-    assert other.folder != warmed.folder
+    assert other.folder != warmed.folder and "; not learned: square (a guess is off by " in other.said()
 
     params = started_from(flow_model().init_params(jax.random.key(0), model), model, warmed)
     np.testing.assert_array_equal(flatten(params)["tower/keypoints/stem/kernel"], flatten(warmed.tower)["stem/kernel"])

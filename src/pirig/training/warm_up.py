@@ -128,6 +128,7 @@ class _Fit:
         tree = self._fresh()
         state = self.optimizer.init(tree)
         step, measure = jax.jit(self._step, donate_argnums=(0, 1)), jax.jit(self._wrong_mm)
+        guess = {name: error["median"] for name, error in self._errors(_blind(tree), measure).items()}
         every = max(1, settings.steps // MEASURED)
         for number in range(settings.steps):
             batch = self.scenes.gather(self.scenes.draw(settings.batch_size, number))
@@ -145,7 +146,8 @@ class _Fit:
                     )
         seconds = round(time.monotonic() - started_s, 1)
         held_out = len(self.scenes.held_out)
-        record = {"errors": curve[-1]["errors"], "seconds": seconds, "held_out": held_out, "curve": curve}
+        found = {"errors": curve[-1]["errors"], "guess": guess}
+        record = {**found, "seconds": seconds, "held_out": held_out, "curve": curve}
         return tree["tower"], tree["heads"], record
 
     def _fresh(self) -> Tree:
@@ -193,3 +195,9 @@ class _Fit:
             for name, wrong in known.items()
             if len(wrong)
         }
+
+
+def _blind(tree: Tree) -> Tree:
+    """With heads that give the mean of what they learn, whatever is seen."""
+    heads = {name: {**head, "kernel": jnp.zeros_like(head["kernel"])} for name, head in tree["heads"].items()}
+    return {**tree, "heads": heads}

@@ -23,13 +23,15 @@ from pirig.scenes.labelled import LabelledScenes
 KIND = "tower"
 VERSION = 2  # changes where what is learned would
 WEIGHTS, RECORD = "weights.npz", "warm_up.json"
+GUESSED = 0.7  # of the median error of whoever always says the mean: a label that is off by more was not learned
 
 
 @dataclass(frozen=True)
 class WarmedUp:
     """`tower`: its leaves below its root; `heads`: those of the labels, as the loss of kind labels has them at SCALE_M.
 
-    `record`: what it was made from, and `errors`: median and 90th percentile by label, mm or degrees, on held-out scenes.
+    `record`: what it was made from, and by label, mm or degrees, on held-out scenes: `errors`, median and 90th percentile, and
+    `guess`, the median error of whoever always says the mean (none in a record from before 2026-11-27).
     """
 
     folder: Path
@@ -38,7 +40,15 @@ class WarmedUp:
     record: dict[str, Any]
 
     def said(self) -> str:
-        return f"warm-up: held-out scenes: {said_of(self.record['errors'])}"
+        return f"warm-up: held-out scenes: {said_of(self.record['errors'])}{self._not_learned()}"
+
+    def _not_learned(self) -> str:
+        errors, guess = self.record["errors"], self.record.get("guess", {})
+        close = [name for name in errors if name in guess and errors[name]["median"] > GUESSED * guess[name]]
+        if not close:
+            return ""
+        told = ", ".join(f"{_thing(name)} (a guess is off by {guess[name]:.1f} {_unit(name)})" for name in close)
+        return f"; not learned: {told}: more of tower.warm_up.steps, or a higher tower.warm_up.peak_lr"
 
 
 def made_from(
@@ -142,8 +152,15 @@ def said_of(errors: Mapping[str, Mapping[str, float]]) -> str:
     """For people, in the unit of each label's name."""
 
     def line(name: str, error: Mapping[str, float]) -> str:
-        thing, _, unit = name.rpartition("_")
-        thing = thing.removesuffix("_position").replace("_yaw", "'s yaw")
-        return f"{thing} off by {error['median']:.1f} {unit} (a tenth by more than {error['p90']:.1f})"
+        return f"{_thing(name)} off by {error['median']:.1f} {_unit(name)} (a tenth by more than {error['p90']:.1f})"
 
     return ", ".join(line(name, error) for name, error in errors.items())
+
+
+def _thing(name: str) -> str:
+    """cubeA_yaw_deg: cubeA's yaw."""
+    return name.rpartition("_")[0].removesuffix("_position").replace("_yaw", "'s yaw")
+
+
+def _unit(name: str) -> str:
+    return name.rpartition("_")[2]
