@@ -12,5 +12,5 @@ arm() {
 arm whole "$@"
 arm no_warm_up tower.warm_up.steps=0 "$@"
 arm no_label_loss '~losses' "$@"
-arm patches_for_keypoints tower=siglip 'tower.warm_up.turns=${task.turns}' 'tower.warm_up.unseen=${task.unseen}' "$@"
+arm patches_for_keypoints tower=siglip 'tower.warm_up.turns=${task.turns}' 'tower.warm_up.unseen=${task.unseen}' tower.warm_up.peak_lr=0.002 "$@"
 arm usual_starts demos.start_spread_rad=0 "$@"

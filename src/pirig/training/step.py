@@ -139,9 +139,8 @@ def scenes_of(settings: TrainConfig, batch: Batch, key: jax.Array) -> Scenes | N
         return None
     if not settings.augment:
         return {**scenes, "images": {role: unit_range(image) for role, image in scenes["images"].items()}}
-    after_cameras = jax.random.fold_in(
-        jax.random.split(key, 3)[0], len(batch["images"])
-    )  # whose own draws are those before
+    # a draw of its own: those before it are the batch's cameras'
+    after_cameras = jax.random.fold_in(jax.random.split(key, 3)[0], len(batch["images"]))
     return {**scenes, "images": augment(after_cameras, scenes["images"], 0)}
 
 

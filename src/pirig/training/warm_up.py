@@ -146,8 +146,8 @@ class _Fit:
                     )
         seconds = round(time.monotonic() - started_s, 1)
         held_out = len(self.scenes.held_out)
-        found = {"errors": curve[-1]["errors"], "guess": guess}
-        record = {**found, "seconds": seconds, "held_out": held_out, "curve": curve}
+        errors = curve[-1]["errors"]
+        record = {"errors": errors, "guess": guess, "seconds": seconds, "held_out": held_out, "curve": curve}
         return tree["tower"], tree["heads"], record
 
     def _fresh(self) -> Tree:
