@@ -146,9 +146,8 @@ class _Fit:
                     )
         seconds = round(time.monotonic() - started_s, 1)
         held_out = len(self.scenes.held_out)
-        errors = curve[-1]["errors"]
-        record = {"errors": errors, "guess": guess, "seconds": seconds, "held_out": held_out, "curve": curve}
-        return tree["tower"], tree["heads"], record
+        known = {"errors": curve[-1]["errors"], "guess": guess}
+        return tree["tower"], tree["heads"], {**known, "seconds": seconds, "held_out": held_out, "curve": curve}
 
     def _fresh(self) -> Tree:
         key, config = jax.random.key(self.settings.seed), self.model.image
