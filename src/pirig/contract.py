@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,23 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A label beside those of a task's objects, under `name`: the pose that the task's class has as `pose`, such as where a hole
+    is. It is in sight where the object `part_of` is."""
+
+    name: str
+    pose: str
+    part_of: str
+
+
+@dataclass(frozen=True)
 class TaskScene:
     """What one task brings: the simulator's name of it ("" where there is none) and the sentence that the policy is told.
 
     `task` is its name in conf/task; "" in a contract of one task, which needs none. In a mix that holds recorded data sets it is
     "SOURCE", or where one of them has several sentences "SOURCE/SENTENCE"; `cameras`: that source's own, where they are not the
     contract's; `norm_stats`: "own" or "joint", whose statistics its numbers are normalised by ("": the policy's card says it).
+    `points`: what is labelled beside its objects.
     """
 
     env_id: str
@@ -53,6 +65,7 @@ class TaskScene:
     task: str = ""
     cameras: tuple[Camera, ...] = ()
     norm_stats: str = ""
+    points: tuple[Point, ...] = ()
 
 
 def source_of(task: str) -> str:
@@ -170,7 +183,7 @@ class Contract:
             state, center = tuple(raw.pop("state")), tuple(raw.pop("angle_center_rad", ()))
             settings = tuple((str(name), value) for name, value in raw.pop("settings", ()))
             scenes = tuple(_scene(scene) for scene in raw.pop("scenes", ()))
-            scenes = scenes or (TaskScene(raw.pop("env_id"), raw.pop("prompt")),)
+            scenes = scenes or (TaskScene(raw.pop("env_id"), raw.pop("prompt"), points=_points(raw.pop("points", ()))),)
             raw.setdefault("simulator", _usual_simulator(scenes))
             return Contract(
                 scenes=scenes, cameras=cameras, state=state, angle_center_rad=center, settings=settings, **raw
@@ -203,15 +216,21 @@ def _fields(contract: Contract) -> dict[str, Any]:
     if len(contract.scenes) == 1 and not contract.scene.task:
         scene = fields.pop("scenes")[0]
         fields |= {"env_id": scene["env_id"], "prompt": scene["prompt"]}
+        fields |= {"points": scene["points"]} if scene["points"] else {}
     for scene in fields.get("scenes", ()):  # younger than contracts that lie there
-        for name in ("cameras", "norm_stats"):
+        for name in ("cameras", "norm_stats", "points"):
             if not scene[name]:
                 del scene[name]
     return fields
 
 
 def _scene(entry: dict) -> TaskScene:
-    return TaskScene(**{**entry, "cameras": tuple(_camera(camera) for camera in entry.get("cameras", ()))})
+    cameras = tuple(_camera(camera) for camera in entry.get("cameras", ()))
+    return TaskScene(**{**entry, "cameras": cameras, "points": _points(entry.get("points", ()))})
+
+
+def _points(entries: Iterable[dict]) -> tuple[Point, ...]:
+    return tuple(Point(**entry) for entry in entries)
 
 
 def _usual_simulator(scenes: tuple[TaskScene, ...]) -> str:

@@ -8,7 +8,7 @@ from pirig.config.mixes import PER_SOURCE, configs_of
 from pirig.config.schema import CameraEntry, Config
 from pirig.config.state_entries import entries_of, state_entry
 from pirig.config.suites import chosen_tasks
-from pirig.contract import RECORDED, Camera, Contract, TaskScene
+from pirig.contract import RECORDED, Camera, Contract, Point, TaskScene
 
 HAND_CAMERA = "hand_camera"  # ManiSkill's name of the sensor that a robot with a wrist camera carries
 TARGETS = ("joint_position",)  # control modes whose action numbers are targets of joints and grippers
@@ -71,7 +71,8 @@ def _told(config: Config, name: str) -> tuple[TaskScene, ...]:
     if task.prompts and not task.prompt.strip():
         under = f"{name}/" if name else ""
         return tuple(TaskScene(task.env_id, sentence, under + sentence) for sentence in task.prompts)
-    return (TaskScene(task.env_id, task.prompt, name),)
+    points = tuple(Point(label, point.pose, point.part_of) for label, point in sorted(task.points.items()))
+    return (TaskScene(task.env_id, task.prompt, name, points=points),)
 
 
 def _cameras(config: Config) -> tuple[Camera, ...]:

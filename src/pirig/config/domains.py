@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Protocol
 
-from pirig.config.names import GATES, ROLES, near
+from pirig.config.names import ALL_ROLES, GATES, near
 from pirig.config.state_entries import STATE_ENTRIES
 
 LARGEST_SEED = 2**32 - 1  # numpy's and ManiSkill's generators take no more
@@ -141,7 +141,7 @@ CriticUse = Annotated[str, OneOf(("best_of", "fql", "weighted", "residual"))]
 WireProtocol = Annotated[str, OneOf(("openpi", "vla_eval"))]
 Trainer = Annotated[str, OneOf(("pirig", "openpi"))]
 GateName = Annotated[str, OneOf(GATES)]
-Role = Annotated[str, OneOf(ROLES, "the model's names for its images")]
+Role = Annotated[str, OneOf(ALL_ROLES, "the model's names for its images")]
 EntryName = Annotated[str, OneOf(STATE_ENTRIES, "src/pirig/config/state_entries.py")]
 
 

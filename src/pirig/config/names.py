@@ -28,6 +28,7 @@ GATES = (  # by what asks them: gates/data.py, gates/policy.py, gates/ask.py
     "acts",
 )
 ROLES = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")  # openpi's names of a model's images
+ALL_ROLES = (*ROLES, "base_1_rgb")  # and of pi0-FAST's second camera that stands still
 
 WRIST = "wrist"  # in the role of a camera that the hand carries
 

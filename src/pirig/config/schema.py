@@ -62,6 +62,14 @@ class RobotConfig:
 
 
 @dataclass
+class PointConfig:
+    """A label beside those of a task's objects (`pirig.contract.Point`)."""
+
+    pose: str = MISSING  # as the task's class calls it, such as box_hole_pose
+    part_of: str = MISSING  # the object that shows where it is
+
+
+@dataclass
 class TaskConfig:
     name: str = MISSING
     env_id: str = MISSING
@@ -81,6 +89,9 @@ class TaskConfig:
         default_factory=dict
     )  # objects whose yaw matters: how often each looks the same in a whole turn (a cube: 4)
     unseen: list[str] = field(default_factory=list)  # objects that no camera shows, such as a hidden goal
+    points: dict[str, PointConfig] = field(
+        default_factory=dict
+    )  # ManiSkill: poses that are labelled beside its objects
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
 from pirig.sim.maniskill.batches import batched, one_scene
 from pirig.sim.maniskill.cameras import raise_if_sensor, settings_of, task_with
-from pirig.sim.maniskill.labels import in_sight, object_poses
+from pirig.sim.maniskill.labels import in_sight, object_poses, require_points
 from pirig.sim.maniskill.states import as_maniskill, state_of
 from pirig.sim.maniskill.sub_goals import SubGoals, tool_pose
 
@@ -109,9 +109,10 @@ class SimEnv:
     """ManiSkill's `Simulator`: a scene is the seed of a reset. `render=False` opens it without cameras."""
 
     def __init__(self, contract: Contract, *, render: bool = True):
-        self.contract, self.render = contract, render
+        self.contract, self.render, self.points = contract, render, contract.scene.points
         self.env = make_env(contract, render=render)
         self.base: Any = self.env.unwrapped
+        require_points(self.base, self.points)
         self.base.reconfiguration_freq = 0  # `reset` says when
         self.steps = 0
 
@@ -156,11 +157,12 @@ class SimEnv:
         return one_scene(proprioception(self.base), 0)
 
     def labels(self) -> Labels:
-        return one_scene(object_poses(self.base), 0)
+        return one_scene(object_poses(self.base, self.points), 0)
 
     def in_sight(self) -> dict[str, float]:
         still = standing([camera.role for camera in self.contract.cameras])
-        return in_sight(self.base, [camera.sensor for camera in self.contract.cameras if camera.role in still])
+        sensors = [camera.sensor for camera in self.contract.cameras if camera.role in still]
+        return in_sight(self.base, sensors, self.points)
 
     def state(self) -> State:
         return state_of(self.base)
