@@ -71,8 +71,13 @@ def _told(config: Config, name: str) -> tuple[TaskScene, ...]:
     if task.prompts and not task.prompt.strip():
         under = f"{name}/" if name else ""
         return tuple(TaskScene(task.env_id, sentence, under + sentence) for sentence in task.prompts)
-    points = tuple(Point(label, point.pose, point.part_of) for label, point in sorted(task.points.items()))
-    return (TaskScene(task.env_id, task.prompt, name, points=points),)
+    return (TaskScene(task.env_id, task.prompt, name, points=_points(config)),)
+
+
+def _points(config: Config) -> tuple[Point, ...]:
+    """None where nothing is labelled: what was made without them stays what it is."""
+    points = sorted(config.task.points.items()) if config.demos.labels else []
+    return tuple(Point(label, point.pose, point.part_of) for label, point in points)
 
 
 def _cameras(config: Config) -> tuple[Camera, ...]:

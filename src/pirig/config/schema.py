@@ -91,7 +91,7 @@ class TaskConfig:
     unseen: list[str] = field(default_factory=list)  # objects that no camera shows, such as a hidden goal
     points: dict[str, PointConfig] = field(
         default_factory=dict
-    )  # ManiSkill: poses that are labelled beside its objects
+    )  # ManiSkill: poses that demos.labels has beside its objects'
 
 
 @dataclass

@@ -12,7 +12,7 @@ import torch
 
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
-from pirig.contract import Camera, TaskScene
+from pirig.contract import Camera, Contract, TaskScene
 from pirig.sim.maniskill import renderer
 
 renderer.configure()
@@ -216,3 +216,43 @@ def test_pick_cubes_goal_is_hidden_unless_it_is_shown():
     red, green, blue = np.moveaxis(shown - hidden, -1, 0)
     assert 10 < ((green > 20) & (green > red) & (green > blue)).sum() < 1000  # a green ball
     assert hidden_contract.hash != shown_contract.hash and "goal_shown" not in hidden_contract.to_json()
+
+
+PEG = ["task=peg_insertion_side", "camera=insertion", "demos.labels=true"]
+
+
+def test_points_that_a_task_names_are_labelled_and_in_sight_with_what_they_are_part_of():
+    """The peg's head is half a peg from its middle along its axis, the hole off the box's middle across the box's."""
+    contract = contract_of(compose(PEG))
+    assert Contract.from_json(contract.to_json()) == contract
+    env = SimEnv(contract)
+    env.reset(100000)
+    assert env.observe().images.keys() == {"base_0_rgb", "base_1_rgb"}
+    labels, shown = env.labels(), env.in_sight()
+    env.close()
+    half_m, radius_m, _ = env.base.peg_half_sizes[0].tolist()
+    head_m = labels["peg_head_position_m"] - labels["peg_position_m"]
+    np.testing.assert_allclose(head_m, _x_axis(labels["peg_quat_wxyz"]) * half_m, atol=1e-5)
+    off_m = labels["hole_position_m"] - labels["box_with_hole_position_m"]
+    assert abs(off_m @ _x_axis(labels["box_with_hole_quat_wxyz"])) < 1e-5
+    assert 1e-3 < np.linalg.norm(off_m) < (half_m - radius_m) * 0.5**0.5
+    for point, thing in (("peg_head", "peg"), ("hole", "box_with_hole")):
+        assert shown[f"{point}_position_m"] == shown[f"{thing}_position_m"] > 0.01
+
+
+def _x_axis(quat_wxyz):
+    w, x, y, z = quat_wxyz
+    return np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("task.points.hole.pose=hole_pose", r"task\.points\.hole\.pose=hole_pose: no pose of .*box_hole_pose"),
+        ("task.points.hole.part_of=box", r"task\.points\.hole\.part_of=box: the scene has box_with_hole, peg"),
+        ("+task.points={peg: {pose: peg_head_pose, part_of: peg}}", r"task\.points\.peg: an object has this name"),
+    ],
+)
+def test_a_point_that_the_scene_has_not_is_refused(words, said):
+    with pytest.raises(ValueError, match=said):
+        SimEnv(contract_of(compose([*PEG, words])), render=False)

@@ -20,7 +20,7 @@ def require_points(base: Any, points: Sequence[Point]) -> None:
         if point.name in objects:
             raise ValueError(f"{where}: an object has this name, and labels of its own; choose another")
         if point.part_of not in objects:
-            raise ValueError(f"{where}.part_of={point.part_of}: the scene has {', '.join(objects)}")
+            raise ValueError(f"{where}.part_of={point.part_of}: the scene has {', '.join(sorted(objects))}")
         if not hasattr(getattr(base, point.pose, None), "raw_pose"):
             poses = [known for known in dir(type(base)) if known.endswith("_pose")]
             raise ValueError(
