@@ -136,6 +136,39 @@ def test_the_camera_is_turned_by_180_degrees(sim):
     np.testing.assert_array_equal(shown, raw[::-1, ::-1])
 
 
+def test_a_camera_that_is_given_a_place_looks_from_there_and_is_level():
+    """What stands higher is higher in the picture: the basket's rim is above the basket's middle."""
+    contract = contract_of(compose(["task=libero_object", "camera=libero_floor"]))
+    (camera,) = contract.cameras
+    sim = open_simulator(contract)
+    for scene in (100_000, 100_050):  # another task's model is another one
+        sim.reset(scene)
+        data, number = sim.base.sim.data, sim.base.sim.model.camera_name2id("agentview")
+        axes = data.cam_xmat[number].reshape(3, 3)  # right, up, back in columns
+        away_m = np.subtract(camera.target_m, camera.eye_m)
+        np.testing.assert_allclose(data.cam_xpos[number], camera.eye_m, atol=1e-6)
+        np.testing.assert_allclose(-axes[:, 2], away_m / np.linalg.norm(away_m), atol=1e-6)
+        assert abs(axes[2, 0]) < 1e-6 and axes[2, 1] > 0.3
+        assert np.isclose(sim.base.sim.model._model.cam_fovy[number], np.rad2deg(camera.fov_rad))
+        raw = sim.base.sim.render(camera_name="agentview", width=128, height=128)
+        np.testing.assert_array_equal(sim.observe().images["base_0_rgb"], raw[::-1, ::-1])
+    sim.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["camera.entries.wrist.eye_m=[0,0,1]", "camera.entries.wrist.target_m=[0,0,0]"], "carried by the robot"),
+        (["camera.entries.base.sensor=base_camera"], "LIBERO has .*agentview"),
+        (["camera.entries.base.eye_m=[0,0,1]", "camera.entries.base.target_m=[0,0,0]"], "not straight down"),
+    ],
+)
+def test_a_camera_that_cannot_be_placed_is_refused(words, said):
+    sim = open_simulator(contract_of(compose(["task=libero_object", *SMALL, *words])))
+    with pytest.raises(ValueError, match=said):
+        sim.reset(100_000)
+
+
 def test_another_mujoco_is_refused_before_anything_is_opened():
     contract = contract_of(compose(["task=libero_object", "task.settings.mujoco=2.3.7"]))
     with pytest.raises(ValueError, match=r"task\.settings\.mujoco=2\.3\.7, and .* is installed here"):

@@ -14,6 +14,7 @@ import numpy as np
 
 from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
+from pirig.sim.libero.cameras import place_cameras
 from pirig.sim.libero.fixtures import Fixtures
 from pirig.sim.libero.numbers import axis_angle, turned
 from pirig.sim.libero.places import place_of
@@ -184,11 +185,11 @@ def _opened(suite: str, name: str, contract: Contract) -> Any:
             horizon=MAX_STEPS,
         )
     env.env.hard_reset = False
-    known = [str(camera) for camera in env.sim.model.camera_names]
-    unknown = [camera.sensor for camera in contract.cameras if camera.sensor not in known]
-    if unknown:
+    try:
+        place_cameras(env.env, contract.cameras)
+    except ValueError:
         env.close()
-        raise ValueError(f"camera {unknown[0]!r}: LIBERO has {', '.join(known)}; choose camera=libero.")
+        raise
     return env
 
 
