@@ -222,7 +222,7 @@ PEG = ["task=peg_insertion_side", "camera=insertion", "demos.labels=true"]
 
 
 def test_points_that_a_task_names_are_labelled_and_in_sight_with_what_they_are_part_of():
-    """The peg's head is half a peg from its middle along its axis, the hole off the box's middle across the box's."""
+    """The peg's head is half a peg from its middle along its axis, the hole's mouth half a box along and off across the box's."""
     contract = contract_of(compose(PEG))
     assert Contract.from_json(contract.to_json()) == contract
     env = SimEnv(contract)
@@ -234,8 +234,9 @@ def test_points_that_a_task_names_are_labelled_and_in_sight_with_what_they_are_p
     head_m = labels["peg_head_position_m"] - labels["peg_position_m"]
     np.testing.assert_allclose(head_m, _x_axis(labels["peg_quat_wxyz"]) * half_m, atol=1e-5)
     off_m = labels["hole_position_m"] - labels["box_with_hole_position_m"]
-    assert abs(off_m @ _x_axis(labels["box_with_hole_quat_wxyz"])) < 1e-5
-    assert 1e-3 < np.linalg.norm(off_m) < (half_m - radius_m) * 0.5**0.5
+    axis = _x_axis(labels["box_with_hole_quat_wxyz"])
+    assert np.isclose(off_m @ axis, -half_m, atol=1e-5)
+    assert 1e-3 < np.linalg.norm(off_m + half_m * axis) < (half_m - radius_m) * 0.5**0.5
     for point, thing in (("peg_head", "peg"), ("hole", "box_with_hole")):
         assert shown[f"{point}_position_m"] == shown[f"{thing}_position_m"] > 0.01
 
