@@ -77,7 +77,7 @@ def test_the_expected_place_of_a_heat_map_lies_between_cells():
     config = dataclasses.replace(SMALL, heat_maps=1, channels=1, blocks=0)
     cells = np.full((2, config.side**2, 1), -40.0, np.float32)
     cells[:, 3 * config.side + 2], cells[:, 3 * config.side + 3] = 0.0, [[0.0], [0.1]]
-    heat, places = keypoints.look({"heat": {"kernel": jnp.ones((1, 1))}}, config, jnp.asarray(cells))
+    heat, places, _ = keypoints.look({"heat": {"kernel": jnp.ones((1, 1))}}, config, jnp.asarray(cells))
     np.testing.assert_allclose(heat.sum(axis=1), 1.0, rtol=1e-6)
     share = 1 / (1 + np.exp(-0.1))
     cell = 2 / config.side

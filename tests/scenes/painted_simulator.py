@@ -33,6 +33,10 @@ class PaintedSimulator:
     def in_sight(self):
         return None
 
+    def in_picture(self, points_m):
+        """The corner of the square."""
+        return {camera.role: points_m[:, :2] * (200 / SIZE_PX) - 1 for camera in self.contract.cameras}
+
     def labels(self):
         return {"square_position_m": np.array([*place_m(self.scene), 0.0], np.float32)}
 

@@ -12,13 +12,14 @@ from pirig.config.load import compose
 from pirig.config.schema import WarmUpConfig
 from pirig.models.kinds import flow_model
 from pirig.models.layout import flatten
+from pirig.models.towers import keypoints
 from pirig.policies.build import model_of
 from pirig.scenes import render
 from pirig.scenes.labelled import SHARD, Drawn, LabelledScenes, digest_of
 from pirig.sim import door
 from pirig.training.auxiliary.labels import LabelLoss
 from pirig.training.losses import Weighted
-from pirig.training.warm_up import heads_started_from, started_from, warm_up
+from pirig.training.warm_up import heads_started_from, require_heat_maps, started_from, warm_up
 from tests.scenes.painted_simulator import SIZE_PX, PaintedSimulator, place_m
 from tests.wishes.toy_simulator import ToySimulator
 
@@ -127,6 +128,35 @@ def test_a_tower_learns_where_the_square_is_once_for_all_runs(contract, drawn, t
     larger = model_of(compose([*WORDS, "tower.settings.channels=16"]), vocab_size=64)
     with pytest.raises(ValueError, match="is not that of tower=keypoints; warm it up again"):
         started_from(flow_model().init_params(jax.random.key(0), larger), larger, warmed)
+
+
+def test_a_heat_map_learns_where_the_picture_shows_the_square_only_if_it_is_taught(contract, drawn, tmp_path):
+    """The first map's expected place beside the square's corner, on scenes that were not learned from: a pixel is 1/16."""
+    scenes = render.make(contract, drawn, 16 * SHARD, 1, tmp_path / "set")
+    at = scenes.places["square_position_m"]
+    assert at.shape == (16 * SHARD, 1, 2)
+    np.testing.assert_allclose(at[:, 0], scenes.labels["square_position_m"][:, :2] * (200 / SIZE_PX) - 1, atol=1e-6)
+    model = model_of(compose(WORDS), vocab_size=64)
+    unseen = render.make(contract, dataclasses.replace(drawn, first_scene=900_000), SHARD, 1, tmp_path / "unseen")
+
+    def off(settings):
+        tower = warm_up([scenes], model, settings, lambda digest: tmp_path / digest).tower
+        images = {"base_0_rgb": pixels(unseen)}
+        _, log_heat = keypoints.encode_with_heat(tower, model.image, images, dtype=np.float32, remat=False)
+        heat, side = np.exp(np.asarray(log_heat[0, ..., 0])), log_heat.shape[2]
+        middles = (2 * np.arange(side) + 1) / side - 1
+        found = np.stack([np.einsum("byx,x->b", heat, middles), np.einsum("byx,y->b", heat, middles)], axis=-1)
+        return float(np.median(np.linalg.norm(found - unseen.places["square_position_m"][:, 0], axis=-1)))
+
+    taught, left_alone = off(dataclasses.replace(SHORT, places=0.1)), off(SHORT)
+    assert taught < 1 / 16 < 3 / 16 < left_alone
+
+
+def test_a_tower_without_heat_maps_is_not_asked_to_learn_them():
+    model = model_of(compose([*WORDS[:4], "tower=siglip", "size.patch_px=4"]), vocab_size=64)
+    require_heat_maps(model, SHORT)
+    with pytest.raises(ValueError, match=r"tower\.warm_up\.places=0\.02: tower=siglip has no heat maps"):
+        require_heat_maps(model, dataclasses.replace(SHORT, places=0.02))
 
 
 class HiddenAtTimes(PaintedSimulator):

@@ -195,6 +195,9 @@ class WarmUpConfig:
     labels: list[str] = field(default_factory=list)  # which; none named: every position, and the yaw of task.turns
     turns: dict[str, Count] = field(default_factory=dict)  # as task.turns
     unseen: list[str] = field(default_factory=list)  # as task.unseen
+    places: NotNegative = (
+        0.0  # weight of what teaches heat maps where in a picture each thing is; 0: they find it themselves
+    )
     held_out: Count = 400  # scenes that it is measured on; at most a fifth of them
     seed: Seed = 0
 

@@ -1,7 +1,8 @@
 """Random scenes of a task with labels: what is drawn, how it is known, and how it is read.
 
-A set is a folder of shards, each whole or absent: `shard-00000/<role>.npy` u8 [SHARD, px, px, 3] at the model's size and
-`labels.npz` f32 [SHARD, k]. Scene n of a set follows from its number alone, so a set grows without changing what is there.
+A set is a folder of shards, each whole or absent: `shard-00000/<role>.npy` u8 [SHARD, px, px, 3] at the model's size,
+`labels.npz` f32 [SHARD, k] and `places.npz` f32 [SHARD, cameras, 2]. Scene n of a set follows from its number alone, so a set
+grows without changing what is there.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from pirig.transforms.images import pixels_digest
 SHARD = 32  # scenes
 KIND = "labelled scenes"
 RECORD = "scenes.json"
-LABELS = "labels.npz"
-VERSION = 3  # changes where the bytes of a set would
+LABELS, PLACES = "labels.npz", "places.npz"
+METRES = "_m"  # how the names of labels end that are points of the world
+VERSION = 4  # changes where the bytes of a set would
 TORN = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)  # what numpy says of a file that was cut off
 NOT_SEEN = ("state", "state_dim", "action_dim", "action_layout", "gripper_open", "control_mode", "control_hz", "fps")
 
@@ -90,7 +92,8 @@ def shards_of(count: int) -> int:
 
 class LabelledScenes:
     """`count` scenes of a folder: `labels` f32 [count, k] by name, NaN where the thing is out of sight; `images` by role as
-    memory maps, one a shard.
+    memory maps, one a shard; `places` f32 [count, cameras, 2] by the name of a label in metres: where the pictures of the cameras
+    that stand still, in the order of their roles' names, have that point (x, y; -1 to 1 from edge to edge), NaN where not known.
 
     Raises ValueError where shards are missing or torn.
     """
@@ -109,22 +112,31 @@ class LabelledScenes:
             if {name: array.shape for name, array in part.items()} != {n: a.shape for n, a in parts[0].items()}:
                 raise _torn(folder_of, f"its labels are {', '.join(part)}, those of the first {', '.join(parts[0])}")
         self.labels = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+        pointed = [_arrays(part, PLACES) for part in folders]
+        for folder_of, part in zip(folders, pointed, strict=True):
+            if {name: array.shape for name, array in part.items()} != {n: a.shape for n, a in pointed[0].items()}:
+                raise _torn(folder_of, f"its {PLACES} has not what that of the first has")
+        self.places = {name: np.concatenate([part[name] for part in pointed])[:count] for name in pointed[0]}
         self.images = {role: [_images(part, role) for part in folders] for role in self.roles}
         self.shards = folders
 
     def content(self) -> str:
         """16 hex digits of the shards that lie there, large files by blocks."""
-        names = [LABELS, *(f"{role}.npy" for role in self.roles)]
+        names = [LABELS, PLACES, *(f"{role}.npy" for role in self.roles)]
         files = {f"{part.name}/{name}": part / name for part in self.shards for name in names}
         return identity.digest_of_tree(self.folder, files)
 
 
-def _labels(shard: Path) -> dict[str, np.ndarray]:
+def _arrays(shard: Path, name: str) -> dict[str, np.ndarray]:
     try:
-        with np.load(shard / LABELS) as arrays:
-            read = {name: arrays[name] for name in arrays.files}
+        with np.load(shard / name) as arrays:
+            return {key: arrays[key] for key in arrays.files}
     except TORN as error:
-        raise _torn(shard, f"{LABELS}: {error}") from error
+        raise _torn(shard, f"{name}: {error}") from error
+
+
+def _labels(shard: Path) -> dict[str, np.ndarray]:
+    read = _arrays(shard, LABELS)
     if short := [name for name, rows in read.items() if rows.ndim != 2 or len(rows) != SHARD]:
         raise _torn(shard, f"{LABELS}: {short[0]} is {list(read[short[0]].shape)}, expected [{SHARD}, k]")
     return read

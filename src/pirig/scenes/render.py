@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -14,10 +14,10 @@ from pirig.files.atomic import staging_folder
 from pirig.files.progress import Progress
 from pirig.files.space import require_space
 from pirig.runs.lock import held_in_turn
-from pirig.scenes.labelled import LABELS, SHARD, Drawn, LabelledScenes, claim, shard_folder, shards_of
+from pirig.scenes.labelled import LABELS, METRES, PLACES, SHARD, Drawn, LabelledScenes, claim, shard_folder, shards_of
 from pirig.sim.door import ArrangedSimulator, Implementation, Simulator, place_of
 from pirig.sim.processes import SimulatorProcess
-from pirig.transforms.images import resize
+from pirig.transforms.images import resize, resized_places
 
 LEAST_SHARE = 5e-4  # of a camera's pixels, 8 of 128 x 128: a thing that shows less is out of sight
 REBUILD_EVERY = 8  # scenes for which the simulator keeps its bodies: sizes of objects change that often
@@ -81,6 +81,7 @@ def render_shard(sim: Simulator, drawn: Drawn, folder: Path, number: int) -> int
     contract = sim.contract
     images: dict[str, list[np.ndarray]] = {camera.role: [] for camera in contract.cameras}
     labels: dict[str, list[np.ndarray]] = {}
+    places: dict[str, list[np.ndarray]] = {}
     for place, scene in enumerate(drawn.shard(number)):
         assert isinstance(sim, ArrangedSimulator)
         sim.arrange(scene, drawn.pose(scene), rebuild=place % REBUILD_EVERY == 0)
@@ -90,8 +91,28 @@ def render_shard(sim: Simulator, drawn: Drawn, folder: Path, number: int) -> int
         for name, value in sim.labels().items():
             known = shown.get(name, 1.0) >= LEAST_SHARE
             labels.setdefault(name, []).append(np.asarray(value, np.float32) if known else np.full_like(value, np.nan))
+        for name, place_of_it in _places(sim, contract, {name: rows[-1] for name, rows in labels.items()}).items():
+            places.setdefault(name, []).append(place_of_it)
     with staging_folder(shard_folder(folder, number)) as staging:
         for role, frames in images.items():
             np.save(staging / f"{role}.npy", np.stack(frames))
         np.savez(staging / LABELS, **{name: np.stack(rows) for name, rows in labels.items()})
+        np.savez(staging / PLACES, **{name: np.stack(rows) for name, rows in places.items()})
     return number
+
+
+def _places(sim: ArrangedSimulator, contract: Contract, labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By position label f32 [cameras, 2]: where the pictures of the cameras that stand still have it, in the order of their
+    roles' names, once they are resized; NaN for what is not known."""
+    cameras = {camera.role: camera for camera in contract.cameras}
+    names = [name for name, label in labels.items() if name.endswith(METRES) and len(label) == 3]
+    if not names:
+        return {}
+    found = sim.in_picture(np.stack([labels[name] for name in names]))
+    resized = [
+        resized_places(
+            found[role], (cameras[role].height_px, cameras[role].width_px), contract.image_px, contract.resize
+        )
+        for role in sorted(found)
+    ]
+    return dict(zip(names, np.stack(resized, axis=1), strict=True))

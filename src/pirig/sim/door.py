@@ -92,6 +92,11 @@ class ArrangedSimulator(Protocol):
         stand still; None where the simulator cannot tell."""
         ...
 
+    def in_picture(self, points_m: np.ndarray) -> dict[str, np.ndarray]:
+        """Where points of the world f32 [N, 3] are in the last frame of each camera that stands still, by role f32 [N, 2]: x to
+        the right, y down, -1 to 1 from edge to edge, more outside; NaN for what is behind the camera."""
+        ...
+
 
 class Scenes(Protocol):
     """`num_envs` scenes of one contract that are reset together, stepped together and rendered together."""

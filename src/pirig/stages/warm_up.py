@@ -30,9 +30,10 @@ def make(config: Config, places: Places) -> WarmedUp | None:
         return None
     from pirig.policies.build import model_of
     from pirig.policies.tokenizers import load_tokenizer
-    from pirig.training.warm_up import warm_up
+    from pirig.training.warm_up import require_heat_maps, warm_up
 
     tokenizer = load_tokenizer(config.size.tokenizer, config.size.max_token_len, config.weights.url)
     model = model_of(config, tokenizer.vocab_size)  # its tower's settings are asked before scenes are rendered
+    require_heat_maps(model, config.tower.warm_up)
     sets = list(scenes.make(config, places).values())
     return warm_up(sets, model, config.tower.warm_up, lambda digest: places.warm_up(config.tower.name, digest))

@@ -8,18 +8,21 @@ import numpy as np
 
 from pirig.config.names import standing
 from pirig.datasets.joined import JoinedFrames
-from pirig.scenes.labelled import LabelledScenes
+from pirig.scenes.labelled import METRES, LabelledScenes
 
 
 class SceneRows:
     """Of the cameras that stand still. `rows` and `held_out` are numbers of scenes, split by `seed` alone; at most a fifth of
-    them is held out."""
+    them is held out. `places` f32 [N, things, cameras, 2]: where the pictures show each label in metres, NaN where not known."""
 
     def __init__(self, sets: Sequence[LabelledScenes], labels: Collection[str], *, held_out: int, seed: int) -> None:
         roles = standing(sets[0].roles)
         frames = {role: [part for scenes in sets for part in _whole(scenes, role)] for role in roles}
         self.images = {role: JoinedFrames(parts) for role, parts in frames.items()}
         self.labels = {name: _joined(sets, name) for name in labels}
+        points = [name for name in labels if name.endswith(METRES)]
+        shape = (len(points), len(roles), 2)
+        self.places = np.concatenate([_places(scenes, points, shape) for scenes in sets])
         self.seed = seed
         order = np.random.default_rng([seed, 0]).permutation(sum(scenes.count for scenes in sets))
         count = min(held_out, len(order) // 5)
@@ -45,6 +48,14 @@ def _whole(scenes: LabelledScenes, role: str) -> list[np.ndarray]:
         parts.append(part[:left])
         left -= len(part)
     return parts
+
+
+def _places(scenes: LabelledScenes, points: list[str], shape: tuple[int, ...]) -> np.ndarray:
+    places = np.full((scenes.count, *shape), np.nan, np.float32)
+    for number, name in enumerate(points):
+        if name in scenes.places:
+            places[:, number] = scenes.places[name]
+    return places
 
 
 def _joined(sets: Sequence[LabelledScenes], name: str) -> np.ndarray:

@@ -28,6 +28,7 @@ from pirig.runs.lock import held_in_turn
 from pirig.scenes.labelled import LabelledScenes
 from pirig.training.augment import augment
 from pirig.training.auxiliary.labels import SCALE_M, LabelLoss, of_labels
+from pirig.training.heat import off_place
 from pirig.training.scene_rows import SceneRows
 from pirig.training.warmed import RECORD, WEIGHTS, WarmedUp, identity_of, load, made_from, name_of, said_of, take
 
@@ -63,6 +64,15 @@ def warm_up(
             warmed = load(folder)
     print(f"{warmed.said()} ({folder.name})", flush=True)
     return warmed
+
+
+def require_heat_maps(model: ModelConfig, settings: WarmUpConfig) -> None:
+    """Raises ValueError where heat maps are to be taught that the tower does not have."""
+    if settings.places and tower_named(model.tower).encode_with_heat is None:
+        raise ValueError(
+            f"tower.warm_up.places={settings.places:g}: tower={model.tower} has no heat maps that could learn where things are "
+            "in a picture; choose tower=keypoints, or tower.warm_up.places=0"
+        )
 
 
 def started_from(params: Tree, model: ModelConfig, warmed: WarmedUp) -> Tree:
@@ -118,6 +128,7 @@ class _Fit:
         self, sets: Sequence[LabelledScenes], model: ModelConfig, settings: WarmUpConfig, loss: LabelLoss
     ) -> None:
         self.tower, self.model, self.settings, self.loss = tower_named(model.tower), model, settings, loss
+        self.see = self.tower.encode_with_heat if settings.places else None
         self.scenes = SceneRows(sets, loss.labels, held_out=settings.held_out, seed=settings.seed)
 
     def run(self) -> tuple[Tree, Tree, dict[str, Any]]:
@@ -131,7 +142,8 @@ class _Fit:
         guess = {name: error["median"] for name, error in self._errors(_blind(tree), measure).items()}
         every = max(1, settings.steps // MEASURED)
         for number in range(settings.steps):
-            batch = self.scenes.gather(self.scenes.draw(settings.batch_size, number))
+            rows = self.scenes.draw(settings.batch_size, number)
+            batch = (*self.scenes.gather(rows), self.scenes.places[rows])
             tree, state, loss = step(tree, state, *batch, jax.random.key(number))
             if (number + 1) % every == 0 or number + 1 == settings.steps:
                 errors = self._errors(tree, measure)
@@ -163,12 +175,23 @@ class _Fit:
         return self.tower.encode(tower, self.model.image, images, dtype=dtype, remat=False)
 
     def _step(
-        self, tree: Tree, state: Any, images: Mapping[str, jax.Array], labels: Mapping[str, jax.Array], key: jax.Array
+        self,
+        tree: Tree,
+        state: Any,
+        images: Mapping[str, jax.Array],
+        labels: Mapping[str, jax.Array],
+        places: jax.Array,
+        key: jax.Array,
     ) -> tuple[Tree, Any, jax.Array]:
         seen = augment(key, images, 0)  # colours only: a shift would make the labels wrong
 
         def total(tree: Tree) -> jax.Array:
-            return self.loss.measure(tree["heads"], self._tokens(tree["tower"], seen), labels)[0].mean()
+            if self.see is None:
+                return self.loss.measure(tree["heads"], self._tokens(tree["tower"], seen), labels)[0].mean()
+            dtype = jnp.dtype(self.model.compute_dtype)
+            tokens, log_heat = self.see(tree["tower"], self.model.image, seen, dtype=dtype, remat=False)
+            told = self.loss.measure(tree["heads"], tokens, labels)[0].mean()
+            return told + self.settings.places * off_place(log_heat, places).mean()
 
         loss, gradient = jax.value_and_grad(total)(tree)
         updates, state = self.optimizer.update(gradient, state, tree)

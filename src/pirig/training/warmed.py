@@ -59,7 +59,7 @@ def made_from(
     turns: Mapping[str, int],
 ) -> dict[str, Any]:
     """All that decides what a tower learns, plain: its digest is the folder's name, and a record holds it."""
-    told = {name: getattr(settings, name) for name in ("steps", "batch_size", "peak_lr", "held_out", "seed")}
+    told = {name: getattr(settings, name) for name in ("steps", "batch_size", "peak_lr", "held_out", "seed", "places")}
     return {
         "version": VERSION,
         "scenes": [[scenes.digest, scenes.count] for scenes in sets],

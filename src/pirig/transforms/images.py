@@ -25,6 +25,12 @@ def resize_named(how: str) -> Callable[[np.ndarray, int], np.ndarray]:
     return RESIZES[how]
 
 
+def resized_places(places: np.ndarray, size_px: tuple[int, int], px: int, how: str = "pad") -> np.ndarray:
+    """Where what stands at `places` f32 [..., 2] of a picture of `size_px` (height, width) is once it is resized; x to the right,
+    y down, -1 to 1 from edge to edge. NaN for a resize that says nothing of it (PLACES)."""
+    return PLACES[how](places, *size_px, px) if how in PLACES else np.full_like(places, np.nan)
+
+
 def unit_range(images: Any) -> Any:
     """u8 0..255 -> f32 in [-1, 1]; floats are taken to be there already. numpy's arrays, jax's, and traced ones."""
     wide = images.astype(np.float32)
@@ -71,4 +77,10 @@ def _fitted(height: int, width: int, px: int) -> tuple[int, int]:
     return max(1, int(height / ratio)), max(1, int(width / ratio))
 
 
+def _places_with_pad(places: np.ndarray, height: int, width: int, px: int) -> np.ndarray:
+    high, wide = _fitted(height, width, px)
+    return places * np.array([wide, high], np.float32) / px
+
+
 RESIZES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"pad": resize_with_pad}  # by size.resize
+PLACES: dict[str, Callable[[np.ndarray, int, int, int], np.ndarray]] = {"pad": _places_with_pad}  # likewise

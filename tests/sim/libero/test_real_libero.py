@@ -155,6 +155,25 @@ def test_a_camera_that_is_given_a_place_looks_from_there_and_is_level():
     sim.close()
 
 
+@pytest.mark.parametrize("turned", [[], ["task.settings.turn_deg=0"]])
+@pytest.mark.parametrize("camera", ["camera=libero_floor", "camera=libero"])
+def test_a_point_is_in_the_picture_where_the_camera_shows_it(turned, camera):
+    """What changes when the tomato sauce is taken away lies around where its middle was."""
+    sim = open_simulator(contract_of(compose(["task=libero_object", camera, *turned])))
+    sim.reset(100_000)
+    before, points_m = sim.observe().images["base_0_rgb"], sim.labels()["tomato_sauce_1_position_m"]
+    places = sim.in_picture(points_m[None])
+    assert list(places) == ["base_0_rgb"]
+    joint = sim.base.objects_dict["tomato_sauce_1"].joints[-1]
+    sim.base.sim.data.set_joint_qpos(joint, [9.0, 9.0, 0.1, 1, 0, 0, 0])
+    sim.base.sim.forward()
+    changed = np.abs(before.astype(int) - sim.observe().images["base_0_rgb"]).max(axis=-1) > 8
+    sim.close()
+    rows, columns = np.nonzero(changed)
+    middle = (np.array([columns.mean(), rows.mean()]) + 0.5) / len(before) * 2 - 1
+    np.testing.assert_allclose(places["base_0_rgb"][0], middle, atol=0.05)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -218,6 +218,19 @@ def test_pick_cubes_goal_is_hidden_unless_it_is_shown():
     assert hidden_contract.hash != shown_contract.hash and "goal_shown" not in hidden_contract.to_json()
 
 
+def test_a_point_is_in_the_picture_where_the_camera_shows_it(env):
+    """The cube's middle is in the middle of its pixels, within one; what is behind the camera is nowhere."""
+    for scene in (3, 4):
+        env.reset(scene)
+        env.observe()
+        seen = env.base.scene.sensors["base_camera"].get_obs(rgb=False, depth=False, position=False, segmentation=True)
+        rows, columns, _ = np.nonzero(np.asarray(seen["segmentation"][0]) == int(env.base.obj.per_scene_id[0]))
+        middle = (np.array([columns.mean(), rows.mean()]) + 0.5) / 128 * 2 - 1
+        behind = np.array([2.0, 0.0, 1.5])
+        found = env.in_picture(np.stack([env.labels()["cube_position_m"], behind]))["base_0_rgb"]
+        assert np.abs(found[0] - middle).max() < 2 / 128 and np.isnan(found[1]).all()
+
+
 PEG = ["task=peg_insertion_side", "camera=insertion", "demos.labels=true"]
 
 

@@ -47,6 +47,14 @@ class Encode(Protocol):
         ...
 
 
+class EncodeWithHeat(Protocol):
+    def __call__(
+        self, params: Tree, config: Any, images: Mapping[str, jax.Array], *, dtype: Any, remat: bool
+    ) -> tuple[Float[jax.Array, "cameras batch tokens width"], Float[jax.Array, "cameras batch side side maps"]]:
+        """What `encode` gives, and the logarithms of heat maps, rows first: one that learns shows where a thing is."""
+        ...
+
+
 @dataclass(frozen=True)
 class Activations:
     """Bytes per image that the forward pass leaves for the backward one, without remat (`kept`) and with it: `inputs` of
@@ -73,6 +81,7 @@ class Tower:
     flops(config, width): FLOPs of one image's forward pass by leaf; under "" those of products without one (attention).
     activations(config, item_bytes): for the estimate of memory; a number takes `item_bytes`.
     fresh(key, config, params): its leaves as they start where no checkpoint has them, from those that `leaves` draws.
+    encode_with_heat: for one that has heat maps, so that they can be taught (`training/heat.py`).
     in_openpi: openpi has this tower under these paths, so such a checkpoint may be exported, or come from there.
     """
 
@@ -85,6 +94,7 @@ class Tower:
     flops: Callable[[Any, int], Mapping[str, float]]
     activations: Callable[[Any, int], Activations]
     fresh: Callable[[jax.Array, Any, Tree], Tree] = _as_drawn
+    encode_with_heat: EncodeWithHeat | None = None
     in_openpi: bool = False
 
     def of(self, params: Tree) -> Tree:

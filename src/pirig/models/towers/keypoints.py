@@ -124,14 +124,24 @@ def activations(config: KeypointsConfig, item_bytes: int) -> Activations:
 def encode(
     params: Tree, config: KeypointsConfig, images: Mapping[str, jax.Array], *, dtype: Any, remat: bool
 ) -> Float[jax.Array, "cameras batch tokens width"]:
+    return encode_with_heat(params, config, images, dtype=dtype, remat=remat)[0]
+
+
+def encode_with_heat(
+    params: Tree, config: KeypointsConfig, images: Mapping[str, jax.Array], *, dtype: Any, remat: bool
+) -> tuple[
+    Float[jax.Array, "cameras batch tokens width"],
+    Float[jax.Array, "cameras batch {config.side} {config.side} {config.heat_maps}"],
+]:
     stacked = jnp.concatenate([images[role] for role in sorted(images)])
     cells = see(params, config, stacked, dtype=dtype, remat=remat)
-    heat, places = look(params, config, cells)
+    heat, places, log_heat = look(params, config, cells)
     features = jnp.einsum("nck,ncd->nkd", heat, cells.astype(jnp.float32))
     told = jnp.concatenate([features, place_features(places, config.frequencies)], axis=-1).astype(dtype)
     token = params["token"]
     tokens = told @ token["kernel"].astype(dtype) + token["pos_embedding"].astype(dtype)
-    return tokens.reshape(len(images), -1, *tokens.shape[1:])
+    maps = log_heat.reshape(len(images), -1, config.side, config.side, config.heat_maps)
+    return tokens.reshape(len(images), -1, *tokens.shape[1:]), maps
 
 
 def see(
@@ -151,13 +161,17 @@ def see(
 
 def look(
     params: Tree, config: KeypointsConfig, cells: Float[jax.Array, "image cells channels"]
-) -> tuple[Float[jax.Array, "image cells maps"], Float[jax.Array, "image maps 2"]]:
-    """Heat maps that sum to 1, and the expected (x, y) of each: -1 to 1 from edge to edge. Float32 in every dtype
-    and on every device: a bfloat16 place would be 1/256 of the picture apart from the next."""
-    heat = jax.nn.softmax(cells.astype(jnp.float32) @ params["heat"]["kernel"], axis=1)
+) -> tuple[
+    Float[jax.Array, "image cells maps"], Float[jax.Array, "image maps 2"], Float[jax.Array, "image cells maps"]
+]:
+    """Heat maps that sum to 1, the expected (x, y) of each, -1 to 1 from edge to edge, and the maps' logarithms. Float32 in every
+    dtype and on every device: a bfloat16 place would be 1/256 of the picture apart from the next."""
+    logits = cells.astype(jnp.float32) @ params["heat"]["kernel"]
+    heat = jax.nn.softmax(logits, axis=1)
     middles = (2.0 * jnp.arange(config.side) + 1.0) / config.side - 1.0
     grid = jnp.stack([jnp.tile(middles, config.side), jnp.repeat(middles, config.side)], axis=-1)
-    return heat, jnp.einsum("nck,cx->nkx", heat, grid, precision=jax.lax.Precision.HIGHEST)
+    places = jnp.einsum("nck,cx->nkx", heat, grid, precision=jax.lax.Precision.HIGHEST)
+    return heat, places, jax.nn.log_softmax(logits, axis=1)
 
 
 def place_features(places: Float[jax.Array, "*lead 2"], frequencies: int) -> Float[jax.Array, "*lead numbers"]:
@@ -200,6 +214,7 @@ TOWER = Tower(
     sized=sized,
     leaves=leaves,
     encode=encode,
+    encode_with_heat=encode_with_heat,
     flops=flops,
     activations=activations,
 )

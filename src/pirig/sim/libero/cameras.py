@@ -53,3 +53,15 @@ def look_at(eye_m: Float[np.ndarray, " 3"], target_m: Float[np.ndarray, " 3"]) -
     quat = np.empty(4)
     mju_mat2Quat(quat, (axes / np.linalg.norm(axes, axis=1, keepdims=True)).T.ravel())
     return quat
+
+
+def in_picture(base: Any, camera: Camera, points_m: np.ndarray, turn_deg: int) -> np.ndarray:
+    """See `ArrangedSimulator.in_picture`. Turned by 180 degrees what was drawn from its lowest row on is upright, left and right
+    exchanged; not turned it hangs upside down."""
+    model, data = base.sim.model._model, base.sim.data._data
+    number = base.sim.model.camera_name2id(camera.sensor)
+    seen_m = (points_m - data.cam_xpos[number]) @ data.cam_xmat[number].reshape(3, 3)  # right, up, back
+    ahead_m = np.where(seen_m[:, 2:] < 0, -seen_m[:, 2:], np.nan)
+    half = np.tan(np.deg2rad(model.cam_fovy[number]) / 2) * np.array([camera.width_px / camera.height_px, 1.0])
+    right_up = seen_m[:, :2] / ahead_m / half
+    return (-right_up if turn_deg else right_up).astype(np.float32)

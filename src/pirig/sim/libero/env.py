@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.names import standing
 from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
-from pirig.sim.libero.cameras import place_cameras
+from pirig.sim.libero.cameras import in_picture, place_cameras
 from pirig.sim.libero.fixtures import Fixtures
 from pirig.sim.libero.numbers import axis_angle, turned
 from pirig.sim.libero.places import place_of
@@ -73,6 +74,14 @@ class LiberoEnv:
 
     def in_sight(self) -> None:
         """It cannot tell without rendering once more."""
+
+    def in_picture(self, points_m: np.ndarray) -> dict[str, np.ndarray]:
+        still = standing([camera.role for camera in self.contract.cameras])
+        return {
+            camera.role: in_picture(self.base, camera, points_m, self.settings.turn_deg)
+            for camera in self.contract.cameras
+            if camera.role in still
+        }
 
     def _enter(self, task: int) -> None:
         if task == self.task:

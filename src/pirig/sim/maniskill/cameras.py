@@ -7,7 +7,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pirig.contract import Camera, Contract
+from pirig.sim.maniskill.batches import batched
 
 
 def settings_of(cameras: Sequence[Camera]) -> dict[str, dict[str, Any]]:
@@ -54,6 +57,15 @@ def _registered(env_id: str, placed: tuple[Camera, ...]) -> str:
         WithCameras
     )
     return ours
+
+
+def in_picture(base: Any, camera: Camera, points_m: np.ndarray) -> np.ndarray:
+    """See `ArrangedSimulator.in_picture`; of a base with one scene."""
+    lens = base.scene.sensors[camera.sensor].camera
+    world_to_camera, to_pixels = batched(lens.get_extrinsic_matrix())[0], batched(lens.get_intrinsic_matrix())[0]
+    seen_m = points_m @ world_to_camera[:, :3].T + world_to_camera[:, 3]  # x right, y down, z ahead
+    pixels = seen_m @ to_pixels.T / np.where(seen_m[:, 2:] > 0, seen_m[:, 2:], np.nan)
+    return (pixels[:, :2] / (camera.width_px, camera.height_px) * 2 - 1).astype(np.float32)
 
 
 def raise_if_sensor(contract: Contract, error: AttributeError) -> None:

@@ -15,7 +15,7 @@ from pirig.config.names import standing
 from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
 from pirig.sim.maniskill.batches import batched, one_scene
-from pirig.sim.maniskill.cameras import raise_if_sensor, settings_of, task_with
+from pirig.sim.maniskill.cameras import in_picture, raise_if_sensor, settings_of, task_with
 from pirig.sim.maniskill.labels import in_sight, object_poses, require_points
 from pirig.sim.maniskill.states import as_maniskill, state_of
 from pirig.sim.maniskill.sub_goals import SubGoals, tool_pose
@@ -163,6 +163,14 @@ class SimEnv:
         still = standing([camera.role for camera in self.contract.cameras])
         sensors = [camera.sensor for camera in self.contract.cameras if camera.role in still]
         return in_sight(self.base, sensors, self.points)
+
+    def in_picture(self, points_m: np.ndarray) -> dict[str, np.ndarray]:
+        still = standing([camera.role for camera in self.contract.cameras])
+        return {
+            camera.role: in_picture(self.base, camera, points_m)
+            for camera in self.contract.cameras
+            if camera.role in still
+        }
 
     def state(self) -> State:
         return state_of(self.base)
