@@ -155,6 +155,25 @@ def test_a_camera_that_is_given_a_place_looks_from_there_and_is_level():
     sim.close()
 
 
+def test_what_is_in_sight_is_what_the_picture_shows():
+    """Shares of pixels that change where a thing is taken away, and none once it is gone."""
+    sim = open_simulator(contract_of(compose(["task=libero_object", "camera=libero_floor"])))
+    sim.reset(100_000)
+    before, shown = sim.observe().images["base_0_rgb"].astype(int), sim.in_sight()
+    assert shown.keys() == sim.labels().keys()
+    for name in ("tomato_sauce_1", "milk_1", "butter_1"):
+        joint = sim.base.objects_dict[name].joints[-1]
+        was = np.array(sim.base.sim.data.get_joint_qpos(joint))
+        sim.base.sim.data.set_joint_qpos(joint, [9.0, 9.0, 0.1, 1, 0, 0, 0])
+        sim.base.sim.forward()
+        changed = (np.abs(before - sim.observe().images["base_0_rgb"]).max(axis=-1) > 8).mean()
+        share = shown[f"{name}_position_m"]
+        assert share == shown[f"{name}_quat_wxyz"] and 0.7 * changed < share < 1.4 * changed
+        assert sim.in_sight()[f"{name}_position_m"] == 0
+        sim.base.sim.data.set_joint_qpos(joint, was)
+    sim.close()
+
+
 @pytest.mark.parametrize("turned", [[], ["task.settings.turn_deg=0"]])
 @pytest.mark.parametrize("camera", ["camera=libero_floor", "camera=libero"])
 def test_a_point_is_in_the_picture_where_the_camera_shows_it(turned, camera):

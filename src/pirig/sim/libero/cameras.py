@@ -12,6 +12,7 @@ from pirig.contract import Camera
 
 WORLD = 0  # MuJoCo's number of what does not move
 UP = (0.0, 0.0, 1.0)
+RAYS = 64  # down and across a picture
 
 
 def place_cameras(base: Any, cameras: Sequence[Camera]) -> None:
@@ -65,3 +66,24 @@ def in_picture(base: Any, camera: Camera, points_m: np.ndarray, turn_deg: int) -
     half = np.tan(np.deg2rad(model.cam_fovy[number]) / 2) * np.array([camera.width_px / camera.height_px, 1.0])
     right_up = seen_m[:, :2] / ahead_m / half
     return (-right_up if turn_deg else right_up).astype(np.float32)
+
+
+def in_sight(base: Any, camera: Camera) -> dict[str, float]:
+    """What share of a camera's picture shows each thing, by rays into the scene as it stands: nothing is rendered."""
+    import mujoco
+
+    model, data = base.sim.model._model, base.sim.data._data
+    number = base.sim.model.camera_name2id(camera.sensor)
+    middles = ((np.arange(RAYS) + 0.5) / RAYS * 2 - 1) * np.tan(np.deg2rad(model.cam_fovy[number]) / 2)
+    across, down = np.meshgrid(middles * camera.width_px / camera.height_px, middles)
+    rays = np.stack([across, down, -np.ones_like(across)], axis=-1).reshape(-1, 3)
+    rays = rays / np.linalg.norm(rays, axis=1, keepdims=True) @ data.cam_xmat[number].reshape(3, 3).T
+    met, apart_m = np.empty(len(rays), np.int32), np.empty(len(rays))
+    drawn = np.array(base.sim._render_context_offscreen.vopt.geomgroup, np.uint8)
+    normal = {"normal": None} if "normal:" in (mujoco.mj_multiRay.__doc__ or "") else {}  # younger MuJoCos ask for it
+    mujoco.mj_multiRay(
+        m=model, d=data, pnt=data.cam_xpos[number], vec=rays.ravel(), geomgroup=drawn, flg_static=True, bodyexclude=-1,
+        geomid=met, dist=apart_m, nray=len(rays), cutoff=mujoco.mjMAXVAL, **normal,
+    )  # fmt: skip
+    things = np.where(met < 0, -1, model.body_rootid[model.geom_bodyid[met]])
+    return {name: float((things == model.body_rootid[body]).mean()) for name, body in base.obj_body_id.items()}

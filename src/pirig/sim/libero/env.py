@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from pirig.config.names import standing
-from pirig.contract import Contract
+from pirig.contract import Camera, Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo
-from pirig.sim.libero.cameras import in_picture, place_cameras
+from pirig.sim.libero.cameras import in_picture, in_sight, place_cameras
 from pirig.sim.libero.fixtures import Fixtures
 from pirig.sim.libero.numbers import axis_angle, turned
 from pirig.sim.libero.places import place_of
@@ -26,6 +26,7 @@ from pirig.sim.libero.sub_goals import SubGoals
 
 AT_REST = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)  # the hand open, as openpi waits
 FINGERS = 2
+LABELS = ("_position_m", "_quat_wxyz")  # how the names of a thing's two labels end
 MAX_STEPS = 1_000_000  # who drives an episode ends it
 
 
@@ -72,16 +73,18 @@ class LiberoEnv:
         sim.data.qvel[robot._ref_joint_vel_indexes] = 0.0
         sim.forward()
 
-    def in_sight(self) -> None:
-        """It cannot tell without rendering once more."""
+    def in_sight(self) -> dict[str, float]:
+        shares = [in_sight(self.base, camera) for camera in self._standing()]
+        best = {name: max(share[name] for share in shares) for name in shares[0]}
+        return {f"{name}{end}": share for name, share in best.items() for end in LABELS}
 
     def in_picture(self, points_m: np.ndarray) -> dict[str, np.ndarray]:
+        turn_deg = self.settings.turn_deg
+        return {camera.role: in_picture(self.base, camera, points_m, turn_deg) for camera in self._standing()}
+
+    def _standing(self) -> list[Camera]:
         still = standing([camera.role for camera in self.contract.cameras])
-        return {
-            camera.role: in_picture(self.base, camera, points_m, self.settings.turn_deg)
-            for camera in self.contract.cameras
-            if camera.role in still
-        }
+        return [camera for camera in self.contract.cameras if camera.role in still]
 
     def _enter(self, task: int) -> None:
         if task == self.task:
@@ -144,8 +147,9 @@ class LiberoEnv:
     def labels(self) -> Labels:
         data, poses = self.base.sim.data, {}
         for name, body in self.base.obj_body_id.items():
-            poses[f"{name}_position_m"] = np.array(data.body_xpos[body], np.float32)
-            poses[f"{name}_quat_wxyz"] = np.array(data.body_xquat[body], np.float32)
+            position_m, quat_wxyz = (f"{name}{end}" for end in LABELS)
+            poses[position_m] = np.array(data.body_xpos[body], np.float32)
+            poses[quat_wxyz] = np.array(data.body_xquat[body], np.float32)
         return dict(sorted(poses.items()))
 
     def state(self) -> State:
