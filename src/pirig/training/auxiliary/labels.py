@@ -18,9 +18,10 @@ from jaxtyping import Float
 
 from pirig.config.schema import LossConfig
 from pirig.models.leaves import Leaf, Tree, draw
+from pirig.scenes.labelled import METRES
 from pirig.training import rotations
 
-METRES, QUATERNION = "_m", "_quat_wxyz"  # how the names of labels end
+QUATERNION = "_quat_wxyz"  # how the names of labels end; of points of the world it is METRES
 SCALE_M, SCALE_RAD = 0.1, 0.5  # an error of so much counts 1
 SCALE_TURN = 2.0  # likewise, of sine and cosine: with 1 a yaw that is not yet known drowned the places of stack_cube
 
