@@ -33,7 +33,7 @@ def scenes(label=NAME, of=COUNT):
     labels[::10] = np.nan
     shards = [images[: of // 2], images[of // 2 :]]
     return SimpleNamespace(
-        folder="a set", roles=["base_0_rgb"], images={"base_0_rgb": shards}, labels={label: labels}, count=of
+        folder="a set", roles=["base_0_rgb"], images={"base_0_rgb": shards}, labels={label: labels}, places={}, count=of
     )
 
 

@@ -42,7 +42,11 @@ VARIABLES = (  # of the environment, by how they begin: they change speed, memor
     "SLURM_JOB_ID", "SLURM_ARRAY_", "SLURM_NTASKS", "SLURM_CPUS_", "SLURM_MEM_", "SLURM_GPUS",
 )  # fmt: skip
 SNAPSHOT_FILE = "snapshot.json"  # at the root of a copy of the code (pirig.sweeps.snapshot)
-OF_A_TASK = ("turns", "unseen")  # what a training takes from them stands under its losses and its tower
+OF_A_TASK = (
+    "turns",
+    "unseen",
+    "points",
+)  # what training takes from them is under its losses and tower, or in the contract
 RESULT_FREE = (
     "run",
     "serve",
