@@ -84,6 +84,10 @@ def test_horizon_and_fsdp_compose_as_numbers():
         ([*ARM, "control.relative_to_state=[7,-2]"], ["[7,-2] with actions of 8 numbers", "=[7,-1]"]),
         ([*ARM, "control.relative_to_state=[-8]"], ["at least one relative"]),
         ([*ARM, RELATIVE, "state.entries=[gripper1,joints7]"], ["number 1 of the state is gripper1[0]", "joints7[0]"]),
+        (
+            ["task=libero_object", "+task.points={hole: {pose: a_pose, part_of: a_box}}"],
+            ["task.points=hole with task.simulator=libero", "leave them out (task.points={})"],
+        ),
         ([*ARM, "control.relative_to_state=[8]", "state.entries=[joints7]"], ["number 8 of the state is nothing"]),
     ],
 )

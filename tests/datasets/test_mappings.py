@@ -220,6 +220,11 @@ def test_changes_per_step_cannot_be_resampled_and_a_wrong_label_can_be_put_right
     ("name", "words", "says"),
     [
         ("lab", ["camera=wrist", "data.wrist=''"], r"data\.wrist= with camera=wrist: left_wrist_0_rgb has no column"),
+        (
+            "lab",
+            ["camera.entries.base.role=base_1_rgb"],
+            "base_1_rgb: a mapping of recorded data .* has columns for base_0_rgb",
+        ),
         ("lab", ["demos.labels=true"], "a recorded data set has no labels"),
         ("libero", ["data.base=''", "data.wrist=''"], r"no column of pictures; give data\.base"),
         (

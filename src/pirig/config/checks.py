@@ -6,7 +6,7 @@ from pirig.config import number_rules, scenes, word_rules
 from pirig.config.agreement import contract_of, targets_of
 from pirig.config.domains import outside
 from pirig.config.keeping import IN_PLACE
-from pirig.config.mapping import ROLE_KEYS
+from pirig.config.mapping import key_of
 from pirig.config.mixes import mix_is_whole
 from pirig.config.recorded import takes_recording
 from pirig.config.schema import CameraEntry, Config
@@ -169,7 +169,7 @@ def mapping_is_whole(config: Config) -> str | None:
     data, wrong = config.data, []
     if config.robot.simulated:
         missing = [entry.role for entry in config.camera.entries.values() if not data.column_of(entry.role)]
-        wrong += [f"data.{ROLE_KEYS[role]}= with camera={config.camera.name}: {role} has no column" for role in missing]
+        wrong += [f"data.{key_of(role)}= with camera={config.camera.name}: {role} has no column" for role in missing]
     if data.resample and not config.control.control_hz:
         wrong.append("data.resample=true with control.control_hz=0 (as recorded): there is no rate to resample to")
     if not data.state or not data.actions:
@@ -337,6 +337,7 @@ def given_data_is_of_one_task(config: Config) -> str | None:
 RULES = (
     word_rules.run_is_a_folder,
     word_rules.simulator_has_words,
+    word_rules.points_have_a_scene,
     word_rules.recorded_words_have_a_recording,
     word_rules.seeds_are_seeds,
     word_rules.cameras_look_somewhere,

@@ -10,6 +10,16 @@ EPISODES_TASK = "task"  # data.prompt: LeRobot's own place of a sentence
 ROLE_KEYS = {"base_0_rgb": "base", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "right_wrist"}
 
 
+def key_of(role: str) -> str:
+    """Of the column of this role's pictures, below `data`. Raises ValueError for a role that recorded data cannot have."""
+    if role not in ROLE_KEYS:
+        raise ValueError(
+            f"camera role {role}: a mapping of recorded data (data=...) has columns for {', '.join(ROLE_KEYS)}; choose a camera="
+            "... with these roles."
+        )
+    return ROLE_KEYS[role]
+
+
 @dataclass
 class DataConfig:
     """conf/data/ has presets. Without a `name` demos come from the simulator, or from what task=kinova records."""
@@ -28,7 +38,7 @@ class DataConfig:
 
     def column_of(self, role: str) -> str:
         """Of the pictures that the model knows by this role; "" where there are none."""
-        return getattr(self, ROLE_KEYS[role])
+        return getattr(self, key_of(role))
 
     @property
     def columns(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pirig.config.mapping import EPISODES_TASK, ROLE_KEYS, DataConfig
+from pirig.config.mapping import EPISODES_TASK, DataConfig, key_of
 from pirig.config.mixes import configs_of
 from pirig.config.schema import CameraEntry, Config, ControlConfig, MixConfig, TaskConfig
 
@@ -70,7 +70,7 @@ def _mix_completed(config: Config, mix: MixConfig) -> Config:
         alike = all(own.camera.entries == first.camera.entries for own in whole.values())
         px = config.size.image_px
         entries = {
-            name: one if alike else dataclasses.replace(one, sensor=ROLE_KEYS[one.role], width_px=px, height_px=px)
+            name: one if alike else dataclasses.replace(one, sensor=key_of(one.role), width_px=px, height_px=px)
             for name, one in first.camera.entries.items()
         }
     control = dataclasses.replace(config.control, control_hz=config.control.control_hz or first.control.control_hz)
@@ -86,7 +86,7 @@ def _with_cameras(config: Config) -> Config:
     if config.robot.simulated or config.camera.entries or not config.data.name:
         return config
     entries = {
-        ROLE_KEYS[role]: CameraEntry(role=role, sensor=column, width_px=0, height_px=0)
+        key_of(role): CameraEntry(role=role, sensor=column, width_px=0, height_px=0)
         for role, column in config.data.columns.items()
     }
     if not entries:
@@ -151,7 +151,7 @@ def _sized(meta: RecordingMeta, entry: CameraEntry, data: DataConfig) -> CameraE
     size = meta.image_size(entry.sensor)
     if size is None:
         has = ", ".join(meta.image_columns()) or "no images at all"
-        key = "data." + ROLE_KEYS[entry.role] if data.name else "camera.entries.<camera>.sensor"
+        key = "data." + key_of(entry.role) if data.name else "camera.entries.<camera>.sensor"
         raise ValueError(
             f"{meta.folder}: no image column {entry.sensor!r} for {entry.role} (it has {has}); name it in {key}=..."
         )

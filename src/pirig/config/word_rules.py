@@ -50,6 +50,16 @@ def simulator_has_words(config: Config) -> str | None:
     return None
 
 
+def points_have_a_scene(config: Config) -> str | None:
+    """Of ManiSkill's classes; another simulator would pass them over."""
+    if not config.task.points or config.task.simulator == MANISKILL:
+        return None
+    return (
+        f"task.points={', '.join(sorted(config.task.points))} with task.simulator={config.task.simulator}: points are poses of "
+        "ManiSkill's tasks; leave them out (task.points={})."
+    )
+
+
 def recorded_words_have_a_recording(config: Config) -> str | None:
     if any(takes_recording(own) for own in configs_of(config).values()) or takes_recording(config):
         return None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pirig.config.agreement import TARGETS
-from pirig.config.mapping import EPISODES_TASK, ROLE_KEYS, DataConfig
+from pirig.config.mapping import EPISODES_TASK, DataConfig, key_of
 from pirig.config.mixes import configs_of
 from pirig.config.places import META, Places
 from pirig.config.recorded import column_of, rate_of, takes_recording, told_in
@@ -147,7 +147,7 @@ def _require_cameras(source: Recording, contract: Contract, data: DataConfig) ->
         size_px, wanted = source.meta.image_size(column), (camera.width_px, camera.height_px)
         if size_px != wanted:
             has = ", ".join(f"{name} {source.features[name].shape}" for name in source.meta.image_columns())
-            key = f"data.{ROLE_KEYS[camera.role]}" if data.name else "camera.entries.<camera>.sensor"
+            key = f"data.{key_of(camera.role)}" if data.name else "camera.entries.<camera>.sensor"
             raise ValueError(
                 f"{source.folder}: {camera.role} is to be column {column!r} of {wanted} px, found {size_px} (image "
                 f"columns: {has or 'none'}); change {key}, or width_px and height_px of camera.entries.<camera> (0: as recorded)."

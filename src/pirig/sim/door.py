@@ -12,7 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pirig.contract import MANISKILL, Contract
+from pirig.config.names import standing
+from pirig.contract import MANISKILL, Camera, Contract
 
 State = dict[str, np.ndarray]  # everything that a scene consists of, under the simulator's own names
 Labels = dict[
@@ -73,6 +74,12 @@ class Simulator(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def standing_cameras(contract: Contract) -> list[Camera]:
+    """Those that no hand carries; all where every one is carried."""
+    still = standing(camera.role for camera in contract.cameras)
+    return [camera for camera in contract.cameras if camera.role in still]
 
 
 @runtime_checkable

@@ -186,16 +186,20 @@ class _Fit:
         seen = augment(key, images, 0)  # colours only: a shift would make the labels wrong
 
         def total(tree: Tree) -> jax.Array:
-            if self.see is None:
-                return self.loss.measure(tree["heads"], self._tokens(tree["tower"], seen), labels)[0].mean()
-            dtype = jnp.dtype(self.model.compute_dtype)
-            tokens, log_heat = self.see(tree["tower"], self.model.image, seen, dtype=dtype, remat=False)
-            told = self.loss.measure(tree["heads"], tokens, labels)[0].mean()
-            return told + self.settings.places * off_place(log_heat, places).mean()
+            tokens, missed = self._taught(tree["tower"], seen, places)
+            return self.loss.measure(tree["heads"], tokens, labels)[0].mean() + missed
 
         loss, gradient = jax.value_and_grad(total)(tree)
         updates, state = self.optimizer.update(gradient, state, tree)
         return optax.apply_updates(tree, updates), state, loss
+
+    def _taught(self, tower: Tree, images: Mapping[str, jax.Array], places: jax.Array) -> tuple[jax.Array, Any]:
+        """Tokens, and what its heat maps miss."""
+        if self.see is None:
+            return self._tokens(tower, images), 0.0
+        dtype = jnp.dtype(self.model.compute_dtype)
+        tokens, log_heat = self.see(tower, self.model.image, images, dtype=dtype, remat=False)
+        return tokens, self.settings.places * off_place(log_heat, places).mean()
 
     def _wrong_mm(
         self, tree: Tree, images: Mapping[str, jax.Array], labels: Mapping[str, jax.Array]

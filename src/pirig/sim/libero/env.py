@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pirig.config.names import standing
-from pirig.contract import Camera, Contract
-from pirig.sim.door import Labels, Observation, State, StepInfo
+from pirig.contract import Contract
+from pirig.sim.door import Labels, Observation, State, StepInfo, standing_cameras
 from pirig.sim.libero.cameras import in_picture, in_sight, place_cameras
 from pirig.sim.libero.fixtures import Fixtures
 from pirig.sim.libero.numbers import axis_angle, turned
@@ -26,7 +25,6 @@ from pirig.sim.libero.sub_goals import SubGoals
 
 AT_REST = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)  # the hand open, as openpi waits
 FINGERS = 2
-LABELS = ("_position_m", "_quat_wxyz")  # how the names of a thing's two labels end
 MAX_STEPS = 1_000_000  # who drives an episode ends it
 
 
@@ -74,17 +72,13 @@ class LiberoEnv:
         sim.forward()
 
     def in_sight(self) -> dict[str, float]:
-        shares = [in_sight(self.base, camera) for camera in self._standing()]
+        shares = [in_sight(self.base, camera) for camera in standing_cameras(self.contract)]
         best = {name: max(share[name] for share in shares) for name in shares[0]}
-        return {f"{name}{end}": share for name, share in best.items() for end in LABELS}
+        return {f"{name}_{label}": share for name, share in best.items() for label in ("position_m", "quat_wxyz")}
 
     def in_picture(self, points_m: np.ndarray) -> dict[str, np.ndarray]:
-        turn_deg = self.settings.turn_deg
-        return {camera.role: in_picture(self.base, camera, points_m, turn_deg) for camera in self._standing()}
-
-    def _standing(self) -> list[Camera]:
-        still = standing([camera.role for camera in self.contract.cameras])
-        return [camera for camera in self.contract.cameras if camera.role in still]
+        cameras, turn_deg = standing_cameras(self.contract), self.settings.turn_deg
+        return {camera.role: in_picture(self.base, camera, points_m, turn_deg) for camera in cameras}
 
     def _enter(self, task: int) -> None:
         if task == self.task:
@@ -147,9 +141,8 @@ class LiberoEnv:
     def labels(self) -> Labels:
         data, poses = self.base.sim.data, {}
         for name, body in self.base.obj_body_id.items():
-            position_m, quat_wxyz = (f"{name}{end}" for end in LABELS)
-            poses[position_m] = np.array(data.body_xpos[body], np.float32)
-            poses[quat_wxyz] = np.array(data.body_xquat[body], np.float32)
+            poses[f"{name}_position_m"] = np.array(data.body_xpos[body], np.float32)
+            poses[f"{name}_quat_wxyz"] = np.array(data.body_xquat[body], np.float32)
         return dict(sorted(poses.items()))
 
     def state(self) -> State:

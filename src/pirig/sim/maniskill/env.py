@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pirig.config.names import standing
 from pirig.contract import Contract
-from pirig.sim.door import Labels, Observation, State, StepInfo
+from pirig.sim.door import Labels, Observation, State, StepInfo, standing_cameras
 from pirig.sim.maniskill.batches import batched, one_scene
 from pirig.sim.maniskill.cameras import in_picture, raise_if_sensor, settings_of, task_with
 from pirig.sim.maniskill.labels import in_sight, object_poses, require_points
@@ -160,17 +159,10 @@ class SimEnv:
         return one_scene(object_poses(self.base, self.points), 0)
 
     def in_sight(self) -> dict[str, float]:
-        still = standing([camera.role for camera in self.contract.cameras])
-        sensors = [camera.sensor for camera in self.contract.cameras if camera.role in still]
-        return in_sight(self.base, sensors, self.points)
+        return in_sight(self.base, [camera.sensor for camera in standing_cameras(self.contract)], self.points)
 
     def in_picture(self, points_m: np.ndarray) -> dict[str, np.ndarray]:
-        still = standing([camera.role for camera in self.contract.cameras])
-        return {
-            camera.role: in_picture(self.base, camera, points_m)
-            for camera in self.contract.cameras
-            if camera.role in still
-        }
+        return {camera.role: in_picture(self.base, camera, points_m) for camera in standing_cameras(self.contract)}
 
     def state(self) -> State:
         return state_of(self.base)
