@@ -48,6 +48,13 @@ CASES = {
 }
 
 
+def test_a_thing_that_is_known_where_it_lies_is_seen_wherever_it_is_carried(healthy):
+    errors = {"cubeA_position_mm": 31.2, "cubeA_at_rest_mm": 6.0, "cubeB_position_mm": 8.0, "cubeB_at_rest_mm": 8.0}
+    assert not ranked(dataclasses.replace(healthy, label_errors=errors))
+    [cause] = ranked(dataclasses.replace(healthy, label_errors={**errors, "cubeA_at_rest_mm": 25.0}))
+    assert cause.name == "does not see" and cause.numbers == "cubeA off by 25 mm on held-out frames, before it is moved"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_cause_is_named_with_its_numbers_and_no_other_is(name, healthy):
     import re

@@ -181,6 +181,31 @@ def test_validation_measures_with_the_averaged_head(small, labelled):
     assert averaged["validation_cube_loss"] != raw["validation_cube_loss"]
 
 
+def test_where_a_thing_lies_is_measured_before_it_is_moved_too(small, labelled):
+    """One picture hardly tells how far away a lifted cube is; a policy that says where it lies knows enough to grasp it."""
+    losses = Losses(small.model, labelled)
+    state, settings, _ = first(small, losses)
+    batches = prepare(small.pipeline, small.dataset, small.dataset.frames, FOUR, labels=losses.labels)
+    starts = batches.first_frame(np.arange(batches.frame_count))
+    assert starts[0] == 0 and set(starts) == {
+        0,
+        *(batches.last_frame[batches.last_frame < batches.frame_count - 1] + 1),
+    }
+    lifted = np.arange(batches.frame_count) - starts >= 2
+    batches.labels[NAME] = batches.labels[NAME][starts] + np.float32([0, 0, 0.3]) * lifted[:, None]
+    frames, data = np.arange(5), small.dataset
+    at_rest, whole = (
+        Validation(batches, small.pipeline, data.actions, data.state, rows, settings, losses).measure(
+            state.ema, state.heads
+        )
+        for rows in (frames[~lifted[:5]], frames)
+    )
+    assert lifted[:5].any() and not lifted[:5].all()
+    known = whole["validation_cube_cube_at_rest_mm"]
+    assert known == pytest.approx(at_rest["validation_cube_cube_position_mm"], rel=1e-5)
+    assert whole["validation_cube_cube_position_mm"] > known + 50
+
+
 def test_a_position_has_one_scale_whatever_its_spread():
     """A height that hardly varies, then 0.1 m off: 1 in the loss, however still the data lay; and the distance in mm."""
     loss = LabelLoss(("cube_position_m",))

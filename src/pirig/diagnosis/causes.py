@@ -225,20 +225,24 @@ def breaks_late(evidence: Evidence) -> list[Cause]:
 
 
 def does_not_see(evidence: Evidence) -> list[Cause]:
-    """What the tower says of where things are, on held-out frames, where a label loss asked it."""
-    wrong = {name.removesuffix("_mm"): mm for name, mm in evidence.label_errors.items() if name.endswith("_mm")}
+    """What the tower says of where things are, on held-out frames, where a label loss asked it; of what the arm moves, before it
+    does, where that is known."""
+    errors = {name.removesuffix("_mm"): mm for name, mm in evidence.label_errors.items() if name.endswith("_mm")}
+    at_rest = {name.removesuffix("_at_rest"): mm for name, mm in errors.items() if name.endswith("_at_rest")}
+    wrong = {
+        name.removesuffix("_position"): mm for name, mm in errors.items() if not name.endswith("_at_rest")
+    } | at_rest
     far = {thing: mm for thing, mm in wrong.items() if mm > SEES_MM}
     if not far:
         return []
     thing, mm = max(far.items(), key=lambda entry: entry[1])
-    thing = thing.removesuffix("_position")
     return [
         Cause(
             "does not see",
             0.68,
             f"the policy does not know where {thing} is: off by {mm:.0f} mm, a gripper opens {GRIPPER_MM:.0f}",
-            ", ".join(f"{name.removesuffix('_position')} off by {far[name]:.0f} mm" for name in far)
-            + " on held-out frames",
+            ", ".join(f"{name} off by {far[name]:.0f} mm" for name in far)
+            + f" on held-out frames{', before it is moved' if at_rest else ''}",
             "tower=keypoints with a warm-up on more scenes (tower.warm_up.steps=..., scenes.count=...), a closer camera, more "
             "demos",
         )

@@ -206,6 +206,10 @@ class Batches:
             **({} if self.weights is None else {"weights": self.weights[frames]}),
         }
 
+    def first_frame(self, frames: np.ndarray) -> np.ndarray:
+        """Of frames [B], the first of their episodes."""
+        return np.searchsorted(self.last_frame, self.last_frame[frames])
+
     def chunk(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of frames [B], the frames whose actions their chunks hold, in order and without idle ones, and which of these are no
         repetition of an episode's last one; [B, horizon] each."""

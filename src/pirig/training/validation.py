@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pirig.transforms.pipeline import Pipeline
 
 FLOW_STEPS = 10
+AT_REST_M = 0.01  # a thing that is nearer than this to where its episode began has not been moved
+POSITION, AT_REST = "_position_m", "_at_rest_mm"  # how the names of labels, and of numbers, end
 KEY = 20251  # validation's own noise: the same at every step and in every run
 
 
@@ -90,7 +92,9 @@ class Validation:
         self._all = jax.jit(_make_all(losses, pipeline.model_config), **options)
 
     def measure(self, params: Tree, heads: Tree) -> dict[str, float]:
-        """validation_loss (the flow's), validation_<name>_loss and validation_<name>_<number> of auxiliary losses;
+        """validation_loss (the flow's), validation_<name>_loss and validation_<name>_<number> of auxiliary losses; of a
+        position also validation_<name>_<thing>_at_rest_mm, on frames where it is where its episode began: how far away
+        it is once it is lifted, one picture hardly tells;
         action_error and action_error_<i>: mean |predicted - demonstrated| over the chunk's real steps, in the simulator's
         units (over all dims, and of dim i). Means over the frames; of a mix also validation_loss/<source> and
         action_error/<source>, of the frames of each data set alone."""
@@ -105,8 +109,8 @@ class Validation:
             padded = np.concatenate([frames, np.repeat(frames[-1:], size - len(frames))])
             key_data = jax.random.key_data(jax.random.key(KEY + start))
             measured, chunk = self._all(params, heads, self._rows(padded), key_data)
-            for name, rows in measured.items():
-                per_frame = _per_frame(np.asarray(rows)[: len(frames)])
+            numbers = {name: _per_frame(np.asarray(rows)[: len(frames)]) for name, rows in measured.items()}
+            for name, per_frame in {**numbers, **self._at_rest(numbers, frames)}.items():
                 known = per_frame if name.endswith("loss") else per_frame[np.isfinite(per_frame)]  # of what is there
                 sums[name] = sums.get(name, 0.0) + float(known.sum())
                 counts[name] = counts.get(name, 0) + len(known)
@@ -121,6 +125,19 @@ class Validation:
             mean = errors / steps
             means |= {"action_error": float(mean.mean()), **{f"action_error_{i}": float(e) for i, e in enumerate(mean)}}
         return means | self._by_source(losses, wrongs, reals)
+
+    def _at_rest(self, numbers: dict[str, np.ndarray], frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Of each position's error in mm, that of the frames where the thing has not been moved; NaN elsewhere."""
+        found = dict[str, np.ndarray]()
+        first = self.batches.first_frame(frames)
+        for label, values in self.batches.labels.items():
+            wrong = [name for name in numbers if label.endswith(POSITION) and name.endswith(f"_{label}m")]
+            moved = np.linalg.norm(values[frames] - values[first], axis=1) >= AT_REST_M
+            found |= {
+                f"{name.removesuffix(f'{POSITION}m')}{AT_REST}": np.where(moved, np.nan, numbers[name])
+                for name in wrong
+            }
+        return found
 
     def _by_source(
         self, losses: list[np.ndarray], wrongs: list[np.ndarray], reals: list[np.ndarray]
