@@ -11,10 +11,10 @@ from pirig.datasets.from_demos import convert
 from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make import joints_of_demos
 from pirig.demos.manifest import DemosManifest, episode_file, episode_files, read_episode
-from pirig.demos.maniskill.disturb import steps_before_grasp
+from pirig.demos.maniskill.disturb import CLOSING_STEPS, steps_before_grasp, steps_with_grasp
 from pirig.demos.maniskill.generate import PlannerSource, generate
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv
-from pirig.demos.starts import is_disturbed
+from pirig.demos.starts import PUSH_STEPS, is_disturbed, is_disturbed_held
 from pirig.evaluation.workers import WorkerPool
 from pirig.gates import simulated
 from pirig.sim.maniskill.env import make_env, takes_start_spread
@@ -92,6 +92,51 @@ def test_the_push_comes_before_the_grasp():
     assert steps_before_grasp(targets) == 5
 
 
+def test_a_held_thing_is_pushed_while_it_is_held():
+    targets = np.zeros((40, 8), np.float32)
+    targets[:6, -1], targets[6:30, -1], targets[30:, -1] = 1.0, -1.0, 1.0
+    assert steps_with_grasp(targets) == range(6 + CLOSING_STEPS, 30 - PUSH_STEPS + 1)
+    targets[30:, -1] = -1.0  # it is never let go
+    assert steps_with_grasp(targets) == range(6 + CLOSING_STEPS, 40 - PUSH_STEPS + 1)
+    for fingers in (1.0, -1.0):
+        targets[:, -1] = fingers
+        assert not steps_with_grasp(targets)
+
+
+def test_a_demo_that_is_pushed_with_the_cube_in_its_hand_goes_back_and_on(tmp_path):
+    """Recorded from where the push left it: the cube is in the air or in the fingers, and the task is solved from there."""
+    config = compose(
+        [*USUAL, "demos.count=2", "demos.labels=true", "demos.disturb_held=1", "demos.disturb_held_rad=0.1"]
+    )
+    contract, folder = contract_of(config), tmp_path / "demos"
+    assert "-held1x0.1-" in str(data_folder(config, contract))
+    generate(contract, config.task, config.demos, folder)
+    manifest = DemosManifest.load(folder)
+    assert "100% with something in the hand by up to 0.1 rad" in manifest.source
+    for seed, file in zip(manifest.seeds, episode_files(folder), strict=True):
+        episode = read_episode(file)
+        assert (
+            episode["success"]
+            and np.linalg.norm(episode["labels/cube_position_m"][0] - episode["tcp_pose"][0, :3]) < 0.03
+        )
+        np.testing.assert_allclose(episode["start/articulations/panda"][13:22], episode["qpos"][0], atol=1e-5)
+        assert is_disturbed_held(seed, 1.0) and (episode["qpos"][0, 7:9] < 0.025).all()
+    convert(folder, tmp_path / "lerobot", contract)
+    dataset = Dataset(tmp_path / "lerobot")
+    with WorkerPool(contract, 1) as pool:
+        assert simulated.replay(dataset, None, pool, 2) == []
+
+
+def test_where_nothing_is_held_nothing_can_be_pushed():
+    config = compose(["experiment=quickstart", "task=push_cube", "camera.resolution_px=32", "demos.disturb_held=1"])
+    source = PlannerSource(contract_of(config), config.task, config.demos)
+    source.open()
+    with pytest.raises(ValueError, match=r"demos\.disturb_held: the plan of scene 0 closes no open gripper"):
+        source.episode(0)
+    source.planning.close()
+    source.sim.close()
+
+
 def test_wandering_demos_stay_out_and_are_counted(config, planned, tmp_path, monkeypatch):
     manifest = DemosManifest.load(planned)
     longest = manifest.seeds[int(np.argmax(manifest.lengths))]
@@ -107,6 +152,9 @@ def test_wandering_demos_stay_out_and_are_counted(config, planned, tmp_path, mon
     [
         (["demos.start_spread_rad=-1"], "demos.start_spread_rad=-1"),
         (["demos.disturb=2"], "demos.disturb=2"),
+        (["demos.disturb_held=-0.1"], "demos.disturb_held=-0.1"),
+        (["task=libero_object", "demos.disturb_held=0.5"], "demos.disturb_held with the simulator libero"),
+        (["demos.path=x.h5", "demos.disturb_held=0.5"], "demos.disturb_held with demos.path=x.h5"),
         (["demos.path=x.h5", "demos.disturb=0.5"], "demos.disturb with demos.path=x.h5: these demos have their starts"),
     ],
 )

@@ -103,6 +103,7 @@ DATA = {
     "demos.labels": (True,),
     "demos.start_spread_rad": (0.1, 0.2),
     "demos.disturb": (0.5, 1.0),
+    "demos.disturb_held": (0.5, 1.0),
     "control.control_hz": (10,),
     "control.shader": ("rt",),
     "camera.show_goal": (True,),

@@ -301,9 +301,15 @@ def tokenizer_known(config: Config) -> str | None:
 def starts_are_planned(config: Config) -> str | None:
     """Where demos start is a planner's to choose."""
     demos = config.demos
-    if not demos.path or not (demos.start_spread_rad or demos.disturb):
+    if demos.disturb_held and config.task.simulator != MANISKILL:
+        return (
+            f"demos.disturb_held with the simulator {config.task.simulator}: only ManiSkill's planners go back to their way; "
+            "choose demos.disturb, which pushes the arm before it grasps."
+        )
+    asked = [key for key in ("start_spread_rad", "disturb", "disturb_held") if getattr(demos, key)]
+    if not demos.path or not asked:
         return None
-    key = "demos.start_spread_rad" if demos.start_spread_rad else "demos.disturb"
+    key = f"demos.{asked[0]}"
     return f"{key} with demos.path={demos.path}: these demos have their starts already; leave one of them out."
 
 

@@ -194,7 +194,8 @@ def _started_as(demos: DemosConfig) -> str:
     """Names where planned demos start and which of them are kept, where that is not the usual way."""
     spread = f"-spread{demos.start_spread_rad:g}" if demos.start_spread_rad else ""
     pushed = f"-pushed{demos.disturb:g}x{demos.disturb_rad:g}" if demos.disturb else ""
-    return spread + pushed + ("-usual" if demos.leave_out_wandering else "")
+    held = f"-held{demos.disturb_held:g}x{demos.disturb_held_rad:g}" if demos.disturb_held else ""
+    return spread + pushed + held + ("-usual" if demos.leave_out_wandering else "")
 
 
 def _recorded_as(config: Config) -> str:

@@ -6,7 +6,11 @@ import numpy as np
 
 from pirig.config.schema import DemosConfig
 
-PUSH_DRAWS, SPREAD_DRAWS = 1, 2  # beside the seed, so that no other use of the seed draws the same numbers
+PUSH_DRAWS, SPREAD_DRAWS, HELD_DRAWS = (
+    1,
+    2,
+    3,
+)  # beside the seed, so that no other use of the seed draws the same numbers
 PUSH_STEPS = 5  # for which a push lasts
 
 
@@ -20,6 +24,16 @@ def push_draw(seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, PUSH_DRAWS, 1])
 
 
+def is_disturbed_held(seed: int, share: float) -> bool:
+    """As `is_disturbed`, of those that are pushed with something in the hand."""
+    return bool(np.random.default_rng([seed, HELD_DRAWS, 0]).random() < share)
+
+
+def held_push_draw(seed: int) -> np.random.Generator:
+    """As `push_draw`, of those."""
+    return np.random.default_rng([seed, HELD_DRAWS, 1])
+
+
 def spread_of(seed: int, joints: int, spread_rad: float) -> np.ndarray:
     """Off the usual start, f64 [joints], rad."""
     return np.random.default_rng([seed, SPREAD_DRAWS]).normal(0.0, spread_rad, joints)
@@ -29,4 +43,5 @@ def told(demos: DemosConfig) -> str:
     """What of the starts is not the task's own, for the demos' record: demos of other starts are not taken over."""
     spread = f", starts spread by {demos.start_spread_rad:g} rad" if demos.start_spread_rad else ""
     pushed = f", {demos.disturb:.0%} of them pushed by {demos.disturb_rad:g} rad" if demos.disturb else ""
-    return spread + pushed
+    held = f", {demos.disturb_held:.0%} with something in the hand by up to {demos.disturb_held_rad:g} rad"
+    return spread + pushed + (held if demos.disturb_held else "")

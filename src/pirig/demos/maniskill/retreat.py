@@ -44,13 +44,15 @@ def retreat(recorder: RecordingEnv, rest: np.ndarray) -> bool:
         planner.close()
     if isinstance(went, int):
         return False
-    for target in way(batched(unwrapped.agent.robot.get_qpos())[0, :-FINGERS], rest[:-FINGERS]):
+    for target in straight(batched(unwrapped.agent.robot.get_qpos())[0, :-FINGERS], rest[:-FINGERS]):
         recorder.step(np.concatenate([target, [fingers]]))
     return True
 
 
-def way(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Joint targets [T, n] in a straight line, no joint faster than `MOST_RAD` a step, the last one held."""
-    steps = max(1, int(np.ceil(np.abs(end - begin).max() / MOST_RAD)))
-    shares = np.minimum(np.arange(1, steps + 1 + SETTLE_STEPS) / steps, 1.0)
+def straight(
+    begin: np.ndarray, end: np.ndarray, *, most_rad: float = MOST_RAD, settle_steps: int = SETTLE_STEPS
+) -> np.ndarray:
+    """Joint targets [T, n] in a straight line, no joint faster than `most_rad` a step, the last one held for `settle_steps`."""
+    steps = max(1, int(np.ceil(np.abs(end - begin).max() / most_rad)))
+    shares = np.minimum(np.arange(1, steps + 1 + settle_steps) / steps, 1.0)
     return (begin + shares[:, None] * (end - begin)).astype(np.float32)
