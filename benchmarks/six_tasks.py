@@ -37,11 +37,13 @@ SHOWN = (
     "train.seed",
     "train.scenes_per_batch",
     "train.idle_steps",
+    "train.shift_px",
     "schedule.peak_lr",
     "demos.count",
     "scenes.count",
     "tower.warm_up.steps",
     "tower.warm_up.peak_lr",
+    "tower.warm_up.places",
     "eval.execute",
 )
 
