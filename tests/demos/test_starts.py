@@ -1,5 +1,7 @@
 """Demos that start elsewhere: spread, or pushed off the way; whoever replays them starts where they did."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from pirig.datasets.from_demos import convert
 from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.make import joints_of_demos
 from pirig.demos.manifest import DemosManifest, episode_file, episode_files, read_episode
-from pirig.demos.maniskill.disturb import CLOSING_STEPS, steps_before_grasp, steps_with_grasp
+from pirig.demos.maniskill.disturb import CLOSING_STEPS, back_after_held_push, steps_before_grasp, steps_with_grasp
 from pirig.demos.maniskill.generate import PlannerSource, generate
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv
 from pirig.demos.starts import PUSH_STEPS, is_disturbed, is_disturbed_held
@@ -128,13 +130,13 @@ def test_a_demo_that_is_pushed_with_the_cube_in_its_hand_goes_back_and_on(tmp_pa
 
 
 def test_where_nothing_is_held_nothing_can_be_pushed():
-    config = compose(["experiment=quickstart", "task=push_cube", "camera.resolution_px=32", "demos.disturb_held=1"])
-    source = PlannerSource(contract_of(config), config.task, config.demos)
-    source.open()
-    with pytest.raises(ValueError, match=r"demos\.disturb_held: the plan of scene 0 closes no open gripper"):
-        source.episode(0)
-    source.planning.close()
-    source.sim.close()
+    """push_cube's planner closes the gripper at once and keeps it closed."""
+
+    def solver(recorder, **_):
+        recorder.actions += [np.float32([0] * 7 + [-1])] * 20
+
+    with pytest.raises(ValueError, match=r"demos\.disturb_held: the plan of scene 7 closes no open gripper"):
+        back_after_held_push(solver, lambda: SimpleNamespace(actions=[], success=True), 7, 0, 0.1)
 
 
 def test_wandering_demos_stay_out_and_are_counted(config, planned, tmp_path, monkeypatch):
