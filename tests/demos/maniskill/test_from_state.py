@@ -6,7 +6,7 @@ import pytest
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.demos import door
-from pirig.demos.maniskill.retreat import MOST_RAD, SETTLE_STEPS, way
+from pirig.demos.maniskill.retreat import MOST_RAD, SETTLE_STEPS, straight
 from pirig.improving.lost import SUCCESS
 from pirig.improving.watching import Acted, watch
 from pirig.sim.door import open_simulator
@@ -65,10 +65,10 @@ def test_where_the_planner_finds_no_way_the_arm_goes_back_to_the_start_and_it_is
 
 
 def test_no_joint_is_hurried_on_its_way_back():
-    targets = way(np.zeros(7, np.float32), np.array([0.5, -1.0, 0, 0, 0, 0, 0.1], np.float32))
+    targets = straight(np.zeros(7, np.float32), np.array([0.5, -1.0, 0, 0, 0, 0, 0.1], np.float32))
     assert np.abs(np.diff(targets, axis=0)).max() <= MOST_RAD + 1e-6
     np.testing.assert_allclose(targets[-1], [0.5, -1.0, 0, 0, 0, 0, 0.1], atol=1e-6)
-    assert (targets[-1] == targets[-SETTLE_STEPS]).all() and len(way(np.zeros(7), np.zeros(7))) == 1 + SETTLE_STEPS
+    assert (targets[-1] == targets[-SETTLE_STEPS]).all() and len(straight(np.zeros(7), np.zeros(7))) == 1 + SETTLE_STEPS
 
 
 def test_who_cannot_solve_is_said(config):
