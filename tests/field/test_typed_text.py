@@ -78,6 +78,8 @@ def test_interpolations_and_lists_are_what_they_were():
     )
     assert config.run.name == "push_cube-it's" and config.gates.skip == ["acts", "chunk"]
     assert config.tower.warm_up.labels == ["a[0:8]", "b, c"]
+    shared = compose(["task.unseen=[goal, 'the mug']", "tower.warm_up.unseen=${task.unseen}"])
+    assert shared.tower.warm_up.unseen == ["goal", "the mug"]
     assert texts.type_of("demos.state_columns") == list[str]  # an older key is of its new one's type
     assert compose(["gates.skip=acts"]).gates.skip == ["acts"]
 

@@ -30,6 +30,7 @@ ASSIGNMENT = re.compile(r"([+~]{0,2})([A-Za-z_][\w.$-]*)=(.*)", re.DOTALL)
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")  # Hydra reads it as text, but for these words
 WORDS_OF_HYDRA = ("null", "true", "false", "nan", "inf")
 SWEEPS = re.compile(r"(choice|glob|sort|shuffle|tag|extend_list|str)\(")  # Hydra's functions, of a sweep's values
+INTERPOLATION = re.compile(r"\$\{[^{}]+\}")
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
 
@@ -99,7 +100,9 @@ def _text(key: str, value: str) -> str:
 
 
 def _list(value: str) -> str:
-    """[a, b] with each text in quotes; a bare name is a list of one."""
+    """[a, b] with each text in quotes; a bare name is a list of one, ${key} the list that is there."""
+    if INTERPOLATION.fullmatch(value):
+        return value
     if QUOTED.fullmatch(value):
         value = value[1:-1]
     inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value

@@ -1,0 +1,54 @@
+"""What the launchers' scripts start is a config that passes every check: they run for hours, and nobody types them here."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pirig.config.load import compose
+
+FOLDER = Path(__file__).parents[2] / "launchers"
+WORDS = {  # of the ablation: what its first lines name
+    "eyes_ablation": ["stack_cube", "camera=close_wrist", "train.steps=1500", "train.scenes_per_batch=8", "train.idle_steps=1"],
+    "lora_or_full": [],
+    "six_tasks": [],
+    "stack_cube_ablation": [],
+}  # fmt: skip
+ARMS = {"whole", "no_warm_up", "no_label_loss", "patches_for_keypoints", "usual_starts"}
+
+
+def started_by(name, tmp_path):
+    """The words of each call of pirig that a launcher makes; of a sweep the first values."""
+    stub, said = tmp_path / "pirig", tmp_path / "said"
+    stub.write_text(f'#!/usr/bin/env bash\nprintf "%s\\0" "$@" >> {said}\nprintf "\\0" >> {said}\n')
+    stub.chmod(0o755)
+    subprocess.run(["bash", FOLDER / f"{name}.sh", *WORDS[name]], check=True, env={**os.environ, "PIRIG": str(stub)})
+    calls = [call.split("\0") for call in said.read_text().removesuffix("\0\0").split("\0\0")]
+    for verb, *words in calls:
+        assert verb == "pipeline"
+        own = [word for word in words if word != "-m" and not word.startswith(("hydra", "sweep."))]
+        yield [word.partition(",")[0] for word in own] if "-m" in words else own
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_what_a_launcher_starts_is_a_config(name, tmp_path):
+    assert all(compose(words).run.experiment == name for words in started_by(name, tmp_path))
+
+
+def test_an_arm_of_the_ablation_leaves_one_thing_out(tmp_path):
+    found = {
+        config.run.name.removeprefix("stack_cube-"): config
+        for config in map(compose, started_by("eyes_ablation", tmp_path))
+    }
+    assert set(found) == ARMS
+    whole = found["whole"]
+    assert (whole.tower.name, whole.tower.warm_up.steps, list(whole.losses)) == ("keypoints", 3000, ["labels"])
+    assert whole.demos.start_spread_rad > 0 and whole.train.scenes_per_batch == 8
+    assert found["no_warm_up"].tower.warm_up.steps == 0 and found["usual_starts"].demos.start_spread_rad == 0
+    assert not found["no_label_loss"].losses
+    patches = found["patches_for_keypoints"].tower
+    assert patches.name == "siglip" and patches.warm_up.steps == 3000
+    assert (patches.warm_up.turns, patches.warm_up.unseen) == (whole.tower.warm_up.turns, whole.tower.warm_up.unseen)
+    for config in found.values():
+        assert (config.train.steps, config.train.idle_steps, config.camera.name) == (1500, 1, "close_wrist")
