@@ -23,7 +23,7 @@ from pirig.training.batches import BatchSettings, prepare
 from pirig.training.losses import Losses, auxiliary_losses
 from pirig.training.schedules import make_schedule
 from pirig.training.step import heads_to_measure, init_state, inputs_of, make_gradient, make_train_step
-from pirig.training.validation import Validation
+from pirig.training.validation import Validation, at_rest
 from pirig.transforms.normalize import load_norm_stats
 
 NAME = "cube_position_m"
@@ -204,6 +204,16 @@ def test_where_a_thing_lies_is_measured_before_it_is_moved_too(small, labelled):
     known = whole["validation_cube_cube_at_rest_mm"]
     assert known == pytest.approx(at_rest["validation_cube_cube_position_mm"], rel=1e-5)
     assert whole["validation_cube_cube_position_mm"] > known + 50
+
+
+def test_a_thing_whose_name_ends_like_anothers_is_told_apart():
+    """peg_insertion_side has a hole and a box_with_hole."""
+    numbers = {"labels_hole_position_mm": np.float32([1, 2]), "labels_box_with_hole_position_mm": np.float32([3, 4])}
+    moved = {"box_with_hole_position_m": np.array([False, True]), "hole_position_m": np.array([True, False])}
+    found = at_rest(numbers, ["labels"], moved)
+    np.testing.assert_array_equal(found.pop("labels_hole_at_rest_mm"), [np.nan, 2])
+    np.testing.assert_array_equal(found.pop("labels_box_with_hole_at_rest_mm"), [3, np.nan])
+    assert not found
 
 
 def test_a_position_has_one_scale_whatever_its_spread():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -89,6 +89,7 @@ class Validation:
         self.frames = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
         self.sources = None if sources is None else sources[self.frames]
         options: dict[str, Any] = {} if placement is None else {"out_shardings": placement.copied}
+        self.losses = list(losses.auxiliary)
         self._all = jax.jit(_make_all(losses, pipeline.model_config), **options)
 
     def measure(self, params: Tree, heads: Tree) -> dict[str, float]:
@@ -110,7 +111,8 @@ class Validation:
             key_data = jax.random.key_data(jax.random.key(KEY + start))
             measured, chunk = self._all(params, heads, self._rows(padded), key_data)
             numbers = {name: _per_frame(np.asarray(rows)[: len(frames)]) for name, rows in measured.items()}
-            for name, per_frame in {**numbers, **self._at_rest(numbers, frames)}.items():
+            moved = _moved(self.batches, frames)
+            for name, per_frame in {**numbers, **at_rest(numbers, self.losses, moved)}.items():
                 known = per_frame if name.endswith("loss") else per_frame[np.isfinite(per_frame)]  # of what is there
                 sums[name] = sums.get(name, 0.0) + float(known.sum())
                 counts[name] = counts.get(name, 0) + len(known)
@@ -125,19 +127,6 @@ class Validation:
             mean = errors / steps
             means |= {"action_error": float(mean.mean()), **{f"action_error_{i}": float(e) for i, e in enumerate(mean)}}
         return means | self._by_source(losses, wrongs, reals)
-
-    def _at_rest(self, numbers: dict[str, np.ndarray], frames: np.ndarray) -> dict[str, np.ndarray]:
-        """Of each position's error in mm, that of the frames where the thing has not been moved; NaN elsewhere."""
-        found = dict[str, np.ndarray]()
-        first = self.batches.first_frame(frames)
-        for label, values in self.batches.labels.items():
-            wrong = [name for name in numbers if label.endswith(POSITION) and name.endswith(f"_{label}m")]
-            moved = np.linalg.norm(values[frames] - values[first], axis=1) >= AT_REST_M
-            found |= {
-                f"{name.removesuffix(f'{POSITION}m')}{AT_REST}": np.where(moved, np.nan, numbers[name])
-                for name in wrong
-            }
-        return found
 
     def _by_source(
         self, losses: list[np.ndarray], wrongs: list[np.ndarray], reals: list[np.ndarray]
@@ -165,6 +154,26 @@ class Validation:
         predicted = self.pipeline.env_actions(chunk, self.state_raw[frames], tasks)
         wrong = np.abs(predicted - demonstrated) * real[..., None]
         return wrong.sum(axis=1), real.sum(axis=1)
+
+
+def at_rest(
+    numbers: Mapping[str, np.ndarray], losses: Sequence[str], moved: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Of what auxiliary `losses` say of positions, <loss>_<thing>_position_mm [B], the numbers <loss>_<thing>_at_rest_mm: the
+    same, NaN where the thing has been `moved` (bool [B] by label)."""
+    pairs = [(f"{loss}_{label}m", there) for loss in losses for label, there in moved.items()]
+    return {
+        f"{name.removesuffix(f'{POSITION}m')}{AT_REST}": np.where(there, np.nan, numbers[name])
+        for name, there in pairs
+        if name in numbers
+    }
+
+
+def _moved(batches: Batches, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """By label of a position, whether its thing is elsewhere than where the frame's episode began, bool [B]."""
+    first = batches.first_frame(frames)
+    positions = {name: values for name, values in batches.labels.items() if name.endswith(POSITION)}
+    return {name: np.linalg.norm(at[frames] - at[first], axis=1) >= AT_REST_M for name, at in positions.items()}
 
 
 def _per_frame(rows: np.ndarray) -> np.ndarray:
