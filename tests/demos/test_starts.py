@@ -80,7 +80,8 @@ def test_usual_demos_have_no_start_and_keep_their_names():
     )
 
 
-def test_a_share_of_the_seeds_is_disturbed_and_a_larger_share_holds_a_smaller_one():
+@pytest.mark.parametrize("is_disturbed", [is_disturbed, is_disturbed_held])
+def test_a_share_of_the_seeds_is_disturbed_and_a_larger_share_holds_a_smaller_one(is_disturbed):
     few, many = ({seed for seed in range(1000) if is_disturbed(seed, share)} for share in (0.2, 0.5))
     assert few < many and 150 < len(few) < 250 and 450 < len(many) < 550
     assert not any(is_disturbed(seed, 0.0) for seed in range(1000)) and is_disturbed(7, 1.0)

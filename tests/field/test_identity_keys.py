@@ -14,8 +14,8 @@ from tests.field.test_identity_properties import quick
 
 TABLE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 # they count only where another key says so: the table has them beside that key's value, no pair does
-DEPENDENT = {"demos.disturb", "demos.disturb_rad", "demos.disturb_held", "demos.disturb_held_rad", "demos.path", "eval.sim_backend", "eval.num_envs", "eval.max_steps",
-             "robot.simulated", "dataset.codec", "tower.name"}  # fmt: skip
+DEPENDENT = {"demos.disturb", "demos.disturb_rad", "demos.disturb_held", "demos.disturb_held_rad", "demos.path",
+             "eval.sim_backend", "eval.num_envs", "eval.max_steps", "robot.simulated", "dataset.codec", "tower.name"}  # fmt: skip
 
 
 def written(name):
