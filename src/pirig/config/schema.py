@@ -266,7 +266,9 @@ class DemosConfig:
     start_spread_rad: NotNegative = 0.0  # standard deviation of a planned demo's first joints; 0: the task's own
     disturb: Share = 0.0  # share of planned demos before whose grasp the arm is pushed off its way; recorded from there
     disturb_rad: Positive = 0.15  # standard deviation of that push, per joint
-    disturb_held: Share = 0.0  # share that is pushed with something in the hand, goes back and on; recorded from there
+    disturb_held: Share = (
+        0.0  # share of the rest: pushed with something in the hand, goes back and on; recorded from there
+    )
     disturb_held_rad: Positive = 0.05  # the most that the standard deviation of that push is, per joint
     corrected: str = ""  # the data set with corrections of this name, beside the run's own; `pirig improve` makes it
     leave_out_wandering: bool = False  # demos much longer than the others stay out of the data set, counted

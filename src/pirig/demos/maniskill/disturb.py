@@ -60,7 +60,7 @@ def back_after_held_push(
             f"demos.disturb_held: the plan of scene {seed} closes no open gripper, or opens it at once, so nothing is held that "
             "could be pushed; leave it out, or choose demos.disturb, which pushes the arm before"
         )
-    draw = starts.held_push_draw(seed)
+    draw = starts.push_draw(seed, starts.HELD_PUSH_DRAWS)
     step = int(draw.choice(held))
     pushed = usual[step : step + starts.PUSH_STEPS].copy()
     pushed[:, :-1] += (draw.uniform() * push_rad * draw.normal(size=usual.shape[1] - 1)).astype(np.float32)

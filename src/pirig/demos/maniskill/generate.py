@@ -79,7 +79,7 @@ class PlannerSource:
         hold_steps = self.task.hold_steps
         if starts.is_disturbed(seed, self.demos.disturb):
             return disturb.plan_after_push(self.solver, self._recorder, seed, hold_steps, self.demos.disturb_rad)
-        if starts.is_disturbed_held(seed, self.demos.disturb_held):
+        if starts.is_disturbed(seed, self.demos.disturb_held, starts.HELD_PUSH_DRAWS):
             push_rad = self.demos.disturb_held_rad
             return disturb.back_after_held_push(self.solver, self._recorder, seed, hold_steps, push_rad)
         recorder = self._recorder()
