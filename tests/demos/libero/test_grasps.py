@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pirig.demos.libero.expert import rotation_vector
+from pirig.demos.libero.expert import FULL_TILT, OPEN, action_to, rotation_vector
 from pirig.demos.libero.grasps import Boxes, Grasp, Room, grasps_of, nearest, turn_between
 
 NONE = Boxes(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3)))
@@ -95,3 +95,8 @@ def test_the_turn_that_is_left_is_an_axis_and_an_angle():
     np.testing.assert_allclose(rotation_vector(turned(0.7)), [0, 0, 0.7], atol=1e-12)
     np.testing.assert_allclose(rotation_vector(turned(2.5).T), [0, 0, -2.5], atol=1e-12)
     np.testing.assert_array_equal(rotation_vector(np.eye(3)), np.zeros(3))
+
+
+def test_a_hand_is_turned_about_its_own_axis_at_full_speed_and_set_upright_slowly():
+    action = action_to(np.array([1.0, -1.0, 0.005]), np.array([0.4, -0.4, 0.4]), OPEN)
+    np.testing.assert_allclose(action, [1, -1, 0.1, FULL_TILT, -FULL_TILT, 0.8, OPEN], atol=1e-6)

@@ -16,6 +16,7 @@ from pirig.sim.libero.env import LiberoEnv
 
 OPEN, CLOSED = -1.0, 1.0
 FULL_SPEED_M, FULL_SPEED_RAD = 0.05, 0.5  # farther than this from where it goes, the hand is at full speed
+FULL_TILT = 0.3  # of the fastest turn: a pushed hand set upright at once is 26 standard deviations of all actions off
 NEAR_M, EXACT_M, NEAR_RAD = 0.008, 0.003, 0.06
 ABOVE_M, CARRY_M = 0.12, 0.05  # above a thing; at least so far above where it is let go the thing is carried
 CLOSE_STEPS, OPEN_STEPS, TRIES = 10, 10, 3
@@ -78,11 +79,11 @@ class Expert:
             off_m, turn_rad = np.asarray(target_m, np.float64) - self._hand(), self._turn_rad()
             if np.abs(off_m).max() < near_m and np.abs(turn_rad).max() < NEAR_RAD:
                 return
-            yield _action(off_m, turn_rad, gripper)
+            yield action_to(off_m, turn_rad, gripper)
 
     def _still(self, gripper: float, steps: int) -> Iterator[np.ndarray]:
         for _ in range(steps):
-            yield _action(np.zeros(3), np.zeros(3), gripper)
+            yield action_to(np.zeros(3), np.zeros(3), gripper)
 
     def _held(self) -> bool:
         return bool(self._at(self.thing)[2] - self.lay_m > ABOVE_M / 2)
@@ -139,6 +140,8 @@ def placing_of(base: Any) -> tuple[str, str, str]:
     )
 
 
-def _action(off_m: np.ndarray, turn_rad: np.ndarray, gripper: float) -> np.ndarray:
-    moves, turns = np.clip(off_m / FULL_SPEED_M, -1, 1), np.clip(turn_rad / FULL_SPEED_RAD, -1, 1)
+def action_to(off_m: np.ndarray, turn_rad: np.ndarray, gripper: float) -> np.ndarray:
+    """[7] of OSC_POSE: towards where the hand (m) and its turn (axis-angle, rad) should be, slower where it is near."""
+    fastest = np.array([FULL_TILT, FULL_TILT, 1.0])
+    moves, turns = np.clip(off_m / FULL_SPEED_M, -1, 1), np.clip(turn_rad / FULL_SPEED_RAD, -fastest, fastest)
     return np.array([*moves, *turns, gripper], np.float32)
