@@ -43,7 +43,7 @@ def test_a_round_of_corrections_is_killed_and_comes_to_its_end(smoke_run):
     result = json.loads(file.read_text())
     (told,) = result["rounds"]
     assert told["rolled_out"] == 3 and told["corrections"] >= 1 and set(told["rates"]) == {"corrected", "control"}
-    assert str(file) in screen and "round 1 corrected" in screen
+    assert f"results      {file}" in screen and "round 1      corrected" in screen
     child = of_run(run.parent / told["runs"]["corrected"].rpartition("/")[2], [])
     places = places_of(child)
     dataset, parent = Dataset(places.data_set), Dataset(places_of(of_run(run, [])).data_set)
