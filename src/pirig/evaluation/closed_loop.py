@@ -37,7 +37,7 @@ from pirig.policies.best_of import chosen_by_critic
 from pirig.policies.given import Given
 from pirig.policies.policy import Policy, load_pipeline, load_policy
 from pirig.policies.remote import RemotePolicy
-from pirig.sim.door import State, group_of, in_groups
+from pirig.sim.door import State, group_of, in_groups, in_turns
 from pirig.training.loop import initial_key, initial_params
 
 ROWS = ("oracle", ZERO_SHOT, UNTRAINED, "policy")  # in the order in which they are measured
@@ -102,7 +102,7 @@ class ClosedLoop:
         return {
             "oracle": Row(
                 self._oracle,
-                self.demo_seeds[: settings.oracle_episodes],
+                in_turns(self.places.contract, self.demo_seeds)[: settings.oracle_episodes],
                 max(self.demo_lengths, default=0),
                 self._starts,
             ),

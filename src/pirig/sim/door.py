@@ -6,6 +6,7 @@ An implementation is a folder of this room with one `Implementation` in it, and 
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -204,6 +205,17 @@ def in_groups(contract: Contract, scenes: Sequence[int]) -> list[int]:
     """The scenes in an order in which those of a group follow one another. Raises ValueError where one does not exist."""
     chosen = implementation(contract)
     return sorted(scenes, key=lambda scene: chosen.group(contract, scene)) if isinstance(chosen, Grouped) else [*scenes]
+
+
+def in_turns(contract: Contract, scenes: Sequence[int]) -> list[int]:
+    """One scene of each group, then another one of each, and so on: the first few are of as many groups as can be."""
+    turns: Counter[int] = Counter()
+    of_scene: list[int] = []
+    for scene in scenes:
+        group = group_of(contract, scene)
+        of_scene.append(turns[group])
+        turns[group] += 1
+    return [scene for _, scene in sorted(zip(of_scene, scenes, strict=True), key=lambda pair: pair[0])]
 
 
 def unavailable(contract: Contract) -> str:

@@ -99,6 +99,14 @@ def test_scenes_of_a_task_follow_one_another_and_are_asked_before_anything_start
     assert door.in_groups(contract_of(compose(["task=push_cube"])), [3, 1, 2]) == [3, 1, 2]
 
 
+def test_the_first_few_demos_of_a_suite_are_of_all_its_tasks():
+    contract = contract_of(compose(["task=libero_spatial"]))
+    by_task = [10 * state + task for task in range(10) for state in range(40) if (task, state) != (3, 0)]
+    assert [scene % 10 for scene in door.in_turns(contract, by_task)[:20]] == [*range(10)] * 2
+    assert door.in_turns(contract, by_task)[3] == 13
+    assert door.in_turns(contract_of(compose(["task=push_cube"])), [3, 1, 2]) == [3, 1, 2]
+
+
 def test_the_axis_angle_goes_on_above_half_a_turn():
     """robosuite's; flipping the sign where w < 0 cost others 14 to 40 points."""
     half, axis = np.deg2rad(200) / 2, np.array([1.0, 0.0, 0.0])
