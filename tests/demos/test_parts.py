@@ -47,7 +47,7 @@ def contract():
     return dataclasses.replace(whole, scenes=whole.scenes[:3])
 
 
-def test_as_many_of_each_task_are_kept_and_their_sentences_are_in_the_data_set(contract, tmp_path):
+def test_as_many_of_each_task_are_kept_and_their_sentences_are_in_the_data_set(contract, tmp_path, capsys):
     demos = dataclasses.replace(compose(["task=libero_object"]).demos, count=6, max_tries=12)
     parts = make.parts_of(contract, demos)
     assert parts == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
@@ -55,6 +55,8 @@ def test_as_many_of_each_task_are_kept_and_their_sentences_are_in_the_data_set(c
     folder = tmp_path / "demos"
     manifest = collect(contract, ByTask(contract), seeds, 6, 1, folder, least=1, parts=parts)
     assert (manifest.seeds, manifest.kept, manifest.tried) == ([0, 3, 1, 7], 4, 2 + 3 + 4)
+    screen = capsys.readouterr().err
+    assert re.search(r"demos, task 2 of 3: 2/2.*kept 2 of [34] tried", screen) and "task 3 of 3: 0/2" in screen
     text = "\n".join(make.lines(contract, folder, parts))
     assert text.count("not kept for their length: 1, of 300 steps") == 1 and read_too_long(folder) == {11: 300}
     said = re.findall(r"demos: +(\d) of +(\d)  pick up the (\w+)", text)

@@ -78,8 +78,9 @@ def collect(
         print(f"demos: {taken} taken over from data sets beside this one that hold the same scenes", flush=True)
     lengths = read_tried(folder)
     parts, each = parts or [seeds], math.ceil(count / max(len(parts), 1))
-    for part in parts:
-        _try_seeds(source, each, workers, folder, part, lengths)
+    for number, part in enumerate(parts):
+        label = f"demos, task {number + 1} of {len(parts)}" if len(parts) > 1 else "demos"
+        _try_seeds(source, each, workers, folder, part, lengths, label)
     manifest = _finish(folder, source, count, parts, lengths, count if least is None else least)
     asked.save(identity.record_of(folder))
     return manifest
@@ -127,7 +128,7 @@ def _kept(seeds: list[int], lengths: dict[int, int]) -> int:
 
 
 def _try_seeds(
-    source: Source, count: int, workers: int, folder: Path, seeds: list[int], lengths: dict[int, int]
+    source: Source, count: int, workers: int, folder: Path, seeds: list[int], lengths: dict[int, int], label: str
 ) -> None:
     todo = iter([seed for seed in seeds if seed not in lengths])
     running: dict[Future, int] = {}
@@ -136,7 +137,7 @@ def _try_seeds(
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(source,)
     )
-    with _ended_with(pool), Progress("demos", count, _kept(seeds, lengths)) as progress:
+    with _ended_with(pool), Progress(label, count, _kept(seeds, lengths)) as progress:
         while True:
             while len(running) < workers + 1 and _kept(seeds, lengths) < count:
                 seed = next(todo, None)
@@ -150,7 +151,8 @@ def _try_seeds(
                 lengths[seed], too_long = future.result()
                 append_tried(folder, seed, lengths[seed], too_long)
             kept = _kept(seeds, lengths)
-            progress.advance(kept - progress.done, f"kept {kept} of {len(lengths)} tried")
+            tried = sum(seed in lengths for seed in seeds)
+            progress.advance(kept - progress.done, f"kept {kept} of {tried} tried")
         for future in running:
             future.cancel()
 

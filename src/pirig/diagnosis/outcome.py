@@ -20,9 +20,10 @@ STILL_STEPS, STILL = 40, 0.1
 
 
 def newest_evaluation(evaluations: Path, checkpoint: Path) -> Path | None:
-    """The folder of the newest finished evaluation of this checkpoint."""
+    """The folder of the newest finished evaluation of this checkpoint; one that told it other tasks' sentences is none."""
     rates = evaluations.glob(f"step{checkpoint.name}-*/{RATES}")
-    return max((path.parent for path in rates), key=lambda path: (path / RATES).stat().st_mtime, default=None)
+    usual = [path.parent for path in rates if not read_record(path.parent / SETTINGS).get("exchange_prompts")]
+    return max(usual, key=lambda folder: (folder / RATES).stat().st_mtime, default=None)
 
 
 def read(folder: Path, task: str = "") -> Outcome:
