@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pirig.datasets.joined import prompts_of
 from pirig.datasets.lerobot.read import Dataset
 from pirig.diagnosis.evidence import Parity
 from pirig.evaluation.workers import Pool
@@ -26,7 +27,7 @@ def measure(
             pool.run(0, actions, max_steps=2 * dataset.lengths[episode], look=True)
             ((_, answer),) = pool.next_ready([0])
         if answer.observation is not None:  # none where a demo succeeds in its first half
-            compared.append(compare(policy, dataset, images, answer.observation, episode, step))
+            compared.append(compare(policy, dataset, images, answer.observation, answer.prompt, episode, step))
     return compared
 
 
@@ -35,14 +36,19 @@ def compare(
     dataset: Dataset,
     images: Mapping[str, np.ndarray],
     observation: Observation,
+    prompt: str,
     episode: int,
     step: int,
 ) -> Parity:
-    """The model's input tensors from both sides for frame `step` of an episode; training's as its batches make them."""
+    """The model's input tensors from both sides for frame `step` of an episode; training's as its batches make them.
+    `prompt`: what the simulator says there, "" where it has no sentences: then the contract's one."""
     row = dataset.offsets[episode] + step
     pixels, state_raw = policy.raw_inputs([observation])
-    fed = policy.model_inputs(pixels, state_raw)
-    state, tokens, mask = policy.pipeline.model_inputs(dataset.state[[row]])
+    fed = policy.model_inputs(pixels, state_raw, [prompt] if prompt else None)
+    prompts = prompts_of(dataset)
+    state, tokens, mask = policy.pipeline.model_inputs(
+        dataset.state[[row]], None if prompts is None else [prompts[row]]
+    )
     pictures = {role: (np.asarray(frames[row]), np.asarray(fed.images[role][0])) for role, frames in images.items()}
     apart = np.abs(state_raw[0] - dataset.state[row])
     return Parity(
