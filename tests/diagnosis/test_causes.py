@@ -66,6 +66,12 @@ def test_a_cause_is_named_with_its_numbers_and_no_other_is(name, healthy):
     assert found[0].says and found[0].remedy
 
 
+@pytest.mark.parametrize(("late", "first"), [(1, "breaks early"), (4, "step limit")])
+def test_the_step_limit_comes_first_only_where_it_ends_most_of_the_failures(late, first, healthy):
+    found = ranked(dataclasses.replace(healthy, late=Late(late, 5, 240), hand_overs=hand_overs([1, 4, 4, 4])))
+    assert {cause.name for cause in found} == {"step limit", "breaks early"} and found[0].name == first
+
+
 def test_nothing_is_said_where_nothing_is_found(healthy):
     assert ranked(healthy) == []
 

@@ -53,7 +53,7 @@ def step_limit(evidence: Evidence) -> list[Cause]:
     return [
         Cause(
             "step limit",
-            0.6 + 0.32 * share,
+            0.4 + 0.52 * share,  # one of five that succeeds late explains little
             "the step limit ends episodes that would succeed: the policy is slower than the demos",
             f"{late.k} of {late.n} failed episodes succeed when they go on to {late.limit} steps instead of "
             f"{evidence.outcome.limit}",
