@@ -128,4 +128,4 @@ def stale_cache(good: Any, pool: Any) -> list[str]:
 def _parity(good: Any, pool: Any, dataset: Any, images: dict[str, np.ndarray]) -> Any:
     pool.start(0, dataset.seeds[0], look=True)
     ((_, answer),) = pool.next_ready([0])
-    return parity.compare(good.policy(), dataset, images, answer.observation, 0, 0)
+    return parity.compare(good.policy(), dataset, images, answer.observation, answer.prompt, 0, 0)
