@@ -15,7 +15,7 @@ from pirig.demos.manifest import DemosManifest, read_too_long, read_tried
 from pirig.files.identity import Identity
 from pirig.sim import door
 
-CODE = 6  # of the expert: another one makes other demos
+CODE = 7  # of the expert: another one makes other demos
 REFUSED = {  # tasks of libero_goal
     "open_the_middle_drawer_of_the_cabinet": "it opens no drawers",
     "open_the_top_drawer_and_put_the_bowl_inside": "it opens no drawers",
