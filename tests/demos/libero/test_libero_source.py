@@ -29,7 +29,7 @@ class Bowl:
 def kept(apart):
     config = compose(["task=libero_spatial", "task.only=0", "demos.max_steps=10"])
     source = ExpertSource(contract_of(config), config.demos)
-    source.sim, source.planned = Bowl(source.contract, apart), lambda scene: ([np.ones(7, np.float32)] * 5, None)
+    source.sim, source._planned = Bowl(source.contract, apart), lambda scene: ([np.ones(7, np.float32)] * 5, None)
     return source.episode(0)
 
 

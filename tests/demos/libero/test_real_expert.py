@@ -35,15 +35,22 @@ def test_what_lies_in_a_drawer_or_flat_is_lifted_to_its_place_and_its_actions_do
     expert = source(f"task=libero_{suite}", f"task.only={task}")
     actions, start = expert.planned(0)
     assert start is None and np.abs(actions).max() <= 1 and len(actions) <= expert.demos.max_steps
-    last = expert.sim.state()["mujoco"]
+    heights_m, succeeded, last = played(expert.sim, actions, f"{thing}_position_m")
+    assert any(succeeded) and not any(succeeded[: -AFTER_STEPS - 1]) and max(heights_m) - heights_m[0] > 0.05
     expert.sim.reset(1)
-    expert.sim.reset(0)
+    again = played(expert.sim, actions, f"{thing}_position_m")
+    assert again[1] == succeeded
+    np.testing.assert_array_equal(again[2], last)
+
+
+def played(sim, actions, position):
+    """Of scene 0: (the thing's heights in m, whether each step succeeded, all numbers at the end)."""
+    sim.reset(0)
     heights_m, succeeded = [], []
     for action in actions:
-        succeeded.append(expert.sim.step(action).success)
-        heights_m.append(expert.sim.labels()[f"{thing}_position_m"][2])
-    assert any(succeeded) and not any(succeeded[: -AFTER_STEPS - 1]) and max(heights_m) - heights_m[0] > 0.05
-    np.testing.assert_array_equal(expert.sim.state()["mujoco"], last)
+        succeeded.append(sim.step(action).success)
+        heights_m.append(sim.labels()[position][2])
+    return heights_m, succeeded, sim.state()["mujoco"]
 
 
 def test_a_goal_of_a_knob_is_refused(source):
