@@ -13,5 +13,5 @@ arm() {
 arm whole
 arm no_warm_up tower.warm_up.steps=0
 arm no_label_loss '~losses' train.scenes_per_batch=0
-arm patches_for_keypoints tower=siglip 'tower.warm_up.turns=${task.turns}' 'tower.warm_up.unseen=${task.unseen}' tower.warm_up.peak_lr=0.002
+arm patches_for_keypoints tower=siglip 'tower.warm_up.turns=${task.turns}' 'tower.warm_up.unseen=${task.unseen}' 'tower.warm_up.alike=${task.alike}' tower.warm_up.peak_lr=0.002
 arm usual_starts demos.start_spread_rad=0

@@ -55,3 +55,28 @@ class Painted:
 
     def open(self, contract):
         return PaintedSimulator(contract)
+
+
+class TwoSquares(PaintedSimulator):
+    """One on each half of a picture that is brighter on the right; which is the first, a coin says."""
+
+    def observe(self):
+        image = np.repeat(np.linspace(20, 120, SIZE_PX, dtype=np.uint8)[None, :, None], SIZE_PX, axis=0).repeat(
+            3, axis=2
+        )
+        for x, y in np.round(100 * self.places()).astype(int):
+            image[y : y + SQUARE_PX, x : x + SQUARE_PX] = (250, 60, 60)
+        return Observation({camera.role: image for camera in self.contract.cameras}, {})
+
+    def places(self):
+        draw = np.random.default_rng(self.scene)
+        places = draw.uniform(0.0, 0.01 * (SIZE_PX / 2 - SQUARE_PX), (2, 2)) + [[0, 0.05], [0.01 * SIZE_PX / 2, 0.05]]
+        return places[draw.permutation(2)]
+
+    def labels(self):
+        return {f"square_{at}_position_m": np.array([*place, 0], np.float32) for at, place in enumerate(self.places())}
+
+
+class PaintedTwo(Painted):
+    def open(self, contract):
+        return TwoSquares(contract)

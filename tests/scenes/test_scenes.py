@@ -204,3 +204,20 @@ def test_a_label_that_a_task_lacks_is_passed_over(contract, drawn, tmp_path):
     alone, _ = LabelLoss(("a_m",)).measure(head, features, labels)
     np.testing.assert_allclose(both[1], alone[1], rtol=1e-5)
     assert np.isnan(numbers["b_mm"][1]) and np.isfinite(numbers["b_mm"][0])
+
+
+@pytest.mark.parametrize("places", [0.0, 0.1])
+def test_things_of_one_look_are_placed_only_where_their_order_is_left_open(contract, drawn, tmp_path, places):
+    door.register("painted_two", "tests.scenes.painted_simulator:PaintedTwo")
+    two = contract_of(compose([*WORDS[:-1], "task.simulator=painted_two"]))
+    scenes = render.make(two, drawn, 16 * SHARD, 1, tmp_path / "set")
+    model = model_of(compose(WORDS), vocab_size=64)
+
+    def off_mm(alike):
+        settings = dataclasses.replace(SHORT, steps=300, places=places, alike=alike)
+        warmed = warm_up([scenes], model, settings, lambda digest: tmp_path / digest)
+        assert warmed.record["made_from"].get("alike", []) == [list(group) for group in alike.values()]
+        return [error["median"] for error in warmed.record["errors"].values()]
+
+    named, open_order = off_mm({}), off_mm({"square": ["square_0", "square_1"]})
+    assert max(open_order) < 20 and min(named) > 2 * max(open_order), (named, open_order)  # a pixel is 10 mm

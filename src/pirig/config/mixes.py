@@ -64,7 +64,14 @@ def _in_common(name: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
     visible = all(task["goal_visible"] for task in tasks)
     turns = {thing: count for task in reversed(tasks) for thing, count in task.get("turns", {}).items()}
     unseen = sorted({thing for task in tasks for thing in task.get("unseen", [])})
-    shared = {"goal_visible": visible, "min_episode_steps": shortest, "turns": turns, "unseen": unseen}
+    alike = {look: things for task in reversed(tasks) for look, things in task.get("alike", {}).items()}
+    shared = {
+        "goal_visible": visible,
+        "min_episode_steps": shortest,
+        "turns": turns,
+        "unseen": unseen,
+        "alike": alike,
+    }
     return {**tasks[0], "name": name, **shared}
 
 

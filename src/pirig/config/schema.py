@@ -89,6 +89,7 @@ class TaskConfig:
         default_factory=dict
     )  # objects whose yaw matters: how often each looks the same in a whole turn (a cube: 4)
     unseen: list[str] = field(default_factory=list)  # objects that no camera shows, such as a hidden goal
+    alike: dict[str, list[str]] = field(default_factory=dict)  # by look, objects that no picture tells apart
     points: dict[str, PointConfig] = field(default_factory=dict)  # ManiSkill: poses that are labels too (demos.labels)
 
 
@@ -193,6 +194,7 @@ class WarmUpConfig:
     labels: list[str] = field(default_factory=list)  # which; none named: every position, and the yaw of task.turns
     turns: dict[str, Count] = field(default_factory=dict)  # as task.turns
     unseen: list[str] = field(default_factory=list)  # as task.unseen
+    alike: dict[str, list[str]] = field(default_factory=dict)  # as task.alike
     places: NotNegative = 0.0  # weight of what teaches heat maps where in a picture each thing is; 0: not taught
     held_out: Count = 400  # scenes that it is measured on; at most a fifth of them
     seed: Seed = 0

@@ -42,7 +42,7 @@ VARIABLES = (  # of the environment, by how they begin: they change speed, memor
     "SLURM_JOB_ID", "SLURM_ARRAY_", "SLURM_NTASKS", "SLURM_CPUS_", "SLURM_MEM_", "SLURM_GPUS",
 )  # fmt: skip
 SNAPSHOT_FILE = "snapshot.json"  # at the root of a copy of the code (pirig.sweeps.snapshot)
-OF_A_TASK = ("turns", "unseen", "points")  # a training has them under its losses and tower, or in its contract
+OF_A_TASK = ("turns", "unseen", "alike", "points")  # a training has them under its losses and tower, or in its contract
 RESULT_FREE = (
     "run",
     "serve",

@@ -25,7 +25,7 @@ from pirig.models.leaves import Tree, draw, nest
 from pirig.models.sizes import ModelConfig
 from pirig.models.towers.door import tower_named
 from pirig.runs.lock import held_in_turn
-from pirig.scenes.labelled import LabelledScenes
+from pirig.scenes.labelled import METRES, LabelledScenes
 from pirig.training.augment import augment
 from pirig.training.auxiliary.labels import SCALE_M, LabelLoss, of_labels
 from pirig.training.heat import off_place
@@ -49,7 +49,7 @@ def warm_up(
     from something else.
     """
     loss = _loss(sets, settings)
-    made = made_from(sets, model, settings, loss.labels, loss.turns)
+    made = made_from(sets, model, settings, loss.labels, loss.turns, loss.alike)
     folder, asked = place(name_of(made)), identity_of(made, sets)
     with held_in_turn(folder.with_name(f".{folder.name}.making")):
         if folder.is_dir():
@@ -97,8 +97,8 @@ def heads_started_from(heads: Tree, losses: Mapping[str, Any], warmed: WarmedUp)
 
     def of_loss(name: str, head: Tree) -> Tree:
         loss = losses[name].loss
-        alike = isinstance(loss, LabelLoss) and loss.scale_m == SCALE_M and _same_turns(loss, warmed)
-        return {label: of_label(label, fresh) for label, fresh in head.items()} if alike else head
+        same = isinstance(loss, LabelLoss) and loss.scale_m == SCALE_M and _same_turns(loss, warmed)
+        return {label: of_label(label, fresh) for label, fresh in head.items()} if same else head
 
     return {name: of_loss(name, head) for name, head in heads.items()}
 
@@ -113,7 +113,7 @@ def _loss(sets: Sequence[LabelledScenes], settings: WarmUpConfig) -> LabelLoss:
     unknown = sorted(set(settings.labels) - set(known))
     if unknown:
         raise ValueError(f"tower.warm_up.labels: the scenes show no {unknown[0]}; they show {', '.join(known)}")
-    loss = of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen)
+    loss = of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen, alike=settings.alike)
     if not loss.labels:
         raise ValueError(
             f"{sets[0].folder}: no thing of the task is in sight in any scene; choose another camera=, or tower.warm_up.steps=0"
@@ -130,6 +130,7 @@ class _Fit:
         self.tower, self.model, self.settings, self.loss = tower_named(model.tower), model, settings, loss
         self.see = self.tower.encode_with_heat if settings.places else None
         self.scenes = SceneRows(sets, loss.labels, held_out=settings.held_out, seed=settings.seed)
+        self.shown = _orders_of_points(loss)
 
     def run(self) -> tuple[Tree, Tree, dict[str, Any]]:
         settings, started_s, curve = self.settings, time.monotonic(), []
@@ -187,19 +188,20 @@ class _Fit:
 
         def total(tree: Tree) -> jax.Array:
             tokens, missed = self._taught(tree["tower"], seen, places)
-            return self.loss.measure(tree["heads"], tokens, labels)[0].mean() + missed
+            return self.loss.measure(tree["heads"], tokens, labels, missed)[0].mean()
 
         loss, gradient = jax.value_and_grad(total)(tree)
         updates, state = self.optimizer.update(gradient, state, tree)
         return optax.apply_updates(tree, updates), state, loss
 
     def _taught(self, tower: Tree, images: Mapping[str, jax.Array], places: jax.Array) -> tuple[jax.Array, Any]:
-        """Tokens, and what its heat maps miss."""
+        """Tokens, and what its heat maps miss where things are given to them in each order, [orders, B]."""
         if self.see is None:
             return self._tokens(tower, images), 0.0
         dtype = jnp.dtype(self.model.compute_dtype)
         tokens, log_heat = self.see(tower, self.model.image, images, dtype=dtype, remat=False)
-        return tokens, self.settings.places * off_place(log_heat, places).mean()
+        missed = [off_place(log_heat, places[:, order]) for order in self.shown]
+        return tokens, self.settings.places * jnp.stack(missed)
 
     def _wrong_mm(
         self, tree: Tree, images: Mapping[str, jax.Array], labels: Mapping[str, jax.Array]
@@ -221,6 +223,13 @@ class _Fit:
             for name, wrong in known.items()
             if len(wrong)
         }
+
+
+def _orders_of_points(loss: LabelLoss) -> list[np.ndarray]:
+    """In each order of the labels, which of their points each heat map is to show, [points]."""
+    points = [at for at, name in enumerate(loss.labels) if name.endswith(METRES)]
+    number = {at: point for point, at in enumerate(points)}
+    return [np.argsort([number[order[at]] for at in points]) for order in loss.orders]
 
 
 def _blind(tree: Tree) -> Tree:

@@ -20,8 +20,10 @@ from pirig.config.schema import LossConfig
 from pirig.models.leaves import Leaf, Tree, draw
 from pirig.scenes.labelled import METRES
 from pirig.training import rotations
+from pirig.training.auxiliary import look_alikes
 
 QUATERNION = "_quat_wxyz"  # how the names of labels end; of points of the world it is METRES
+ENDINGS = (f"_position{METRES}", QUATERNION)  # of a thing's own labels
 SCALE_M, SCALE_RAD = 0.1, 0.5  # an error of so much counts 1
 SCALE_TURN = 2.0  # likewise, of sine and cosine: with 1 a yaw that is not yet known drowned the places of stack_cube
 
@@ -37,6 +39,12 @@ class LabelLoss:
     scale_m: float = SCALE_M
     turns: Mapping[str, int] = field(default_factory=dict)  # by label in quaternions
     scale_rad: float = SCALE_RAD
+    alike: tuple[tuple[str, ...], ...] = ()  # things of one look: their labels are learned in whichever order fits best
+
+    @property
+    def orders(self) -> tuple[tuple[int, ...], ...]:
+        """How heads may be given to labels, [orders, labels]: the number of each label's head."""
+        return look_alikes.orders(self.labels, self.alike, ENDINGS)
 
     def init(self, key: jax.Array, features: jax.ShapeDtypeStruct, labels: Mapping[str, np.ndarray]) -> Tree:
         """A head starts at the mean of what it learns. Its output is divided by the square root of its inputs' number, so that a
@@ -65,21 +73,32 @@ class LabelLoss:
         return name.endswith(QUATERNION) and name not in self.turns
 
     def measure(
-        self, head: Tree, features: Float[jax.Array, "cameras batch tokens width"], labels: Mapping[str, jax.Array]
+        self,
+        head: Tree,
+        features: Float[jax.Array, "cameras batch tokens width"],
+        labels: Mapping[str, jax.Array],
+        beside: Float[jax.Array, "orders batch"] | float = 0.0,
     ) -> tuple[Float[jax.Array, " batch"], dict[str, jax.Array]]:
-        """A label that is NaN is not known in that sample: it adds nothing to the loss, and its number is NaN."""
+        """A label that is NaN is not known in that sample: it adds nothing to the loss, and its number is NaN.
+
+        Of things that look alike each sample has the cheapest of `orders`, with what that costs `beside` the labels; a label's
+        number is that of the head which it was given.
+        """
         tokens = features.astype(jnp.float32).swapaxes(0, 1).reshape(features.shape[1], -1)
         targets = [self.target(name, labels[name]) for name in self.labels]
         true = jnp.concatenate(targets, axis=1)
         kernel = jnp.concatenate([head[name]["kernel"] for name in self.labels], axis=1)
         bias = jnp.concatenate([head[name]["bias"] for name in self.labels])
         known = jnp.isfinite(true)
-        predicted = tokens @ kernel * tokens.shape[1] ** -0.5 + bias
-        wrong = jnp.where(known, predicted - jnp.where(known, true, 0.0), 0.0)
-        loss = jnp.square(wrong).sum(axis=1) / jnp.maximum(known.sum(axis=1), 1)
         ends = np.cumsum([target.shape[1] for target in targets])[:-1]
+        of_heads = jnp.split(tokens @ kernel * tokens.shape[1] ** -0.5 + bias, ends, axis=1)
+        given = jnp.stack([jnp.concatenate([of_heads[at] for at in order], axis=1) for order in self.orders])
+        wrong = jnp.where(known, given - jnp.where(known, true, 0.0), 0.0)
+        costs = jnp.square(wrong).sum(axis=2) / jnp.maximum(known.sum(axis=1), 1) + beside
+        best = jnp.argmin(costs, axis=0)[None]
+        predicted = jnp.take_along_axis(given, best[..., None], axis=0)[0]
         parts = zip(self.labels, jnp.split(predicted, ends, axis=1), targets, strict=True)
-        return loss, dict(self._number(*part) for part in parts)
+        return jnp.take_along_axis(costs, best, axis=0)[0], dict(self._number(*part) for part in parts)
 
     def _number(self, name: str, predicted: jax.Array, true: jax.Array) -> tuple[str, jax.Array]:
         """A label's error in physical units [B], with the unit in its name."""
@@ -106,12 +125,14 @@ def of_labels(
     *,
     turns: Mapping[str, int] | None = None,
     unseen: Collection[str] = (),
+    alike: Mapping[str, Sequence[str]] | None = None,
     scale_m: float = SCALE_M,
     scale_rad: float = SCALE_RAD,
 ) -> LabelLoss:
     """Of the labels `known`, the `chosen` ones; none chosen: every position but those of objects that are `unseen`.
 
     `turns`: objects whose yaw is learned too, where it is known, and in place of the whole rotation where that is chosen.
+    `alike`: by look, objects that no picture tells apart.
     Raises ValueError where a number is out of its domain.
     """
     if not scale_m > 0:
@@ -125,20 +146,25 @@ def of_labels(
     positions = [name for name in sorted(known) if name.endswith(METRES) and name not in hidden]
     quaternions = {f"{name}{QUATERNION}": count for name, count in sorted((turns or {}).items())}
     wanted = {name: count for name, count in quaternions.items() if name in (chosen or known)}
-    return LabelLoss(tuple(chosen) or (*positions, *wanted), scale_m, wanted, scale_rad)
+    labels = tuple(chosen) or (*positions, *wanted)
+    groups = look_alikes.learned_groups(labels, alike or {}, ENDINGS)
+    counts = {thing: wanted.get(f"{thing}{QUATERNION}") for group in groups for thing in group}
+    if apart := [group for group in groups if len({counts[thing] for thing in group}) > 1]:
+        raise ValueError(f"alike: {', '.join(apart[0])} differ in turns; expected the same of things of one look")
+    return LabelLoss(labels, scale_m, wanted, scale_rad, groups)
 
 
 def make(name: str, config: LossConfig, widths: Mapping[str, int]) -> LabelLoss:
     """`config.labels` name columns in metres or in quaternions; none named: every position, and the yaw of `settings.turns`
-    {object: how often it looks the same in a whole turn}, without the objects `settings.unseen`. `settings.scale_m` and
-    `scale_rad` change the scales.
+    {object: how often it looks the same in a whole turn}, without the objects `settings.unseen`; `settings.alike` names
+    objects of one look. `settings.scale_m` and `scale_rad` change the scales.
     """
     odd = [label for label in config.labels if not _is_known(label, widths[label])]
-    unknown = sorted(set(config.settings) - {"scale_m", "scale_rad", "turns", "unseen"})
+    unknown = sorted(set(config.settings) - {"scale_m", "scale_rad", "turns", "unseen", "alike"})
     if unknown:
         raise ValueError(
             f"losses.{name}.settings.{unknown[0]}: kind={config.kind} has no such setting; it takes "
-            "scale_m, scale_rad, turns, unseen"
+            "scale_m, scale_rad, turns, unseen, alike"
         )
     try:
         loss = of_labels(widths, config.labels, **config.settings)
