@@ -113,7 +113,8 @@ def made(config):
     relation, warm_up = relation_of(config), config.tower.warm_up
     drawn = Drawn(config.scenes.first_seed, np.zeros((1, 9), np.float32), config.scenes.joints_noise_rad)
     scenes = [Scenes(digest_of(own.contract, drawn), config.scenes.count) for _, own in tasks]
-    learned = warmed.made_from(scenes, model_of(config, 64), warm_up, warm_up.labels, warm_up.turns)
+    alike = list(warm_up.alike.values())
+    learned = warmed.made_from(scenes, model_of(config, 64), warm_up, warm_up.labels, warm_up.turns, alike)
     told = result_settings(config, Path("100"), config.eval.max_steps or round(60 * config.eval.step_margin))
     data = [(str(own.data_set), own.contract.hash) for own in places.of_tasks]
     return {

@@ -219,5 +219,7 @@ def test_things_of_one_look_are_placed_only_where_their_order_is_left_open(contr
         assert warmed.record["made_from"].get("alike", []) == [list(group) for group in alike.values()]
         return [error["median"] for error in warmed.record["errors"].values()]
 
+    with pytest.raises(ValueError, match=r"tower\.warm_up\.alike: square_0 is named twice; expected each thing once"):
+        off_mm({"square": ["square_0", "square_0"]})
     named, open_order = off_mm({}), off_mm({"square": ["square_0", "square_1"]})
     assert max(open_order) < 20 and min(named) > 2 * max(open_order), (named, open_order)  # a pixel is 10 mm

@@ -293,7 +293,7 @@ def test_absent_cameras_say_nothing(small, labelled):
     ("config", "sentence"),
     [
         (LossConfig("labels", 0.0), r"losses\.x\.weight is 0\.0; expected a positive number"),
-        (LossConfig("eyes", 1.0), r"losses\.x\.kind=eyes: expected one of labels"),
+        (LossConfig("eyes", 1.0), r"losses\.x\.kind=eyes: expected one of labels; a new one is"),
         (LossConfig("labels", 1.0, ["ball_position_m"]), r"no column labels\.ball_position_m; it has cube_position_m"),
         (
             LossConfig("labels", 1.0, ["cube_colour"]),

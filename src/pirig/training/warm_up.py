@@ -113,7 +113,10 @@ def _loss(sets: Sequence[LabelledScenes], settings: WarmUpConfig) -> LabelLoss:
     unknown = sorted(set(settings.labels) - set(known))
     if unknown:
         raise ValueError(f"tower.warm_up.labels: the scenes show no {unknown[0]}; they show {', '.join(known)}")
-    loss = of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen, alike=settings.alike)
+    try:
+        loss = of_labels(known, settings.labels, turns=settings.turns, unseen=settings.unseen, alike=settings.alike)
+    except ValueError as error:
+        raise ValueError(f"tower.warm_up.{error}") from error
     if not loss.labels:
         raise ValueError(
             f"{sets[0].folder}: no thing of the task is in sight in any scene; choose another camera=, or tower.warm_up.steps=0"

@@ -57,7 +57,7 @@ def made_from(
     settings: WarmUpConfig,
     labels: Sequence[str],
     turns: Mapping[str, int],
-    alike: Sequence[Sequence[str]] = (),
+    alike: Sequence[Sequence[str]],
 ) -> dict[str, Any]:
     """All that decides what a tower learns, plain: its digest is the folder's name, and a record holds it."""
     told = {name: getattr(settings, name) for name in ("steps", "batch_size", "peak_lr", "held_out", "seed", "places")}

@@ -19,8 +19,7 @@ from jaxtyping import Float
 from pirig.config.schema import LossConfig
 from pirig.models.leaves import Leaf, Tree, draw
 from pirig.scenes.labelled import METRES
-from pirig.training import rotations
-from pirig.training.auxiliary import look_alikes
+from pirig.training import look_alikes, rotations
 
 QUATERNION = "_quat_wxyz"  # how the names of labels end; of points of the world it is METRES
 ENDINGS = (f"_position{METRES}", QUATERNION)  # of a thing's own labels

@@ -60,6 +60,8 @@ def _orders(groups: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     for permuted in of_each:
         count *= len(permuted)
     if count > MOST_ORDERS:
-        raise ValueError(f"alike: {count} orders of {list(map(list, groups))}; expected at most {MOST_ORDERS}")
+        raise ValueError(
+            f"alike: {count} orders of {list(map(list, groups))}; expected at most {MOST_ORDERS}; name fewer things of one look"
+        )
     things = [thing for group in groups for thing in group]
     return [dict(zip(things, itertools.chain(*chosen), strict=True)) for chosen in itertools.product(*of_each)]
