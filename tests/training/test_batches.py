@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pirig.config.schema import TrainConfig
-from pirig.training.batches import Batches, BatchSettings, Prefetch, noisy, prepare
+from pirig.training.batches import Batches, BatchSettings, Prefetch, prepare
+from pirig.training.state_noise import noisy
 from tests.training.conftest import SmallDataset, small_pipeline
 
 LENGTHS = [5, 3]
@@ -146,6 +147,7 @@ def test_every_key_of_the_batches_is_taken_from_the_training_settings():
         state_noise=0.1,
         state_noise_share=0.5,
         state_noise_on=["qpos8"],
+        corrective_noise_m=0.01,
         sample_weights="some.npz",
         idle_steps=2,
     )

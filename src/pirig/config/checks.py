@@ -354,6 +354,7 @@ RULES = (
     number_rules.server_is_an_address,
     number_rules.tries_suffice,
     number_rules.noise_is_on_the_state,
+    number_rules.corrective_noise_has_a_hand_to_move,
     tokenizer_known,
     word_rules.openpi_can_train,
     mix_is_whole,

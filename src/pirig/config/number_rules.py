@@ -6,9 +6,11 @@ from __future__ import annotations
 import re
 
 from pirig.config import scenes
+from pirig.config.deltas import PLACE, UNIT_M
 from pirig.config.measuring import MEASURED
 from pirig.config.recorded import takes_recording
 from pirig.config.schema import Config
+from pirig.config.state_entries import columns_of
 
 
 def rates_divide(config: Config) -> str | None:
@@ -87,6 +89,19 @@ def noise_is_on_the_state(config: Config) -> str | None:
     return (
         f"train.state_noise_on={','.join(missing)} with state={config.state.name}: the state has no such entry; it has "
         f"{', '.join(config.state.entries) or 'none'}; choose train.state_noise_on=[{','.join(config.state.entries)}]."
+    )
+
+
+def corrective_noise_has_a_hand_to_move(config: Config) -> str | None:
+    if not config.train.corrective_noise_m:
+        return None
+    mode, state = config.control.mode, config.state
+    if mode in UNIT_M and columns_of(state.entries, PLACE):
+        return None
+    return (
+        f"train.corrective_noise_m={config.train.corrective_noise_m:g} with control_mode {mode} and state={state.name}: the "
+        f"actions are to bring the hand back to its place; expected a control_mode of {', '.join(UNIT_M)} and a state with "
+        "eef_pos3; choose train.corrective_noise_m=0."
     )
 
 

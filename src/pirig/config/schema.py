@@ -299,9 +299,8 @@ class TrainConfig:
         0.0  # augmentation: standard deviation of noise on the normalised state (data span -1 to 1)
     )
     state_noise_share: Share = 1.0  # of the samples that get it: the others see their state as it is
-    state_noise_on: list[EntryName] = field(
-        default_factory=list
-    )  # only on these entries of the state; none named: on all
+    state_noise_on: list[EntryName] = field(default_factory=list)  # on these entries of the state; []: on all
+    corrective_noise_m: NotNegative = 0.0  # augmentation: noise on the hand's place that the actions answer (std)
     log_every: Count = 10
     save_every: Count = 500
     keep_every: CountOrNone = 0  # checkpoints at multiples of this are kept for ever; 0: newest only

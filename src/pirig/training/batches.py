@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pirig.config.state_entries import STATE_ENTRIES
 from pirig.datasets.joined import prompts_of, sources_of, tasks_of
 from pirig.files.progress import Progress
 from pirig.training.idle import idle_frames
 from pirig.training.order import Shares
 from pirig.training.sample_weights import load as load_weights
+from pirig.training.state_noise import StateNoise, state_noise
 
 if TYPE_CHECKING:
     from pirig.config.schema import TrainConfig
@@ -43,6 +43,7 @@ class BatchSettings:
     state_noise: float = 0.0
     state_noise_share: float = 1.0
     state_noise_on: tuple[str, ...] = ()
+    corrective_noise_m: float = 0.0
     sample_weights: str = ""
     idle_steps: int = 0
 
@@ -54,32 +55,10 @@ class BatchSettings:
             state_noise=settings.state_noise,
             state_noise_share=settings.state_noise_share,
             state_noise_on=tuple(settings.state_noise_on),
+            corrective_noise_m=settings.corrective_noise_m,
             sample_weights=settings.sample_weights,
             idle_steps=settings.idle_steps,
         )
-
-
-@dataclass(frozen=True)
-class StateNoise:
-    """Gaussian noise on the normalised state, drawn anew for every batch, from the batch's position alone.
-
-    Without it a policy can learn which episode it is in by exact numbers (a goal, the joints at rest), and repeat that one.
-    `std` [state_dim], 0 where a number stays as it is. `inputs`: frame numbers [B] and noise [B, state_dim] -> state, tokens,
-    token mask, as Batches has them; `length`: tokens that no state goes beyond. `share` of the samples get noise: strong
-    noise on half of them is a way to make a policy look at the picture.
-    """
-
-    std: np.ndarray
-    length: int
-    inputs: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-    share: float = 1.0
-
-    def batch(self, frames: np.ndarray, seed: int, position: int, rows: slice) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng([seed, position])
-        draw = rng.standard_normal((len(frames), len(self.std)), np.float32)
-        draw *= rng.random((len(frames), 1), np.float32) < self.share
-        state, tokens, mask = self.inputs(frames[rows], self.std * draw[rows])
-        return {"state": state, "tokens": tokens[:, : self.length], "token_mask": mask[:, : self.length]}
 
 
 @dataclass(frozen=True)
@@ -184,7 +163,7 @@ class Batches:
         frames = self.indices(position)
         batch = self.gather(frames[self.rows])
         if self.noise:
-            batch |= self.noise.batch(frames, self.seed, position, self.rows)
+            batch |= self.noise.batch(frames, self.chunk(frames)[0], self.seed, position, self.rows)
         return batch | self.scenes.batch(self.seed, position, self._part()) if self.scenes else batch
 
     def _part(self) -> tuple[int, int]:
@@ -242,9 +221,11 @@ def prepare(
     """
     prompts, tasks = prompts_of(dataset), tasks_of(dataset)
 
-    def inputs(rows: slice | np.ndarray, noise: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def inputs(
+        rows: slice | np.ndarray, noise: np.ndarray | None = None, off: np.ndarray | float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         told, named = (None if names is None else list(names[rows]) for names in (prompts, tasks))
-        return pipeline.model_inputs(dataset.state[rows], told, tasks=named, noise=noise)
+        return pipeline.model_inputs(dataset.state[rows] + off, told, tasks=named, noise=noise)
 
     parts: list[tuple[np.ndarray, ...]] = []
     with Progress("prepare frames", dataset.frame_count) as progress:
@@ -254,8 +235,10 @@ def prepare(
             progress.advance(block.stop - block.start)
     state, tokens, token_mask = (np.concatenate([part[i] for part in parts]) for i in range(3))
     actions, starts = pipeline.action_rows(dataset.actions, dataset.state, None if tasks is None else list(tasks))
-    std = settings.state_noise * noisy(settings.state_noise_on, pipeline.contract.state, dataset.state.shape[1])
-    noise = StateNoise(std, pipeline.prompt_length(), inputs, settings.state_noise_share)
+
+    def learned(rows: np.ndarray, chunks: np.ndarray) -> np.ndarray:
+        return pipeline.model_actions(chunks, dataset.state[rows], None if tasks is None else list(tasks[rows]))
+
     idle = _idle(dataset, settings.idle_steps)
     unused = held_out if idle is None else np.union1d(idle, [] if held_out is None else held_out).astype(np.int64)
     return Batches(
@@ -269,7 +252,7 @@ def prepare(
         batch_size=settings.batch_size,
         seed=settings.seed,
         starts=starts,
-        noise=noise if std.any() else None,
+        noise=state_noise(pipeline, dataset, settings, inputs, learned),
         held_out=held_out,
         idle=idle,
         rows=rows,
@@ -319,20 +302,6 @@ def _order(
     if empty := [task for task, frames in zip(shares, sources, strict=True) if not len(frames)]:
         raise ValueError(f"no episode of {', '.join(empty)} is left to train on; lower train.validation_share")
     return Shares(sources, list(shares.values()), seed).frames
-
-
-def noisy(chosen: Sequence[str], entries: Sequence[str], state_dim: int) -> np.ndarray:
-    """1 for every number of the state that belongs to a chosen entry, of `entries` in their order; all where none is named.
-
-    f32 [state_dim]. A known entry that this state does not hold is no error, so that one recipe serves states with and
-    without it. Raises ValueError where an entry is unknown.
-    """
-    unknown = [name for name in chosen if name not in STATE_ENTRIES]
-    if unknown:
-        raise ValueError(f"train.state_noise_on names {', '.join(unknown)}; known entries: {', '.join(STATE_ENTRIES)}")
-    if not chosen:
-        return np.ones(state_dim, np.float32)
-    return np.concatenate([np.full(STATE_ENTRIES[name].count, name in chosen, np.float32) for name in entries])
 
 
 class Prefetch:

@@ -14,6 +14,7 @@ def require_domains(settings: TrainConfig, device_count: int = 1) -> None:
         ("save_every", 1),
         ("shift_px", 0),
         ("state_noise", 0),
+        ("corrective_noise_m", 0),
         ("accumulate", 1),
         ("validate_every", 1),
         ("validation_frames", 1),

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from pirig.config.deltas import UNIT_M
 from pirig.demos.libero.expert import CLOSED, OPEN, rotation_vector
 from pirig.demos.starts import PUSH_STEPS, push_draw, spread_of
 from pirig.sim.door import State
 from pirig.sim.libero.env import LiberoEnv
+from pirig.sim.libero.settings import CONTROL_MODE
 
-FULL_M, FULL_RAD = 0.05, 0.5  # of an action's 1
+FULL_M, FULL_RAD = UNIT_M[CONTROL_MODE], 0.5  # of an action's 1
 
 
 def spread(sim: LiberoEnv, scene: int, spread_rad: float) -> State:
