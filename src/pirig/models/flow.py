@@ -94,9 +94,15 @@ class SampleWithFeatures(Protocol):
         ...
 
 
+class LookAtState(Protocol):
+    def __call__(self, params: Tree, config: Any, /) -> Tree:
+        """Fresh parameters whose actions look at the state from the start."""
+        ...
+
+
 class FlowModel(NamedTuple):
     """The functions of a model; `config` is the model's own. None where it cannot: then no actions are measured, no
-    auxiliary loss may be asked for, and no critic learns."""
+    auxiliary loss may be asked for, no critic learns, and fresh parameters stay as they are."""
 
     init_params: InitParams
     compute_loss: ComputeLoss
@@ -104,3 +110,4 @@ class FlowModel(NamedTuple):
     sample_actions: SampleActions | None = None
     encode_images: EncodeImages | None = None
     sample_with_features: SampleWithFeatures | None = None
+    look_at_state: LookAtState | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pirig.models import pi0
 from pirig.models.flow import FlowModel
-from pirig.models.scratch import fresh_params
+from pirig.models.scratch import fresh_params, look_at_state
 
 
 def flow_model() -> FlowModel:
@@ -15,4 +15,5 @@ def flow_model() -> FlowModel:
         pi0.sample_actions,
         pi0.encode_images,
         pi0.sample_with_features,
+        look_at_state,
     )

@@ -79,7 +79,11 @@ class TrainResult:
 
 def initial_params(settings: TrainConfig, model_config: Any, model: FlowModel | None = None) -> Tree:
     """The untrained parameters that a run with this seed starts from."""
-    return (model or flow_model()).init_params(initial_key(settings), model_config)
+    model = model or flow_model()
+    params = model.init_params(initial_key(settings), model_config)
+    if settings.corrective_noise_m and model.look_at_state is not None:
+        params = model.look_at_state(params, model_config)
+    return params
 
 
 def initial_key(settings: TrainConfig) -> jax.Array:
