@@ -13,10 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-UNIT_M = {
-    "osc_pose_delta": 0.05
-}  # control_mode: how far the hand is told to go by 1 of its first three numbers (world's axes)
-PLACE = "eef_pos3"  # of the state, in the same axes
 FULL = 0.99  # of an action's range: from here on its true size is not known, for it was cut
 HELD_STEPS = 10  # after the gripper was told to open or close: until then the hand waits wherever it is
 SETTLED_M = 0.003  # so near a hand counts as there
