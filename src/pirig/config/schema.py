@@ -300,7 +300,7 @@ class TrainConfig:
     )
     state_noise_share: Share = 1.0  # of the samples that get it: the others see their state as it is
     state_noise_on: list[EntryName] = field(default_factory=list)  # on these entries of the state; []: on all
-    corrective_noise_m: NotNegative = 0.0  # augmentation: noise on the hand's place that the actions answer (std)
+    corrective_noise_m: NotNegative = 0.0  # augmentation: noise on the hand's place (std) that the actions answer
     log_every: Count = 10
     save_every: Count = 500
     keep_every: CountOrNone = 0  # checkpoints at multiples of this are kept for ever; 0: newest only

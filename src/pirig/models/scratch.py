@@ -41,7 +41,7 @@ def look_at_state(params: Tree, config: ModelConfig) -> Tree:
     """
     if config.pi05:
         return params
-    params = jax.tree.map(lambda leaf: leaf, params)  # its folders are not the caller's
+    params = jax.tree.map(lambda leaf: leaf, params)  # dicts of its own
     width, size = config.expert.width, config.expert.head_dim
     of_state, of_actions = jnp.ones(width), jnp.where(jnp.arange(width) % 2, 1.0, -1.0)
     for name, mark in (("state_proj", STATE_MARK * of_state), ("action_time_mlp_out", ACTION_MARK * of_actions)):
