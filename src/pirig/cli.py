@@ -64,7 +64,7 @@ OWN_OPTIONS = ("client", "dataset", "collect", "robot", "weights", "compare", "i
 AGAIN = "the same command goes on; a run that has a checkpoint asks for run.mode=resume besides"
 RUN_VERBS = ("eval", "serve")  # verbs that take a run's folder, a checkpoint's, or a config
 NEEDS_BACKEND = ("eval", "serve", "verify", "diagnose")  # an absent one is said before a checkpoint is looked at
-TRAINS = ("warm_up", "train", "pipeline")  # these set XLA's memory and join other processes first: asked beside them
+TRAINS = ("warm_up", "train", "pipeline")  # these set their memory and join other processes first: asked beside them
 GO_ON = (
     "demos",
     "convert",

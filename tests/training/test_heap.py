@@ -2,6 +2,13 @@
 
 import subprocess
 import sys
+from importlib import import_module
+
+import pytest
+
+from pirig.config.load import compose
+from pirig.sweeps import gpus
+from pirig.training import heap
 
 STEPS = """
 import resource, sys
@@ -27,3 +34,21 @@ def test_a_step_finds_the_memory_of_the_one_before():
         assert done.returncode == 0, done.stderr[-2000:]
         faults[way] = int(done.stdout)
     assert faults["plain"] > 5000 and faults["kept"] < 100, faults
+
+
+class Asked(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage", ["pipeline", "train", "warm_up"])
+def test_whoever_trains_sets_its_memory_before_anything_else(stage, tmp_path, monkeypatch):
+    def asked():
+        assert not list(tmp_path.iterdir())
+        raise Asked
+
+    monkeypatch.setattr(gpus, "of_this_machine", lambda environment: [])
+    monkeypatch.setattr(heap, "keep_freed_memory", asked)
+    words = ["experiment=quickstart", f"run.root={tmp_path}", "demos.path=not/there.h5"]  # no demos, or a defect makes some
+    config = compose(words)
+    with pytest.raises(Asked):
+        import_module(f"pirig.stages.{stage}").run(config)

@@ -1,7 +1,8 @@
-"""How a run is entered: first asked whether it may begin, then locked, then written."""
+"""How a run is entered: its process given its memory, asked whether it may begin, then locked, then written."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,22 @@ from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
 from pirig.runs.progress import has_stats, newest_checkpoint
 from pirig.runs.record import open_run, recorded, require_same_settings
+from pirig.sweeps import gpus
+from pirig.training import heap
+
+
+def set_memory(config: Config) -> None:
+    """Before the first array and the first thread: XLA reads its variables then, and a thread takes its heap when it starts, or
+    the one that an ended thread has left."""
+    # beside a GPU the heap holds checkpoints on their way to disk, not buffers
+    if not gpus.of_this_machine(os.environ):
+        heap.keep_freed_memory()
+    if config.train.memory_fraction:
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(config.train.memory_fraction)
+    if not config.train.preallocate:
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if config.train.allocator != "outside":
+        os.environ["XLA_PYTHON_CLIENT_ALLOCATOR"] = config.train.allocator
 
 
 @contextmanager

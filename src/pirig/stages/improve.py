@@ -53,11 +53,12 @@ def make(config: Config) -> dict[str, Any]:
     from pirig.improving.rounds import Improvement, Stages, child_of
     from pirig.runs.lock import held
     from pirig.stages import train
+    from pirig.stages.entry import set_memory
 
     method, base = method_named(config.improve.name), policy_of(config)
     method.require(base)
     require_platforms()
-    train.set_memory(config)
+    set_memory(config)
     train.check_parts(child_of(config, base.checkpoint, config.improve.steps))
     require_driver()
     with held(base.places.run):

@@ -17,7 +17,7 @@ from pirig.runs.record import recorded, set_status
 from pirig.runs.stages import measured
 from pirig.runs.stopping import stop_on_sigterm
 from pirig.stages import convert, demos, scenes, stats, warm_up
-from pirig.stages.entry import entered
+from pirig.stages.entry import entered, set_memory
 from pirig.sweeps import record
 
 
@@ -62,6 +62,7 @@ def train(config: Config) -> str:
 
     config = _resuming(config)
     places = places_of(config)
+    set_memory(config)
     with entered(config, places, first=_is_first()):
         result = stage.make(config, places)
     return result.stopped

@@ -16,7 +16,7 @@ from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import open_run, recorded, set_status
 from pirig.runs.stages import measured
 from pirig.stages import convert, demos, eval, stats, train, warm_up
-from pirig.stages.entry import require_startable
+from pirig.stages.entry import require_startable, set_memory
 
 if TYPE_CHECKING:
     from pirig.evaluation.measured import Measured
@@ -27,6 +27,7 @@ LOSS_WINDOW = 100  # as in training
 
 def run(config: Config) -> int:
     places = places_of(config)
+    set_memory(config)
     eval.require_simulator(config, places)
     train.check_parts(config)
     require_startable(config, places, with_data=True)

@@ -17,9 +17,7 @@ from pirig.runs.progress import newest_checkpoint
 from pirig.runs.record import set_status
 from pirig.runs.stages import measured
 from pirig.stages import stats, warm_up
-from pirig.stages.entry import entered
-from pirig.sweeps import gpus
-from pirig.training import heap
+from pirig.stages.entry import entered, set_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +55,6 @@ def run(config: Config) -> int:
 
 def make(config: Config, places: Places) -> TrainResult:
     """Trains into the opened run folder, going on from its newest checkpoint if it has one."""
-    set_memory(config)
     _warn(config)
     check_parts(config)
     if config.trainer == "openpi":
@@ -212,20 +209,6 @@ def _is_first() -> bool:
     from pirig.training import processes
 
     return processes.is_first()
-
-
-def set_memory(config: Config) -> None:
-    """Before the first array: XLA reads its variables then, and its threads take their heap when they start."""
-    if not gpus.of_this_machine(
-        os.environ
-    ):  # beside a GPU the heap holds checkpoints on their way to disk, not buffers
-        heap.keep_freed_memory()
-    if config.train.memory_fraction:
-        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(config.train.memory_fraction)
-    if not config.train.preallocate:
-        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    if config.train.allocator != "outside":
-        os.environ["XLA_PYTHON_CLIENT_ALLOCATOR"] = config.train.allocator
 
 
 def _warn(config: Config) -> None:

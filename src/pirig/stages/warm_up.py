@@ -8,6 +8,7 @@ from pirig.config.places import Places, places_of
 from pirig.config.schema import Config
 from pirig.runs.stages import measured
 from pirig.stages import scenes
+from pirig.stages.entry import set_memory
 
 if TYPE_CHECKING:
     from pirig.training.warmed import WarmedUp
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> int:
     places = places_of(config)
+    set_memory(config)
     with measured(places.data, "warm_up"):
         warmed = make(config, places)
     print("nothing to do: tower.warm_up.steps=0" if warmed is None else f"{warmed.said()}: {warmed.folder}")

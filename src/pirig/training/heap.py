@@ -9,10 +9,11 @@ TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # glibc's numbers for mallopt 
 
 
 def keep_freed_memory() -> bool:
-    """Lets glibc hold on to large freed blocks. Call before JAX makes its threads; False where there is no glibc.
+    """Lets glibc hold on to large freed blocks. Call before any thread is made; False where there is no glibc.
 
     XLA on a CPU asks for its temporary buffers anew in every step. glibc maps blocks of that size and unmaps them when they
-    are freed, so every step pays for tens of thousands of page faults (docs/LOG.md has the figures).
+    are freed, so every step pays for tens of thousands of page faults (docs/LOG.md has the figures). It goes on doing so for
+    a thread that had a heap of its own before the call, or takes over the one that an ended thread has left.
     """
     if not sys.platform.startswith("linux"):
         return False
