@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What each change of experiment=eyes is worth: left out once, and the two that teach the labels together, with the same budget, on stack_cube or the task that is named first.
+# What each change of experiment=eyes is worth: left out once, and the two that teach the labels together, with the same budget, on
+# stack_cube or the task that is named first.
 #   launchers/eyes_ablation.sh stack_cube camera=close_wrist train.steps=1500 train.scenes_per_batch=8 train.idle_steps=1
 # Words behind it go to every run. What is finished is not done again; pirig compare outputs/eyes_ablation shows it.
 set -euo pipefail

@@ -37,7 +37,7 @@ def test_what_a_launcher_starts_is_a_config(name, tmp_path):
     assert all(compose(words).run.experiment == name for words in started_by(name, tmp_path))
 
 
-def test_an_arm_of_the_ablation_leaves_one_thing_out(tmp_path):
+def test_an_arm_of_the_ablation_leaves_out_what_its_name_says(tmp_path):
     found = {
         config.run.name.removeprefix("stack_cube-"): config
         for config in map(compose, started_by("eyes_ablation", tmp_path))

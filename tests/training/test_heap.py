@@ -48,11 +48,7 @@ def test_whoever_trains_sets_its_memory_before_anything_else(stage, tmp_path, mo
 
     monkeypatch.setattr(gpus, "of_this_machine", lambda environment: [])
     monkeypatch.setattr(heap, "keep_freed_memory", asked)
-    words = [
-        "experiment=quickstart",
-        f"run.root={tmp_path}",
-        "demos.path=not/there.h5",
-    ]  # no demos, or a defect makes some
-    config = compose(words)
+    # demos that are not there: where the memory is forgotten, the stage ends at once in place of making some
+    config = compose(["experiment=quickstart", f"run.root={tmp_path}", "demos.path=not/there.h5"])
     with pytest.raises(Asked):
         import_module(f"pirig.stages.{stage}").run(config)

@@ -55,10 +55,10 @@ def make(config: Config) -> dict[str, Any]:
     from pirig.stages import train
     from pirig.stages.entry import set_memory
 
+    set_memory(config)
     method, base = method_named(config.improve.name), policy_of(config)
     method.require(base)
     require_platforms()
-    set_memory(config)
     train.check_parts(child_of(config, base.checkpoint, config.improve.steps))
     require_driver()
     with held(base.places.run):
