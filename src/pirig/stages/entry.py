@@ -11,16 +11,10 @@ from pirig.config.schema import Config, Mode
 from pirig.runs.lock import held
 from pirig.runs.progress import has_stats, newest_checkpoint
 from pirig.runs.record import open_run, recorded, require_same_settings
-from pirig.sweeps import gpus
-from pirig.training import heap
 
 
 def set_memory(config: Config) -> None:
-    """Before the first array and the first thread: XLA reads its variables then, and a thread takes its heap when it starts, or
-    the one that an ended thread has left."""
-    # beside a GPU the heap holds checkpoints on their way to disk, not buffers
-    if not gpus.of_this_machine(os.environ):
-        heap.keep_freed_memory()
+    """Before a stage makes the first array: XLA reads its variables then."""
     if config.train.memory_fraction:
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(config.train.memory_fraction)
     if not config.train.preallocate:
