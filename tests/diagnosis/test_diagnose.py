@@ -24,6 +24,7 @@ def test_a_run_of_ten_steps_is_under_trained(smoke_run, capsys, monkeypatch):
     monkeypatch.setattr(teacher_forced, "SHARES", (0.0, 0.5))  # half of the episodes, for the sake of time
     assert main([str(smoke_run.folder), *QUICK]) == 0
     screen = capsys.readouterr().out
+    assert "== the error on training frames\n" in screen and "== shared episodes\n" in screen
     assert " 1. the policy is under-trained" in screen and "held no episodes out: 2 new demos" in screen
     page = (smoke_run.folder / "diagnosis" / "diagnosis.html").read_text()
     assert page.count("data:image/png;base64,") == 4

@@ -6,11 +6,10 @@ from __future__ import annotations
 import re
 
 from pirig.config import scenes
-from pirig.config.deltas import PLACE, UNIT_M
+from pirig.config.deltas import PLACES, UNIT_M, place_columns
 from pirig.config.measuring import MEASURED
 from pirig.config.recorded import takes_recording
 from pirig.config.schema import Config
-from pirig.config.state_entries import columns_of
 
 
 def rates_divide(config: Config) -> str | None:
@@ -96,12 +95,12 @@ def corrective_noise_has_a_hand_to_move(config: Config) -> str | None:
     if not config.train.corrective_noise_m:
         return None
     mode, state = config.control.mode, config.state
-    if mode in UNIT_M and columns_of(state.entries, PLACE):
+    if mode in UNIT_M and place_columns(state.entries):
         return None
     return (
         f"train.corrective_noise_m={config.train.corrective_noise_m:g} with control_mode {mode} and state={state.name}: the "
         f"actions are to bring the hand back to its place; expected a control_mode of {', '.join(UNIT_M)} and a state with "
-        "eef_pos3; choose train.corrective_noise_m=0."
+        f"{' or '.join(PLACES)} (state=tcp has it); choose train.corrective_noise_m=0."
     )
 
 

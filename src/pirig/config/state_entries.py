@@ -18,7 +18,7 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True)
 class StateEntry:
-    """An entry is the first numbers of an observation's `array`, as many as it has `units`.
+    """An entry is numbers of an observation's `array` from `first` on, as many as it has `units`.
 
     `holds_goal`: a policy that reads it knows the goal, whatever its cameras see.
     """
@@ -27,6 +27,7 @@ class StateEntry:
     units: tuple[str, ...]
     owner: Owner
     holds_goal: bool = False
+    first: int = 0
 
     @property
     def count(self) -> int:
@@ -62,6 +63,7 @@ STATE_ENTRIES: dict[str, StateEntry] = _Entries(
     {
         "qpos8": StateEntry("qpos", (*JOINTS, "m"), Owner.simulator),  # a Panda's joints and one finger
         "qpos9": StateEntry("qpos", (*JOINTS, "m", "m"), Owner.simulator),  # and both
+        "finger1": StateEntry("qpos", ("m",), Owner.simulator, first=7),  # the one finger of qpos8 alone
         "goal_pos": StateEntry("goal_pos", 3 * ("m",), Owner.simulator, holds_goal=True),  # world frame
         "tcp_pose": StateEntry("tcp_pose", (*3 * ("m",), *4 * ("quat_wxyz",)), Owner.simulator),  # world frame
         "eef_pos3": StateEntry("eef_pos", 3 * ("m",), Owner.simulator),  # of a gripper's site, world frame

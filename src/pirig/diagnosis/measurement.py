@@ -91,6 +91,7 @@ class Measurement:
         return outcome.history(self.places.run, steps, drawn, frames)
 
     def _tried(self, name: str, measure: Callable[[], T]) -> T | None:
+        print(f"== {name}", flush=True)
         try:
             return measure()
         except (ValueError, RuntimeError) as error:

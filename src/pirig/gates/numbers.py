@@ -199,8 +199,10 @@ def _joints(dataset: Dataset) -> np.ndarray | None:
 
 
 def _fingers(dataset: Dataset) -> np.ndarray | None:
-    start = _start_of(dataset, ("qpos8", "qpos9"))
-    return None if start is None else dataset.state[:, start + JOINTS]
+    for name, finger in (("qpos8", JOINTS), ("qpos9", JOINTS), ("finger1", 0)):
+        if (start := _start_of(dataset, (name,))) is not None:
+            return dataset.state[:, start + finger]
+    return None
 
 
 def _start_of(dataset: Dataset, names: tuple[str, ...]) -> int | None:

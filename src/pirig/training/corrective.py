@@ -16,6 +16,7 @@ import numpy as np
 FULL = 0.99  # of an action's range: from here on its true size is not known, for it was cut
 HELD_STEPS = 10  # after the gripper was told to open or close: until then the hand waits wherever it is
 SETTLED_M = 0.003  # so near a hand counts as there
+FOREIGN = 0.5  # of what hands go along the axis that they are told, what they may go along the others
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,12 @@ def remaining(place_m: np.ndarray, moves: np.ndarray, first: np.ndarray, unit_m:
     """Of a distance that is commanded away in full at every step, the share that is left after 0 .. horizon - 1 steps, [horizon].
 
     How far a hand goes in a step is fitted as a part of what it is told and a part of how far it went in the step before, of
-    all frames and axes [N, 3] together; `first` [N]: the first frame of each frame's episode.
+    all frames and axes [N, 3] together; `first` [N]: the first frame of each frame's episode. Raises ValueError where hands go
+    along other axes than they are told.
     """
     frames = np.flatnonzero((first[2:] == first[1:-1]) & (first[1:-1] == first[:-2]) if len(first) > 2 else [])
     now, then = place_m[frames + 2] - place_m[frames + 1], place_m[frames + 1] - place_m[frames]
+    _along_own_axes(moves[frames + 1], then, now)
     known = np.stack([moves[frames + 1].ravel(), then.ravel()], axis=1).astype(np.float64)
     (gain_m, carried), *_ = np.linalg.lstsq(known, now.ravel().astype(np.float64), rcond=None)
     left, step = [1.0], 0.0
@@ -99,3 +102,15 @@ def remaining(place_m: np.ndarray, moves: np.ndarray, first: np.ndarray, unit_m:
         step = carried * step - gain_m / unit_m * left[-1]
         left.append(left[-1] + step)
     return np.array(left)
+
+
+def _along_own_axes(told: np.ndarray, then: np.ndarray, now: np.ndarray) -> None:
+    answers, _, rank, _ = np.linalg.lstsq(np.concatenate([told, then], axis=1).astype(np.float64), now, rcond=None)
+    own, others = np.diag(answers[:3]), answers[:3][~np.eye(3, dtype=bool)]
+    if rank == 6 and np.abs(others).sum() > FOREIGN * own.sum():
+        gains = "; ".join(" ".join(f"{gain:.4f}" for gain in row) for row in answers[:3])
+        raise ValueError(
+            f"train.corrective_noise_m: told to go 1 along x, y or z, hands of this data set go {gains} m (x y z): not along "
+            "the axes in which the state tells their place, so nobody knows what brings them back; choose "
+            "train.corrective_noise_m=0"
+        )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pirig.config.deltas import PLACE, UNIT_M
-from pirig.config.state_entries import STATE_ENTRIES, columns_of
+from pirig.config.deltas import UNIT_M, place_columns
+from pirig.config.state_entries import STATE_ENTRIES
 from pirig.training.corrective import CorrectiveNoise, corrective_noise
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def state_noise(
         corrective = corrective_noise(
             settings.corrective_noise_m,
             UNIT_M[pipeline.contract.control_mode],
-            columns_of(entries, PLACE),
+            place_columns(entries),
             state,
             dataset.actions,
             dataset.lengths,

@@ -27,7 +27,7 @@ def build_state(entries: Sequence[str], source: Source, angle_center_rad: Sequen
     parts, used = list[np.ndarray](), Counter[str]()
     for name in entries:
         entry = state_entry(name)
-        start = used[entry.array] if entry.owner == Owner.arm else 0  # of two arms each has its own part of an array
+        start = used[entry.array] if entry.owner == Owner.arm else entry.first  # two arms: each has a part of an array
         part = _taken(entry, source, start)
         if entry.array == JOINT_ARRAY and len(angle_center_rad):
             part = within_turn(part, angle_center_rad[start : start + entry.count])
