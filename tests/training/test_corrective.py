@@ -134,6 +134,18 @@ def test_the_first_frame_of_an_episode_has_nothing_before_it():
     np.testing.assert_allclose(twice.remains, alone, atol=1e-6)  # the way back to a start is no step of a hand
 
 
+def test_hands_that_go_along_other_axes_than_they_are_told_are_refused():
+    rng = np.random.default_rng(0)
+    moves, first = rng.uniform(-1, 1, (200, 3)), np.zeros(200, int)
+    for turn, refused in ((np.eye(3), False), (np.eye(3)[[1, 0, 2]], True), (np.diag([-1.0, -1, 1]), True)):
+        place_m = driven(np.zeros(3), moves @ turn)[:-1]
+        if refused:
+            with pytest.raises(ValueError, match=r"corrective_noise_m: told to go along x, y or z, .*; .*not the axes"):
+                remaining(place_m, moves, first, UNIT_M, H)
+        else:
+            assert remaining(place_m, moves, first, UNIT_M, H)[1] == pytest.approx(1 - GAIN_M / UNIT_M)
+
+
 def test_a_batch_has_the_state_and_the_actions_moved_together(batches_with):
     (plain, pipeline, data), (moved, _, _) = batches_with(0.0), batches_with(0.02)
     for position in (0, 8):
@@ -159,9 +171,11 @@ def test_a_process_that_has_a_part_of_the_rows_has_the_same_ones(batches_with):
 
 def test_it_is_refused_where_the_actions_cannot_bring_a_hand_back():
     with pytest.raises(
-        ConfigError, match=r"corrective_noise_m=0.01 with control_mode pd_ee_delta_pose.*osc_pose_delta.*eef_pos3"
+        ConfigError,
+        match=r"corrective_noise_m=0.01 with control_mode pd_ee_delta_pose and state=joints.*tcp_pose.*state=tcp",
     ):
         compose(["train.corrective_noise_m=0.01"])
+    assert compose(["train.corrective_noise_m=0.01", "state=tcp"]).state.entries == ["tcp_pose", "finger1"]
     assert (
         compose(["experiment=libero_object_scratch", "train.corrective_noise_m=0.01"]).train.corrective_noise_m == 0.01
     )

@@ -16,7 +16,8 @@ import numpy as np
 FULL = 0.99  # of an action's range: from here on its true size is not known, for it was cut
 HELD_STEPS = 10  # after the gripper was told to open or close: until then the hand waits wherever it is
 SETTLED_M = 0.003  # so near a hand counts as there
-FOREIGN = 0.5  # of what hands go along the axis that they are told, what they may go along the others
+AGREE = 0.85  # of what hands go, what goes the way that they are told: cos of 30 degrees
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def remaining(place_m: np.ndarray, moves: np.ndarray, first: np.ndarray, unit_m:
     """
     frames = np.flatnonzero((first[2:] == first[1:-1]) & (first[1:-1] == first[:-2]) if len(first) > 2 else [])
     now, then = place_m[frames + 2] - place_m[frames + 1], place_m[frames + 1] - place_m[frames]
-    _along_own_axes(moves[frames + 1], then, now)
+    _along_own_axes(moves[frames + 1], now)
     known = np.stack([moves[frames + 1].ravel(), then.ravel()], axis=1).astype(np.float64)
     (gain_m, carried), *_ = np.linalg.lstsq(known, now.ravel().astype(np.float64), rcond=None)
     left, step = [1.0], 0.0
@@ -104,13 +105,13 @@ def remaining(place_m: np.ndarray, moves: np.ndarray, first: np.ndarray, unit_m:
     return np.array(left)
 
 
-def _along_own_axes(told: np.ndarray, then: np.ndarray, now: np.ndarray) -> None:
-    answers, _, rank, _ = np.linalg.lstsq(np.concatenate([told, then], axis=1).astype(np.float64), now, rcond=None)
-    own, others = np.diag(answers[:3]), answers[:3][~np.eye(3, dtype=bool)]
-    if rank == 6 and np.abs(others).sum() > FOREIGN * own.sum():
-        gains = "; ".join(" ".join(f"{gain:.4f}" for gain in row) for row in answers[:3])
+def _along_own_axes(told: np.ndarray, now: np.ndarray) -> None:
+    together = told.T.astype(np.float64) @ now  # symmetric, none of its directions below 0, where nothing is turned
+    agree = float(np.trace(together) / max(np.linalg.svd(together, compute_uv=False).sum(), TINY))
+    if together.any() and agree < AGREE:
+        way = "; ".join(" ".join(f"{share:+.2f}" for share in row) for row in together / np.abs(together).max())
         raise ValueError(
-            f"train.corrective_noise_m: told to go 1 along x, y or z, hands of this data set go {gains} m (x y z): not along "
-            "the axes in which the state tells their place, so nobody knows what brings them back; choose "
-            "train.corrective_noise_m=0"
+            f"train.corrective_noise_m: told to go along x, y or z, hands of this data set go along {way} (x y z each, the "
+            f"longest 1): not the axes in which the state tells their place ({agree:.2f} of their way, expected {AGREE:g} or "
+            "more), so nobody knows what brings them back; choose train.corrective_noise_m=0"
         )
