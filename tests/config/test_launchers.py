@@ -16,7 +16,7 @@ WORDS = {  # of the ablation: what its first lines name
     "stack_cube_ablation": [],
 }  # fmt: skip
 NEITHER = "no_warm_up_no_label_loss"  # either may do what the other does
-ARMS = {"whole", "no_warm_up", "no_label_loss", NEITHER, "patches_for_keypoints", "usual_starts"}
+ARMS = {"whole", "no_warm_up", "no_label_loss", NEITHER, "patches_for_keypoints", "usual_starts", "no_state_noise"}
 
 
 def started_by(name, tmp_path):
@@ -47,6 +47,7 @@ def test_an_arm_of_the_ablation_leaves_out_what_its_name_says(tmp_path):
     assert (whole.tower.name, whole.tower.warm_up.steps, list(whole.losses)) == ("keypoints", 3000, ["labels"])
     assert whole.demos.start_spread_rad > 0 and whole.train.scenes_per_batch == 8
     assert found["no_warm_up"].tower.warm_up.steps == 0 and found["usual_starts"].demos.start_spread_rad == 0
+    assert whole.train.state_noise > 0 and found["no_state_noise"].train.state_noise == 0
     assert not found["no_label_loss"].losses and found["no_label_loss"].tower.warm_up.steps == 3000
     assert not found[NEITHER].losses and found[NEITHER].tower.warm_up.steps == 0
     patches = found["patches_for_keypoints"].tower
