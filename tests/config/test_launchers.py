@@ -11,6 +11,7 @@ from pirig.config.load import compose
 FOLDER = Path(__file__).parents[2] / "launchers"
 WORDS = {  # of the ablation: what its first lines name
     "eyes_ablation": ["stack_cube", "camera=close_wrist", "train.steps=1500", "train.scenes_per_batch=8", "train.idle_steps=1"],
+    "keypoints_or_patches": ["push_cube", "pick_cube"],
     "lora_or_full": [],
     "six_tasks": [],
     "stack_cube_ablation": [],
@@ -56,3 +57,18 @@ def test_an_arm_of_the_ablation_leaves_out_what_its_name_says(tmp_path):
     assert told[0] == told[1]
     for config in found.values():
         assert (config.train.steps, config.train.idle_steps, config.camera.name) == (1500, 1, "close_wrist")
+
+
+def test_the_arms_of_a_tower_s_comparison_differ_in_the_tower_or_the_state_s_noise_alone(tmp_path):
+    found = {config.run.name: config for config in map(compose, started_by("keypoints_or_patches", tmp_path))}
+    assert set(found) == {
+        f"{task}-{arm}" for task in ("push_cube", "pick_cube") for arm in ("keypoints", "patches", "no_state_noise")
+    }
+    for name, config in found.items():
+        task, arm = name.split("-")
+        whole = found[f"{task}-keypoints"]
+        assert (config.task.name, config.eval.episodes) == (task, 100)
+        assert config.tower.name == ("siglip" if arm == "patches" else "keypoints")
+        assert config.tower.warm_up == whole.tower.warm_up and config.losses == whole.losses
+        assert (config.train.state_noise == 0) == (arm == "no_state_noise")
+        assert (config.train.steps, config.demos) == (whole.train.steps, whole.demos)
