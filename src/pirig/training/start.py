@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from pirig.config.schema import Config, TrainConfig, WeightsConfig
 from pirig.datasets.lerobot.read import Dataset
@@ -82,12 +83,13 @@ def checkpoint_of(weights: WeightsConfig) -> Path | None:
 
 
 def require_long_enough(config: Config, dataset: Dataset) -> None:
-    """Raises ValueError where the data set's own shortest episode is shorter than an action chunk."""
-    shortest = min(dataset.lengths)
-    if config.horizon.steps > shortest:
+    """Raises ValueError where an action chunk is longer than half of the episodes: it would be mostly padding. Single shorter
+    ones are trained on, their last action repeated as behind every episode's end."""
+    typical = int(np.median(dataset.lengths))
+    if config.horizon.steps > typical:
         raise ValueError(
-            f"horizon={config.horizon.steps}: the shortest episode of {dataset.folder} has {shortest} steps; "
-            f"choose a horizon of at most {shortest}."
+            f"horizon={config.horizon.steps}: half of the {len(dataset.lengths)} episodes of {dataset.folder} have {typical} "
+            f"steps or fewer, so a chunk would be mostly padding; choose a horizon of at most {typical}."
         )
 
 
