@@ -16,7 +16,7 @@ from pirig.demos.manifest import DemosManifest, episode_file, episode_files, rea
 from pirig.demos.maniskill.disturb import CLOSING_STEPS, back_after_held_push, steps_before_grasp, steps_with_grasp
 from pirig.demos.maniskill.generate import PlannerSource, generate
 from pirig.demos.maniskill.planner import PLANNING_MODE, RecordingEnv
-from pirig.demos.starts import HELD_PUSH_DRAWS, PUSH_DRAWS, PUSH_STEPS, is_disturbed
+from pirig.demos.starts import HELD_PUSH_DRAWS, LEAST_STEPS, PUSH_DRAWS, PUSH_STEPS, is_disturbed
 from pirig.evaluation.workers import WorkerPool
 from pirig.gates import simulated
 from pirig.sim.maniskill.env import make_env, takes_start_spread
@@ -136,6 +136,15 @@ def test_where_nothing_is_held_nothing_can_be_pushed():
 
     with pytest.raises(ValueError, match=r"demos\.disturb_held: the plan of scene 7 closes no open gripper"):
         back_after_held_push(solver, lambda: SimpleNamespace(actions=[], success=True), 7, 0, 0.1)
+
+
+def test_a_demo_of_which_a_push_left_too_little_is_not_kept(config, monkeypatch):
+    source = PlannerSource(contract_of(config), config.task, config.demos)
+    source.planning = source.sim = None
+    monkeypatch.setattr("pirig.demos.maniskill.generate.replay", lambda *args, **_: {"actions": args[3]})
+    for steps in (LEAST_STEPS - 1, LEAST_STEPS):
+        monkeypatch.setattr(source, "_plan", lambda seed, steps=steps: (np.zeros((steps, 8), np.float32), None))
+        assert (source.episode(0) is not None) == (steps == LEAST_STEPS)
 
 
 def test_wandering_demos_stay_out_and_are_counted(config, planned, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from pirig.config.schema import DemosConfig
 # beside the seed, so that no other use of the seed draws the same numbers
 PUSH_DRAWS, SPREAD_DRAWS, HELD_PUSH_DRAWS = 1, 2, 3
 PUSH_STEPS = 5  # for which a push lasts
+LEAST_STEPS = 10  # of a demo: one that was pushed so shortly before its end that less is left is not kept
 
 
 def is_disturbed(seed: int, share: float, draws: int = PUSH_DRAWS) -> bool:

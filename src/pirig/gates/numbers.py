@@ -10,12 +10,12 @@ import numpy as np
 from pirig.config.state_entries import STATE_ENTRIES
 from pirig.datasets.lerobot.read import Dataset
 from pirig.datasets.norm_stats import chunk_columns, compute
+from pirig.demos.starts import LEAST_STEPS
 from pirig.transforms.normalize import NormStats, normalize
 from pirig.transforms.relative import Relative
 
 JOINTS = 7
 JUMP_RAD = 0.5  # between two frames; a Panda joint at full speed moves 0.13 rad in 1/20 s
-SHORT_STEPS = 10
 SATURATED_SHARE = 0.9
 WILD = 20.0  # a normalised number beyond this tells nothing to a model
 FINGER_LAG_STEPS = 5
@@ -49,9 +49,9 @@ def seeds(dataset: Dataset) -> list[str]:
 
 def episodes(dataset: Dataset) -> list[str]:
     """No episode is too short to be one, and inside an episode no joint jumps: two episodes were not joined."""
-    short = [number for number, length in enumerate(dataset.lengths) if length < SHORT_STEPS]
+    short = [number for number, length in enumerate(dataset.lengths) if length < LEAST_STEPS]
     sentences = (
-        [f"{len(short)} episodes have fewer than {SHORT_STEPS} steps (first: episode {short[0]})"] if short else []
+        [f"{len(short)} episodes have fewer than {LEAST_STEPS} steps (first: episode {short[0]})"] if short else []
     )
     joints = _joints(dataset)
     if joints is None:

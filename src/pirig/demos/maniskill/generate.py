@@ -69,6 +69,8 @@ class PlannerSource:
         if planned is None:
             return None
         targets, start = planned
+        if len(targets) < starts.LEAST_STEPS:
+            return None
         return replay(self.contract, self.planning, self.sim, targets, seed, labels=self.demos.labels, start=start)
 
     def _recorder(self) -> RecordingEnv:
