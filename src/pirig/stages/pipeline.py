@@ -53,7 +53,10 @@ def finish(config: Config, places: Places) -> None:
 def _run(config: Config, places: Places) -> int:
     folder, started_s = places.run, time.monotonic()
     _data(config, places)
-    result = train.make(config, places)
+    ready = train.prepare(config, places)  # before the warm-up, so that what it refuses costs no minutes of it
+    _warm_up(config, places)
+    print("== 4/5 train, 5/5 eval", flush=True)
+    result = train.fit(config, places, ready)
     if result.stopped:
         set_status(folder, "train", "stopped", steps=result.steps)
         print(f"stopped at step {result.steps}; the same command with run.mode=resume goes on")
@@ -78,12 +81,14 @@ def _data(config: Config, places: Places) -> None:
         set_status(places.run, name.split()[1], "running")
         with measured(places.run, name.split()[1]):
             make(config, places)
+
+
+def _warm_up(config: Config, places: Places) -> None:
     if config.tower.warm_up.steps:
         print("== scenes and warm-up, before train", flush=True)
         set_status(places.run, "warm_up", "running")
         with measured(places.run, "warm_up"):
             warm_up.make(config, places)
-    print("== 4/5 train, 5/5 eval", flush=True)
 
 
 def _summary(

@@ -55,11 +55,11 @@ def run(config: Config) -> int:
 
 def make(config: Config, places: Places) -> TrainResult:
     """Trains into the opened run folder, going on from its newest checkpoint if it has one."""
-    _warn(config)
-    check_parts(config)
-    if config.trainer == "openpi":
-        _openpi().find()
-    ready = _prepare(config, places)
+    return fit(config, places, prepare(config, places))
+
+
+def fit(config: Config, places: Places, ready: Ready) -> TrainResult:
+    """What `make` does once everything was asked."""
     if _is_first():
         set_status(places.run, "train", "running")
     record: AbstractContextManager[dict[str, Any]] = measured(places.run, "train") if _is_first() else nullcontext({})
@@ -73,7 +73,7 @@ def make(config: Config, places: Places) -> TrainResult:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """What training takes, after every gate. `held_out`: episodes that only validation sees."""
 
     pipeline: Pipeline
@@ -86,7 +86,8 @@ class _Ready:
     remedies: Remedies
 
 
-def _prepare(config: Config, places: Places) -> _Ready:
+def prepare(config: Config, places: Places) -> Ready:
+    """Opens the data set and asks everything that could refuse the training; nothing here takes long. Raises ValueError."""
     from pirig.datasets.make import open_data_set, open_frames
     from pirig.datasets.make_stats import own_norm_stats
     from pirig.gates.data import require_good_data
@@ -95,6 +96,10 @@ def _prepare(config: Config, places: Places) -> _Ready:
     from pirig.training.losses import auxiliary_losses
     from pirig.training.validation import held_out_of
 
+    _warn(config)
+    check_parts(config)
+    if config.trainer == "openpi":
+        _openpi().find()
     processes.join()
     with processes.first_then_others("data"):
         stats.make(config, places)
@@ -114,15 +119,15 @@ def _prepare(config: Config, places: Places) -> _Ready:
         if _is_first():
             require_good_data(config, dataset, pipeline, held_out, places.run)
         frames = open_frames(dataset, config.size.image_px, places)
-    return _Ready(pipeline, dataset, frames, held_out, trainable, placement, auxiliary, remedies)
+    return Ready(pipeline, dataset, frames, held_out, trainable, placement, auxiliary, remedies)
 
 
-def _by_openpi(config: Config, places: Places, ready: _Ready) -> TrainResult:
+def _by_openpi(config: Config, places: Places, ready: Ready) -> TrainResult:
     made = _made(config, places, ready)
     return _openpi().train(places.run, config, ready.pipeline, ready.dataset, ready.frames, ready.held_out, made)
 
 
-def _by_us(config: Config, places: Places, ready: _Ready) -> TrainResult:
+def _by_us(config: Config, places: Places, ready: Ready) -> TrainResult:
     from pirig.training import start
     from pirig.training.loop import train
 
@@ -175,7 +180,7 @@ def _rows_of(config: Config, sets: list[LabelledScenes], auxiliary: dict[str, We
 
 
 def _made(
-    config: Config, places: Places, ready: _Ready, warmed: Path | None = None, scenes: Sequence[LabelledScenes] = ()
+    config: Config, places: Places, ready: Ready, warmed: Path | None = None, scenes: Sequence[LabelledScenes] = ()
 ) -> Identity:
     """What this training is made from, kept in the run and its checkpoints. Raises IdentityError where a run that is resumed
     was made from something else."""
