@@ -8,7 +8,7 @@ arm() {
     run.mode=resume eval.episodes=100 "${@:3}"
 }
 for task in "$@"; do
-  arm "$task" keypoints
-  arm "$task" patches tower=siglip 'tower.warm_up.turns=${task.turns}' 'tower.warm_up.unseen=${task.unseen}' 'tower.warm_up.alike=${task.alike}'
+  arm "$task" keypoints train.state_noise=1
+  arm "$task" patches tower=siglip train.state_noise=1 'tower.warm_up.turns=${task.turns}' 'tower.warm_up.unseen=${task.unseen}' 'tower.warm_up.alike=${task.alike}'
   arm "$task" no_state_noise train.state_noise=0
 done

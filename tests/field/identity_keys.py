@@ -111,7 +111,8 @@ def made(config):
     tasks = [(one, places.sources.get(task, places)) for task, one in configs_of(config).items()]
     asked = [generate.asked_of(own.contract, generate.planned_by(one.task, one.demos), one.demos) for one, own in tasks]
     relation, warm_up = relation_of(config), config.tower.warm_up
-    drawn = Drawn(config.scenes.first_seed, np.zeros((1, 9), np.float32), config.scenes.joints_noise_rad)
+    shown, still = config.scenes, np.zeros((1, 9), np.float32)
+    drawn = Drawn(shown.first_seed, still, shown.joints_noise_rad, near_demos=shown.near_demos)
     scenes = [Scenes(digest_of(own.contract, drawn), config.scenes.count) for _, own in tasks]
     alike = list(warm_up.alike.values())
     learned = warmed.made_from(scenes, model_of(config, 64), warm_up, warm_up.labels, warm_up.turns, alike)

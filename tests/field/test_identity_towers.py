@@ -21,7 +21,7 @@ from pirig.scenes.labelled import LABELS, RECORD, SHARD, Drawn, LabelledScenes
 from pirig.sim import door
 from pirig.training import warmed
 from pirig.training.warm_up import warm_up
-from tests.scenes.test_scenes import WORDS
+from tests.scenes.painted_simulator import WORDS
 
 SHORT = WarmUpConfig(steps=2, batch_size=4)
 MADE = identity.FILE_NAME

@@ -5,6 +5,10 @@ import numpy as np
 from pirig.sim.door import Observation
 
 SIZE_PX, SQUARE_PX = 32, 6
+WORDS = [
+    "experiment=quickstart", "model=pi0", f"camera.resolution_px={SIZE_PX}", f"size.image_px={SIZE_PX}", "tower=keypoints",
+    "tower.settings={channels: 8, blocks: 1, heat_maps: 4, frequencies: 2}", "task.simulator=painted",
+]  # fmt: skip
 
 
 def place_m(scene):

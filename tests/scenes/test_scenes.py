@@ -20,21 +20,10 @@ from pirig.sim import door
 from pirig.training.auxiliary.labels import LabelLoss
 from pirig.training.losses import Weighted
 from pirig.training.warm_up import heads_started_from, require_heat_maps, started_from, warm_up
-from tests.scenes.painted_simulator import SIZE_PX, PaintedSimulator, place_m
+from tests.scenes.painted_simulator import SIZE_PX, WORDS, PaintedSimulator, place_m
 from tests.wishes.toy_simulator import ToySimulator
 
-WORDS = [
-    "experiment=quickstart", "model=pi0", f"camera.resolution_px={SIZE_PX}", f"size.image_px={SIZE_PX}", "tower=keypoints",
-    "tower.settings={channels: 8, blocks: 1, heat_maps: 4, frequencies: 2}", "task.simulator=painted",
-]  # fmt: skip
 SHORT = WarmUpConfig(steps=200, batch_size=16, peak_lr=1e-2)
-
-
-@pytest.fixture
-def contract(monkeypatch):
-    monkeypatch.setattr(door, "IMPLEMENTATIONS", dict(door.IMPLEMENTATIONS))
-    door.register("painted", "tests.scenes.painted_simulator:Painted")
-    return contract_of(compose(WORDS))
 
 
 @pytest.fixture

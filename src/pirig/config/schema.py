@@ -214,6 +214,8 @@ class ScenesConfig:
     count: Count = 6000  # at least 10
     first_seed: Seed = 800000
     joints_noise_rad: NotNegative = 0.03
+    # of the scenes: a moment of a demo in place of a reset, the arm a little elsewhere, what it holds with it
+    near_demos: Share = 0.0
     workers: Processes = 2  # processes
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import shlex
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from pirig.contract import Contract
 from pirig.files import identity
 from pirig.files.atomic import write_text
 from pirig.files.identity import Identity
+from pirig.scenes import moments
+from pirig.scenes.moments import Moments
 from pirig.transforms.images import pixels_digest
 
 SHARD = 32  # scenes
+GROUP = 8  # scenes for which the simulator keeps its bodies: sizes of objects change that often
 KIND = "labelled scenes"
 RECORD = "scenes.json"
 LABELS, PLACES = "labels.npz", "places.npz"
@@ -37,17 +41,32 @@ NOT_SEEN = ("state", "state_dim", "action_dim", "action_layout", "gripper_open",
 @dataclass(frozen=True)
 class Drawn:
     """How scenes are drawn: `first_scene` and those after it, the arm at one of `joints` f32 [N, J] (rad; the fingers' in m)
-    with normal noise of `noise_rad` on its first `arm_joints`."""
+    with normal noise of `noise_rad` on its first `arm_joints`. A share `near_demos` of them are a moment of one of `demos` in
+    place of a reset, GROUP of a demo at a time, whose bodies are then built once."""
 
     first_scene: int
     joints: np.ndarray
     noise_rad: float
     arm_joints: int = 7
+    near_demos: float = 0.0
+    demos: Sequence[Moments] = ()
 
     def pose(self, scene: int) -> np.ndarray:
-        """The joints of a scene, f32 [J]."""
+        """The joints of a scene that is a reset, f32 [J]."""
         draw = np.random.default_rng([scene, VERSION])
-        pose = self.joints[draw.integers(len(self.joints))].astype(np.float32)
+        return self._near(self.joints[draw.integers(len(self.joints))], draw)
+
+    def moment(self, scene: int) -> tuple[Moments, int, np.ndarray] | None:
+        """The demo that a scene is near, which of its moments, and the joints f32 [J]; None: it is a reset."""
+        group = np.random.default_rng([(scene - self.first_scene) // GROUP, self.first_scene, VERSION])
+        if group.random() >= self.near_demos:
+            return None
+        demo, draw = self.demos[group.integers(len(self.demos))], np.random.default_rng([scene, VERSION])
+        moment = int(draw.integers(len(demo.joints)))
+        return demo, moment, self._near(demo.joints[moment], draw)
+
+    def _near(self, joints: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        pose = joints.astype(np.float32)
         pose[: self.arm_joints] += draw.normal(0.0, self.noise_rad, self.arm_joints).astype(np.float32)
         return pose
 
@@ -78,6 +97,7 @@ def _told(contract: Contract, drawn: Drawn) -> dict[str, Any]:
         "first_scene": drawn.first_scene,
         "noise_rad": drawn.noise_rad,
         "joints": hashlib.sha256(np.ascontiguousarray(drawn.joints, np.float32).tobytes()).hexdigest(),
+        **({"near_demos": drawn.near_demos, "demos": moments.digest_of(drawn.demos)} if drawn.near_demos else {}),
     }
 
 

@@ -14,13 +14,24 @@ from pirig.files.atomic import staging_folder
 from pirig.files.progress import Progress
 from pirig.files.space import require_space
 from pirig.runs.lock import held_in_turn
-from pirig.scenes.labelled import LABELS, METRES, PLACES, SHARD, Drawn, LabelledScenes, claim, shard_folder, shards_of
-from pirig.sim.door import ArrangedSimulator, Implementation, Simulator, place_of
+from pirig.scenes.labelled import (
+    GROUP,
+    LABELS,
+    METRES,
+    PLACES,
+    SHARD,
+    Drawn,
+    LabelledScenes,
+    claim,
+    shard_folder,
+    shards_of,
+)
+from pirig.sim.door import ArrangedSimulator, FurnishedSimulator, Implementation, Simulator, place_of
 from pirig.sim.processes import SimulatorProcess
 from pirig.transforms.images import resize, resized_places
 
 LEAST_SHARE = 5e-4  # of a camera's pixels, 8 of 128 x 128: a thing that shows less is out of sight
-REBUILD_EVERY = 8  # scenes for which the simulator keeps its bodies: sizes of objects change that often
+HAND = "tcp_pose"  # of `sense`: where the hand is
 
 
 def make(contract: Contract, drawn: Drawn, count: int, workers: int, folder: Path) -> LabelledScenes:
@@ -73,6 +84,11 @@ def _opened(implementation: Implementation, contract: Contract, drawn: Drawn, fo
             f"simulator {contract.simulator!r} cannot show a scene with its arm elsewhere (`arrange`) and say what is in "
             "sight there (`in_sight`), so it renders no scenes; choose tower.warm_up.steps=0, or give it both (sim/door.py)"
         )
+    if drawn.near_demos and not isinstance(sim, FurnishedSimulator):
+        raise ValueError(
+            f"simulator {contract.simulator!r} cannot put things where a demo had them (`put`, sim/door.py), so it renders no "
+            "scenes near demos; choose scenes.near_demos=0"
+        )
     return partial(render_shard, sim, drawn, folder)
 
 
@@ -83,10 +99,10 @@ def render_shard(sim: Simulator, drawn: Drawn, folder: Path, number: int) -> int
     labels: dict[str, list[np.ndarray]] = {}
     places: dict[str, list[np.ndarray]] = {}
     for place, scene in enumerate(drawn.shard(number)):
-        assert isinstance(sim, ArrangedSimulator)
-        sim.arrange(scene, drawn.pose(scene), rebuild=place % REBUILD_EVERY == 0)
+        _arrange(sim, drawn, scene, rebuild=place % GROUP == 0)
         for role, image in sim.observe().images.items():
             images[role].append(resize(image, contract.image_px, contract.resize))
+        assert isinstance(sim, ArrangedSimulator)
         shown = sim.in_sight() or {}
         for name, value in sim.labels().items():
             known = shown.get(name, 1.0) >= LEAST_SHARE
@@ -99,6 +115,18 @@ def render_shard(sim: Simulator, drawn: Drawn, folder: Path, number: int) -> int
         np.savez(staging / LABELS, **{name: np.stack(rows) for name, rows in labels.items()})
         np.savez(staging / PLACES, **{name: np.stack(rows) for name, rows in places.items()})
     return number
+
+
+def _arrange(sim: Simulator, drawn: Drawn, scene: int, *, rebuild: bool) -> None:
+    assert isinstance(sim, ArrangedSimulator)
+    near = drawn.moment(scene)
+    if near is None:
+        sim.arrange(scene, drawn.pose(scene), rebuild=rebuild)
+        return
+    assert isinstance(sim, FurnishedSimulator)
+    demo, moment, joints = near
+    sim.arrange(demo.scene, joints, rebuild=rebuild)
+    sim.put(demo.poses(moment, sim.sense()[HAND]))
 
 
 def _places(sim: ArrangedSimulator, contract: Contract, labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

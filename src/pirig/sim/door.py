@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -103,6 +103,16 @@ class ArrangedSimulator(Protocol):
     def in_picture(self, points_m: np.ndarray) -> dict[str, np.ndarray]:
         """Where points of the world f32 [N, 3] are in the last frame of each camera that stands still, by role f32 [N, 2]: x to
         the right, y down, -1 to 1 from edge to edge, more outside; NaN for what is behind the camera."""
+        ...
+
+
+@runtime_checkable
+class FurnishedSimulator(ArrangedSimulator, Protocol):
+    """An `ArrangedSimulator` that can put things elsewhere too: scenes near demos need it."""
+
+    def put(self, things: Mapping[str, np.ndarray]) -> None:
+        """Things by their labels' names, at poses of the world f32 [7] (m, quat_wxyz); what cannot move by itself, such as a
+        drawer, stays."""
         ...
 
 

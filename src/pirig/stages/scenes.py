@@ -15,6 +15,7 @@ from pirig.sim.door import unavailable
 
 if TYPE_CHECKING:
     from pirig.scenes.labelled import Drawn, LabelledScenes
+    from pirig.scenes.moments import Moments
 
 
 def run(config: Config) -> int:
@@ -47,9 +48,16 @@ def make(config: Config, places: Places) -> dict[str, LabelledScenes]:
         parts, joints = _contracts(own.contract), joints_of_demos(own)
         for name, contract in parts.items():
             asked = replace(one.scenes, count=ceil(one.scenes.count / len(parts)))
-            drawn = Drawn(asked.first_seed, joints, asked.joints_noise_rad)
+            demos = _demos(own) if asked.near_demos else []
+            drawn = Drawn(asked.first_seed, joints, asked.joints_noise_rad, near_demos=asked.near_demos, demos=demos)
             sets[name or task] = _set(contract, drawn, asked, own.scenes(one.task.name, digest_of(contract, drawn)))
     return sets
+
+
+def _demos(places: Places) -> list[Moments]:
+    from pirig.demos.moments import moments_of
+
+    return moments_of(places.demos, [point.name for scene in places.contract.scenes for point in scene.points])
 
 
 def _contracts(contract: Contract) -> dict[str, Contract]:

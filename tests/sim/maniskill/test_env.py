@@ -13,6 +13,7 @@ import torch
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import Camera, Contract, TaskScene
+from pirig.sim.door import FurnishedSimulator
 from pirig.sim.maniskill import renderer
 
 renderer.configure()
@@ -101,6 +102,22 @@ def test_what_is_in_sight_is_told_from_the_frame_before(env):
     changed = (np.abs(with_cube - without).max(axis=-1) > 20).mean()
     assert shares["cube_quat_wxyz"] == shares["cube_position_m"] == pytest.approx(changed, rel=0.3)
     assert env.in_sight()["cube_position_m"] == 0.0 and env.in_sight()["goal_region_position_m"] > 0.005
+
+
+def test_a_thing_is_put_where_it_is_told_and_shown_there(env):
+    """As scenes near demos need it: after the arm was placed, in a scene whose bodies are another's."""
+    assert isinstance(env, FurnishedSimulator)
+    env.reset(3)
+    env.arrange(4, env.sense()["qpos"] + 0.05, rebuild=False)
+    before, goal = env.observe().images["base_0_rgb"].astype(int), env.labels()["goal_region_position_m"]
+    turned = np.array([0.0, 0.1, 0.3, np.cos(0.4), 0.0, 0.0, np.sin(0.4)], np.float32)
+    env.put({"cube": turned, "no such thing": turned})
+    labels, after = env.labels(), env.observe().images["base_0_rgb"].astype(int)
+    np.testing.assert_allclose(np.concatenate([labels["cube_position_m"], labels["cube_quat_wxyz"]]), turned, atol=1e-6)
+    np.testing.assert_array_equal(labels["goal_region_position_m"], goal)
+    assert (np.abs(after - before).max(axis=-1) > 20).mean() > 0.005
+    env.reset(3)
+    assert env.labels()["cube_position_m"][2] < 0.03
 
 
 @pytest.mark.parametrize(

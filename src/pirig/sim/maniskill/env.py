@@ -7,6 +7,7 @@ import gc
 import inspect
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from pirig.contract import Contract
 from pirig.sim.door import Labels, Observation, State, StepInfo, standing_cameras
 from pirig.sim.maniskill.batches import batched, one_scene
 from pirig.sim.maniskill.cameras import in_picture, raise_if_sensor, settings_of, task_with
-from pirig.sim.maniskill.labels import in_sight, object_poses, require_points
+from pirig.sim.maniskill.labels import in_sight, object_poses, objects_of, require_points
 from pirig.sim.maniskill.states import as_maniskill, state_of
 from pirig.sim.maniskill.sub_goals import SubGoals, tool_pose
 
@@ -134,6 +135,16 @@ class SimEnv:
         within = np.clip(joints, limits[:, 0], limits[:, 1]).astype(np.float32)
         robot.set_qpos(torch.as_tensor(within)[None])
         robot.set_qvel(torch.zeros(1, len(within)))
+
+    def put(self, things: Mapping[str, np.ndarray]) -> None:
+        """See `FurnishedSimulator`."""
+        import torch
+        from mani_skill.utils.structs import Actor, Pose
+
+        known = dict(objects_of(self.base))
+        for name, pose in things.items():
+            if isinstance(known.get(name), Actor):
+                known[name].set_pose(Pose.create(torch.as_tensor(pose)[None]))
 
     def step(self, action: np.ndarray) -> StepInfo:
         action = np.asarray(action, np.float32)
