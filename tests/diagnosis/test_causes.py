@@ -55,6 +55,15 @@ def test_a_thing_that_is_known_where_it_lies_is_seen_wherever_it_is_carried(heal
     assert cause.name == "does not see" and cause.numbers == "cubeA off by 25 mm on held-out frames, before it is moved"
 
 
+def test_what_must_fit_is_seen_too_coarsely_by_its_clearance_and_in_the_hand_too(healthy):
+    errors = {"peg_position_mm": 16.5, "peg_at_rest_mm": 4.0, "hole_position_mm": 2.0}
+    assert not ranked(dataclasses.replace(healthy, label_errors=errors))
+    [cause] = ranked(dataclasses.replace(healthy, label_errors=errors, clearance_mm=3.0))
+    assert cause.says == "the policy does not know where peg is: off by 16 mm, the task leaves 3"
+    assert cause.numbers == "peg off by 16 mm on held-out frames (peg, before it is moved 4 mm)"
+    assert "scenes.near_demos" in cause.remedy
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_cause_is_named_with_its_numbers_and_no_other_is(name, healthy):
     import re

@@ -85,11 +85,10 @@ class TaskConfig:
     solver: str = ""  # function in ManiSkill's panda motion-planning solutions; "": demos.path is needed
     hold_steps: CountOrNone = 0  # steps to hold the last target after the planner stops
     min_episode_steps: CountOrNone = 0  # the shortest demo seen; 0: not known yet, the data set will tell
-    turns: dict[str, Count] = field(
-        default_factory=dict
-    )  # objects whose yaw matters: how often each looks the same in a whole turn (a cube: 4)
+    turns: dict[str, Count] = field(default_factory=dict)  # whose yaw matters: in a turn a cube looks the same 4 times
     unseen: list[str] = field(default_factory=list)  # objects that no camera shows, such as a hidden goal
     alike: dict[str, list[str]] = field(default_factory=dict)  # by look, objects that no picture tells apart
+    clearance_mm: Positive | None = None  # something fits by so little (a hole's radius above the peg's)
     points: dict[str, PointConfig] = field(default_factory=dict)  # ManiSkill: poses that are labels too (demos.labels)
 
 
@@ -214,8 +213,7 @@ class ScenesConfig:
     count: Count = 6000  # at least 10
     first_seed: Seed = 800000
     joints_noise_rad: NotNegative = 0.03
-    # of the scenes: a moment of a demo in place of a reset, the arm a little elsewhere, what it holds with it
-    near_demos: Share = 0.0
+    near_demos: Share = 0.0  # of them: a demo's moment, the arm a little elsewhere, what it holds with it; not a reset
     workers: Processes = 2  # processes
 
 

@@ -226,25 +226,27 @@ def breaks_late(evidence: Evidence) -> list[Cause]:
 
 def does_not_see(evidence: Evidence) -> list[Cause]:
     """What the tower says of where things are, on held-out frames, where a label loss asked it; of what the arm moves, before it
-    does, where that is known."""
-    errors = {name.removesuffix("_mm"): mm for name, mm in evidence.label_errors.items() if name.endswith("_mm")}
-    at_rest = {name.removesuffix("_at_rest"): mm for name, mm in errors.items() if name.endswith("_at_rest")}
-    wrong = {
-        name.removesuffix("_position"): mm for name, mm in errors.items() if not name.endswith("_at_rest")
-    } | at_rest
-    far = {thing: mm for thing, mm in wrong.items() if mm > SEES_MM}
+    does, where that is known: a carried cube is known by the hand. Where something must fit, it counts in the hand too."""
+    off = {name.removesuffix("_mm"): mm for name, mm in evidence.label_errors.items() if name.endswith("_mm")}
+    at_rest = {name.removesuffix("_at_rest"): mm for name, mm in off.items() if name.endswith("_at_rest")}
+    all_along = {name.removesuffix("_position"): mm for name, mm in off.items() if not name.endswith("_at_rest")}
+    room_mm = evidence.clearance_mm
+    wrong = all_along | at_rest if room_mm is None else at_rest | all_along
+    far = {thing: mm for thing, mm in wrong.items() if mm > (room_mm or SEES_MM)}
     if not far:
         return []
     thing, mm = max(far.items(), key=lambda entry: entry[1])
+    room = f"a gripper opens {GRIPPER_MM:.0f}" if room_mm is None else f"the task leaves {room_mm:.0f}"
+    rest = f", before it is moved {at_rest[thing]:.0f} mm" if thing in at_rest and room_mm is not None else ""
     return [
         Cause(
             "does not see",
             0.68,
-            f"the policy does not know where {thing} is: off by {mm:.0f} mm, a gripper opens {GRIPPER_MM:.0f}",
+            f"the policy does not know where {thing} is: off by {mm:.0f} mm, {room}",
             ", ".join(f"{name} off by {far[name]:.0f} mm" for name in far)
-            + f" on held-out frames{', before it is moved' if at_rest else ''}",
-            "tower=keypoints with a warm-up on more scenes (tower.warm_up.steps=..., scenes.count=...), a closer camera, more "
-            "demos",
+            + f" on held-out frames{', before it is moved' if at_rest and room_mm is None else ''}{rest and f' ({thing}{rest})'}",
+            "tower=keypoints with a warm-up on more scenes (tower.warm_up.steps=..., scenes.count=...), scenes near demos "
+            "(scenes.near_demos=0.5), a closer camera, more demos",
         )
     ]
 

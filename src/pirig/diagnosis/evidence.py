@@ -100,6 +100,7 @@ class Evidence:
     label_errors: dict[str, float] = field(
         default_factory=dict
     )  # held-out, by object and unit ("cubeA_mm"), of the newest step
+    clearance_mm: float | None = None  # the task's
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:

@@ -80,6 +80,7 @@ class Measurement:
             outcome=self.outcome,
             demo_lengths=list(self.dataset.lengths),
             label_errors=outcome.label_errors(self.places.run, list(self.config.losses), steps),
+            clearance_mm=self.config.task.clearance_mm,
             **self._open_loop(rows),
             **self._closed_loop(),
         )

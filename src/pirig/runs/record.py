@@ -42,7 +42,8 @@ VARIABLES = (  # of the environment, by how they begin: they change speed, memor
     "SLURM_JOB_ID", "SLURM_ARRAY_", "SLURM_NTASKS", "SLURM_CPUS_", "SLURM_MEM_", "SLURM_GPUS",
 )  # fmt: skip
 SNAPSHOT_FILE = "snapshot.json"  # at the root of a copy of the code (pirig.sweeps.snapshot)
-OF_A_TASK = ("turns", "unseen", "alike", "points")  # a training has them under its losses and tower, or in its contract
+# a training has them under its losses and tower, or in its contract; the last only `pirig diagnose` reads
+OF_A_TASK = ("turns", "unseen", "alike", "points", "clearance_mm")
 RESULT_FREE = (
     "run",
     "serve",
