@@ -60,7 +60,7 @@ def test_what_must_fit_is_seen_too_coarsely_by_its_clearance_and_in_the_hand_too
     assert not ranked(dataclasses.replace(healthy, label_errors=errors))
     [cause] = ranked(dataclasses.replace(healthy, label_errors=errors, clearance_mm=3.0))
     assert cause.says == "the policy does not know where peg is: off by 16 mm, the task leaves 3"
-    assert cause.numbers == "peg off by 16 mm on held-out frames (peg, before it is moved 4 mm)"
+    assert cause.numbers == "peg off by 16 mm on held-out frames"
     assert "scenes.near_demos" in cause.remedy
 
 

@@ -78,6 +78,38 @@ def test_a_set_is_known_by_the_demos_that_it_is_near_and_without_them_as_before(
     assert len({digest_of(contract, drawn) for drawn in (usual, near, *others)}) == 4
 
 
+class Furnished(PaintedSimulator):
+    """Its hand is wherever its first joint says, turned by a quarter; it remembers what it was told."""
+
+    def arrange(self, scene, joints, *, rebuild):
+        super().arrange(scene, joints, rebuild=rebuild)
+        self.told.append([scene, rebuild, None])
+
+    def sense(self):
+        return {"tcp_pose": np.array([self.joints[0], 0.2, 0.1, *QUARTER], np.float32)}
+
+    def put(self, things):
+        self.told[-1][2] = things
+
+
+def test_a_near_scene_is_the_demos_with_its_things_as_the_hand_is_now(contract, tmp_path):
+    sim, moments = Furnished(contract), demo()
+    sim.told = []
+    near = Drawn(800_000, np.zeros((1, 9), np.float32), 0.03, near_demos=0.5, demos=[moments])
+    render.render_shard(sim, near, tmp_path, 0)
+    assert [rebuild for _, rebuild, _ in sim.told] == [place % GROUP == 0 for place in range(SHARD)]
+    expected = [near.moment(800_000 + place) for place in range(SHARD)]
+    assert 0 < sum(one is None for one in expected) < SHARD
+    for place, ((scene, _, put), one) in enumerate(zip(sim.told, expected, strict=True)):
+        if one is None:
+            assert (scene, put) == (800_000 + place, None)
+            continue
+        _, moment, joints = one
+        hand = np.array([joints[0], 0.2, 0.1, *QUARTER], np.float32)
+        assert scene == moments.scene
+        np.testing.assert_allclose(put["peg"], moments.poses(moment, hand)["peg"], atol=1e-6)
+
+
 def test_a_simulator_that_cannot_put_things_refuses_scenes_near_demos(contract, tmp_path):
     near = Drawn(800_000, np.zeros((1, 9), np.float32), 0.03, near_demos=0.5, demos=[demo()])
     assert not isinstance(PaintedSimulator(contract), door.FurnishedSimulator)

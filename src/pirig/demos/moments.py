@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pirig.demos.joints import EVERY
-from pirig.demos.manifest import FILE_NAME, LABEL, DemosManifest, episode_file, longest_usual
+from pirig.demos.manifest import FILE_NAME, LABEL, DemosManifest, episode_file
 from pirig.scenes.moments import Moments, are_held
 
 HAND = "tcp_pose"
@@ -24,9 +24,8 @@ def moments_of(folder: Path, points: Sequence[str]) -> list[Moments]:
     if not (folder / FILE_NAME).is_file():
         raise ValueError(f"{folder}: scenes near demos (scenes.near_demos) need the demos, which are not there; {ELSE}")
     manifest = DemosManifest.load(folder)
-    usual = longest_usual(manifest.lengths)
-    chosen = [seed for seed, steps in zip(manifest.seeds, manifest.lengths, strict=True) if steps <= usual]
-    return [_of(episode_file(folder, seed), seed, points) for seed in chosen]
+    wandering = manifest.wandering()
+    return [_of(episode_file(folder, seed), seed, points) for seed in manifest.seeds if seed not in wandering]
 
 
 def _of(path: Path, seed: int, points: Sequence[str]) -> Moments:

@@ -237,14 +237,13 @@ def does_not_see(evidence: Evidence) -> list[Cause]:
         return []
     thing, mm = max(far.items(), key=lambda entry: entry[1])
     room = f"a gripper opens {GRIPPER_MM:.0f}" if room_mm is None else f"the task leaves {room_mm:.0f}"
-    rest = f", before it is moved {at_rest[thing]:.0f} mm" if thing in at_rest and room_mm is not None else ""
+    when = ", before it is moved" if at_rest and room_mm is None else ""
     return [
         Cause(
             "does not see",
             0.68,
             f"the policy does not know where {thing} is: off by {mm:.0f} mm, {room}",
-            ", ".join(f"{name} off by {far[name]:.0f} mm" for name in far)
-            + f" on held-out frames{', before it is moved' if at_rest and room_mm is None else ''}{rest and f' ({thing}{rest})'}",
+            ", ".join(f"{name} off by {far[name]:.0f} mm" for name in far) + f" on held-out frames{when}",
             "tower=keypoints with a warm-up on more scenes (tower.warm_up.steps=..., scenes.count=...), scenes near demos "
             "(scenes.near_demos=0.5), a closer camera, more demos",
         )
