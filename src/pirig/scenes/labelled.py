@@ -42,7 +42,7 @@ NOT_SEEN = ("state", "state_dim", "action_dim", "action_layout", "gripper_open",
 class Drawn:
     """How scenes are drawn: `first_scene` and those after it, the arm at one of `joints` f32 [N, J] (rad; the fingers' in m)
     with normal noise of `noise_rad` on its first `arm_joints`. A share `near_demos` of them are a moment of one of `demos` in
-    place of a reset, GROUP of a demo at a time, whose bodies are then built once."""
+    place of a reset, turned about the arm's base, GROUP of a demo at a time, whose bodies are then built once."""
 
     first_scene: int
     joints: np.ndarray
@@ -56,14 +56,17 @@ class Drawn:
         draw = np.random.default_rng([scene, VERSION])
         return self._near(self.joints[draw.integers(len(self.joints))], draw)
 
-    def moment(self, scene: int) -> tuple[Moments, int, np.ndarray] | None:
-        """The demo that a scene is near, which of its moments, and the joints f32 [J]; None: it is a reset."""
+    def moment(self, scene: int) -> tuple[Moments, int, np.ndarray, np.ndarray] | None:
+        """The demo that a scene is near, which of its moments, its joints f32 [J], and those once it is turned; None: a reset."""
         group = np.random.default_rng([(scene - self.first_scene) // GROUP, self.first_scene, VERSION])
         if group.random() >= self.near_demos:
             return None
         demo, draw = self.demos[group.integers(len(self.demos))], np.random.default_rng([scene, VERSION])
         moment = int(draw.integers(len(demo.joints)))
-        return demo, moment, self._near(demo.joints[moment], draw)
+        joints = self._near(demo.joints[moment], draw)
+        turned = joints.copy()
+        turned[0] += np.float32(draw.uniform(-moments.TURN_RAD, moments.TURN_RAD))
+        return demo, moment, joints, turned
 
     def _near(self, joints: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         pose = joints.astype(np.float32)
@@ -97,8 +100,12 @@ def _told(contract: Contract, drawn: Drawn) -> dict[str, Any]:
         "first_scene": drawn.first_scene,
         "noise_rad": drawn.noise_rad,
         "joints": hashlib.sha256(np.ascontiguousarray(drawn.joints, np.float32).tobytes()).hexdigest(),
-        **({"near_demos": drawn.near_demos, "demos": moments.digest_of(drawn.demos)} if drawn.near_demos else {}),
+        **(_near_told(drawn) if drawn.near_demos else {}),
     }
+
+
+def _near_told(drawn: Drawn) -> dict[str, Any]:
+    return {"near_demos": drawn.near_demos, "demos": moments.digest_of(drawn.demos), "turn_rad": moments.TURN_RAD}
 
 
 def shard_folder(folder: Path, number: int) -> Path:

@@ -1,5 +1,6 @@
 """What stood where while a demo was made, so that a scene can be one of its moments with the arm a little elsewhere: a thing that
-the hand holds goes with it. No task's reset shows a thing in the hand, and few a hand in front of it."""
+the hand holds goes with it. No task's reset shows a thing in the hand, and few a hand in front of it. All of it is turned about
+the arm's base besides, since demos show a few hundred places of what stands."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from scipy.spatial.transform import RigidTransform, Rotation
 
 WINDOW = 5  # steps before and after a moment
 MOVED_M = 0.004  # what moves less in the window stands
+TURN_RAD = 0.1  # a scene is turned by up to so much: 70 mm at 0.7 m
+UPRIGHT_RAD = 0.01
 WITH_HAND_M = 0.002  # what the hand holds moves less than this as the hand sees it
 
 
@@ -26,11 +29,22 @@ class Moments:
     things: Mapping[str, np.ndarray]
     held: Mapping[str, np.ndarray]
 
-    def poses(self, moment: int, hand: np.ndarray) -> dict[str, np.ndarray]:
-        """Where the things are when the hand is at `hand` f32 [7] in place of where it was."""
-        carried = _transform(hand) * _transform(self.hand[moment]).inv()
+    def poses(self, moment: int, hand: np.ndarray, turned: np.ndarray) -> dict[str, np.ndarray]:
+        """Where the things are when the hand is at `hand` f32 [7] in place of where it was, and all of it is turned until the
+        hand is at `turned` f32 [7].
+
+        Raises ValueError where that is no turn about the vertical, in which things would float.
+        """
+        about = _transform(turned) * _transform(hand).inv()
+        tilt_rad = np.linalg.norm(about.rotation.apply([0.0, 0.0, 1.0])[:2])
+        if tilt_rad > UPRIGHT_RAD:
+            raise ValueError(
+                f"the arm's first joint tilts the hand by {tilt_rad:.3f} rad where it should turn it about the vertical, so no "
+                "scene can be turned with it; choose scenes.near_demos=0"
+            )
+        carried = _transform(turned) * _transform(self.hand[moment]).inv()
         return {
-            name: _pose(carried * _transform(at[moment])) if self.held[name][moment] else at[moment]
+            name: _pose((carried if self.held[name][moment] else about) * _transform(at[moment]))
             for name, at in self.things.items()
         }
 

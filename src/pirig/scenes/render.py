@@ -124,9 +124,11 @@ def _arrange(sim: Simulator, drawn: Drawn, scene: int, *, rebuild: bool) -> None
         sim.arrange(scene, drawn.pose(scene), rebuild=rebuild)
         return
     assert isinstance(sim, FurnishedSimulator)
-    demo, moment, joints = near
+    demo, moment, joints, turned = near
     sim.arrange(demo.scene, joints, rebuild=rebuild)
-    sim.put(demo.poses(moment, sim.sense()[HAND]))
+    hand = sim.sense()[HAND]
+    sim.arrange(demo.scene, turned, rebuild=False)
+    sim.put(demo.poses(moment, hand, sim.sense()[HAND]))
 
 
 def _places(sim: ArrangedSimulator, contract: Contract, labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

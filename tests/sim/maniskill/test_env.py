@@ -13,6 +13,7 @@ import torch
 from pirig.config.agreement import contract_of
 from pirig.config.load import compose
 from pirig.contract import Camera, Contract, TaskScene
+from pirig.scenes.moments import Moments
 from pirig.sim.door import FurnishedSimulator
 from pirig.sim.maniskill import renderer
 
@@ -118,6 +119,20 @@ def test_a_thing_is_put_where_it_is_told_and_shown_there(env):
     assert (np.abs(after - before).max(axis=-1) > 20).mean() > 0.005
     env.reset(3)
     assert env.labels()["cube_position_m"][2] < 0.03
+
+
+def test_the_arms_first_joint_turns_a_scene_about_its_base(env):
+    env.reset(3)
+    joints, cube = env.sense()["qpos"], env.labels()["cube_position_m"]
+    env.arrange(3, joints, rebuild=False)
+    hand, at = env.sense()["tcp_pose"], np.concatenate([cube, env.labels()["cube_quat_wxyz"]])
+    moments = Moments(3, joints[None], hand[None], {"cube": at[None]}, {"cube": np.array([False])})
+    env.arrange(3, joints + np.eye(9, dtype=np.float32)[0] * 0.1, rebuild=False)
+    env.put(moments.poses(0, hand, env.sense()["tcp_pose"]))
+    base = np.asarray(env.base.agent.robot.pose.p[0])
+    before, after = cube - base, env.labels()["cube_position_m"] - base
+    turn = [[np.cos(0.1), -np.sin(0.1), 0.0], [np.sin(0.1), np.cos(0.1), 0.0], [0.0, 0.0, 1.0]]
+    np.testing.assert_allclose(after, turn @ before, atol=1e-4)
 
 
 @pytest.mark.parametrize(
