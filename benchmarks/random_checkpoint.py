@@ -111,13 +111,11 @@ def train(params: Tree, config: ModelConfig, finetune: str, count: int) -> Itera
 
     from benchmarks.memory import made_up_batch
     from pirig.config.schema import ScheduleConfig, TrainConfig
-    from pirig.training.heap import keep_freed_memory
     from pirig.training.memory import compiled_bytes
     from pirig.training.schedules import make_schedule
     from pirig.training.start import trainable_of
     from pirig.training.step import init_state, make_train_step
 
-    keep_freed_memory()
     mask, settings = trainable_of(config, freeze_vision=finetune == "lora_light"), TrainConfig(batch_size=1, ema=0.0)
     state, batch = init_state(params, settings, jax.random.key(1), mask), made_up_batch(config)
     started_s = time.monotonic()
