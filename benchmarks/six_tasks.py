@@ -43,6 +43,7 @@ SHOWN = (
     "demos.count",
     "demos.disturb_held",
     "scenes.count",
+    "scenes.near_demos",
     "tower.warm_up.steps",
     "tower.warm_up.peak_lr",
     "tower.warm_up.places",

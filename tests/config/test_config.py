@@ -55,7 +55,7 @@ def test_horizon_and_fsdp_compose_as_numbers():
         (["task=kinova", "demos.path=somewhere", "demos.labels=true"], ["demos.labels=true", "only a simulator knows"]),
         (["train.batch_size=0"], ["train.batch_size=0", "at least 1"]),
         (["+train.extra=1"], ["train.extra"]),
-        (["size.image_px=130"], ["130", "16", "128"]),
+        (["tower=siglip", "size.image_px=130"], ["130", "16", "128"]),
         (["robot.simulated=false"], ["panda", "push_cube"]),
         (["robot=kinova", "task=push_cube"], ["ManiSkill has no kinova", "task=kinova"]),
         (["task=kinova", "robot=panda"], ["this task has no simulator", "robot=kinova"]),

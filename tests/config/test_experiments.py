@@ -60,3 +60,20 @@ def test_what_an_experiment_says_of_the_run_counts(tmp_path):
     run = compose(words).run
     assert (run.name, run.experiment, run.root) == ("my_recipe", "mine", "elsewhere")
     assert compose([*words, "run.name=other"]).run.name == "other"
+
+
+@pytest.mark.parametrize(
+    ("words", "tower"),
+    [
+        ([], "keypoints"),
+        (["size=small"], "keypoints"),
+        (["size=full"], "siglip"),
+        (["tower=siglip"], "siglip"),
+        (["size=full", "tower=keypoints"], "keypoints"),
+        (["experiment=quickstart"], "siglip"),
+        (["experiment=quickstart", "size=small"], "siglip"),
+        (["experiment=quickstart_eyes"], "keypoints"),
+    ],
+)
+def test_a_size_chooses_the_tower_that_nobody_named(words, tower):
+    assert compose(words).tower.name == tower

@@ -1,5 +1,7 @@
 """import-linter sees statements: no room is imported by a string, but a verb's stage by the command line above all rooms."""
 
+import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -18,3 +20,14 @@ def test_the_check_sees_what_it_looks_for():
     for line in ('importlib.import_module(f"pirig.stages.{verb}")', '[sys.executable, "-m", "pirig.sweeps.job", file]'):
         assert BY_NAME.search(line)
     assert not BY_NAME.search('importlib.import_module(f"openpi.{name}")')
+
+
+def test_every_module_of_ours_that_a_benchmark_imports_is_there():
+    """Inside functions too, where nothing else looks before somebody measures."""
+    imported = set()
+    for path in (Path(pirig.__file__).parents[2] / "benchmarks").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            imported |= {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
+    ours = {name for name in imported if name.split(".")[0] in ("pirig", "benchmarks", "tests")}
+    assert len(ours) > 50
+    assert not {name for name in ours if not importlib.util.find_spec(name)}

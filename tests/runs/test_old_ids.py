@@ -1,7 +1,7 @@
 """Runs keep the ids that they had: recorded with the version of 2026-11-25 (8868f2d), before any key went or moved.
 
 A sweep finds its points by these ids, so another one would train again what is done. The rate of the Kinova recordings, which is
-read from them since, is given, as they are not there.
+read from them since, is given, as they are not there, and so is the tower where size=tiny chose SigLIP then.
 """
 
 import json

@@ -83,7 +83,7 @@ SIZES = {
         LoraConfig(32, 32.0),
         257152,
     ),
-    "small": _Size(  # about 30 M parameters
+    "small": _Size(  # 18 to 32 M parameters
         TransformerConfig(width=384, depth=8, mlp_dim=1024, num_heads=6, num_kv_heads=1, head_dim=64),
         TransformerConfig(width=256, depth=8, mlp_dim=512, num_heads=6, num_kv_heads=1, head_dim=64),
         LoraConfig(16, 16.0),
