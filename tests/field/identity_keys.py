@@ -26,7 +26,7 @@ TINY = ["weights=scratch", "size=tiny"]
 BASES = {
     "planned": ["task=push_cube", "camera=close", "tower=keypoints", "losses=labels", "demos.labels=true",
                 "demos.disturb=0.1", "demos.disturb_held=0.1", "tower.settings.channels=8", "losses.labels.settings.scale_m=0.1"],
-    "mix": ["mix=push_pull"],
+    "mix": ["mix=push_pull", "tower=siglip"],
 }  # fmt: skip
 OTHERS = {
     "size.name": ["small"],

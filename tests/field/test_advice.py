@@ -124,7 +124,7 @@ REFUSED = [
     ["eval.execute=17"],
     ["eval.first_seed=10"],
     ["demos.first_seed=500100"],
-    ["size.image_px=130"],
+    ["size.image_px=130", "tower=siglip"],
     ["train.accumulate=64"],
     ["demos.max_tries=3"],
     ["control.control_hz=30"],
@@ -134,6 +134,7 @@ REFUSED = [
     ["robot.uid=xarm6"],
     ["camera=wrist", "robot.wrist_uid=panda_stick"],
     ["weights=pi05_base"],
+    ["weights=pi05_base", "size=full", "tower=keypoints"],
 ]
 
 

@@ -92,7 +92,7 @@ def test_its_checkpoints_are_read_back_and_another_towers_are_refused(wish, tmp_
     assert ModelConfig.from_plain(json.loads(json.dumps(dataclasses.asdict(model)))) == model
     save_params(tmp_path / "params", flow_model().init_params(jax.random.key(0), model))
     assert set(flatten(load_params(tmp_path, model))) == set(flatten(param_shapes(model)))
-    siglip = model_of(compose(["model=pi0", "size.image_px=32"]), vocab_size=64)
+    siglip = model_of(compose(["model=pi0", "tower=siglip", "size.image_px=32"]), vocab_size=64)
     with pytest.raises(WeightsError, match=r"nothing is below PaliGemma/img, .* another tower than tower=siglip"):
         load_params(tmp_path, siglip)
     with pytest.raises(WeightsError, match=rf"nothing is below {ROOT}, .* another tower than tower=places"):
@@ -130,7 +130,7 @@ def test_openpis_weights_and_trainer_need_openpis_tower(wish):
 
 
 def test_a_record_without_a_tower_is_siglips():
-    model = model_of(compose([]), vocab_size=64)
+    model = model_of(compose(["tower=siglip"]), vocab_size=64)
     plain = dataclasses.asdict(model)
     del plain["tower"]
     assert ModelConfig.from_plain(plain) == model and model.tower == "siglip"

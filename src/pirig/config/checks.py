@@ -236,7 +236,10 @@ def weights_match_size(config: Config) -> str | None:
 
 
 def weights_match_tower(config: Config) -> str | None:
-    if config.weights.kind and config.weights.path is None and config.tower.name != "siglip":
+    asked = (
+        config.weights.kind and config.weights.path is None and config.size.name == "full"
+    )  # else weights_match_size speaks
+    if asked and config.tower.name != "siglip":
         return (
             f"weights={config.weights.name} with tower={config.tower.name}: openpi's weights have SigLIP for a tower; "
             "choose tower=siglip or weights=scratch."
